@@ -1,0 +1,63 @@
+"""Neural capacitance: line graphs and edge dynamics of neural networks.
+
+The public names are resolved on first use, so that ``import edgedyn`` loads no more than numpy.
+
+Examples
+--------
+>>> import edgedyn as ed
+>>> gb = ed.line_graph([4, 5, 3])
+>>> gb.n_nodes, gb.n_links
+(35, 60)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np  # noqa: F401  the one dependency that every room shares
+
+if TYPE_CHECKING:
+    from edgedyn.capacitance import Capacitance, neural_capacitance
+    from edgedyn.linegraph import LineGraph, line_graph
+    from edgedyn.mlp import ReLUMLP, Theorem1Report, verify_theorem1
+    from edgedyn.predict import NeuralCapacitanceRegressor
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Capacitance": "edgedyn.capacitance",
+    "neural_capacitance": "edgedyn.capacitance",
+    "LineGraph": "edgedyn.linegraph",
+    "line_graph": "edgedyn.linegraph",
+    "ReLUMLP": "edgedyn.mlp",
+    "Theorem1Report": "edgedyn.mlp",
+    "verify_theorem1": "edgedyn.mlp",
+    "NeuralCapacitanceRegressor": "edgedyn.predict",
+}
+_ROOMS = ("linegraph", "mlp", "predict", "report", "studies")
+
+__all__ = [
+    "Capacitance",
+    "LineGraph",
+    "NeuralCapacitanceRegressor",
+    "ReLUMLP",
+    "Theorem1Report",
+    "line_graph",
+    "neural_capacitance",
+    "verify_theorem1",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the module behind a public name on first use."""
+    if name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+    elif name in _ROOMS:
+        value = import_module(f"edgedyn.{name}")
+    else:
+        raise AttributeError(f"module 'edgedyn' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_ROOMS, "__version__"])

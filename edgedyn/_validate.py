@@ -1,0 +1,62 @@
+"""Checks of user input that more than one room needs; each failure is one clear sentence."""
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def choice(value: Any, name: str, accepted: Sequence[str]) -> str:
+    """Return `value` if it is one of the accepted words."""
+    if value not in accepted:
+        words = ", ".join(repr(word) for word in accepted)
+        raise ValueError(f"{name} must be one of {words}; got {value!r}.")
+    return value
+
+
+def positive_int(value: Any, name: str) -> int:
+    """Return `value` as an int if it is an integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an integer; got {value!r}.")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1; got {value}.")
+    return int(value)
+
+
+def layer_sizes(sizes: Any) -> tuple[int, ...]:
+    """Return the neurons per layer, input first: at least two positive integers."""
+    if isinstance(sizes, str) or not isinstance(sizes, Sequence | np.ndarray):
+        raise TypeError(f"sizes must be a sequence of integers like [64, 32, 10]; got {sizes!r}.")
+    checked = tuple(positive_int(n, f"sizes[{k}]") for k, n in enumerate(sizes))
+    if len(checked) < 2:
+        raise ValueError(f"sizes must name at least an input and an output layer; got {checked}.")
+    return checked
+
+
+def real_matrix(X: ArrayLike, name: str = "X") -> NDArray[Any]:
+    """Return `X` as a finite, non-empty floating point matrix of shape (samples, features)."""
+    try:
+        array = np.asarray(X)
+        if array.dtype.kind in "biu":
+            array = array.astype(np.float64)
+        elif array.dtype.kind != "f":
+            array = array.astype(np.float64) if array.dtype.kind == "O" else array
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must hold real numbers; it could not be read as such.") from None
+    if array.dtype.kind != "f":
+        raise TypeError(f"{name} must hold real numbers; got an array of {array.dtype}.")
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have shape (samples, features); got shape {array.shape}.")
+    if 0 in array.shape:
+        raise ValueError(f"{name} is empty: its shape is {array.shape}; give at least one sample.")
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspicious = not np.isfinite(array.sum())  # one pass and no mask in the ordinary case
+    if suspicious and not np.isfinite(array).all():
+        row, column = np.argwhere(~np.isfinite(array))[0]
+        raise ValueError(
+            f"{name} contains {array[row, column]} at sample {row}, feature {column}; "
+            "all values must be finite."
+        )
+    return array
