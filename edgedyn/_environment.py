@@ -1,0 +1,57 @@
+"""Where and with what a result was made; every results file carries this."""
+
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import edgedyn
+
+_PACKAGES = ("numpy", "scipy", "numba", "networkx", "scikit-learn", "matplotlib", "tensorflow")
+
+
+def environment() -> dict[str, Any]:
+    """Describe the machine, the versions, the command and the date.
+
+    Returns
+    -------
+    dict
+        Keys ``edgedyn, python, packages, cpu, cores, threads, platform, command, date``; the
+        date is UTC in ISO 8601, ``packages`` holds only what is installed.
+
+    Examples
+    --------
+    >>> sorted(environment())
+    ['command', 'cores', 'cpu', 'date', 'edgedyn', 'packages', 'platform', 'python', 'threads']
+    """
+    return {
+        "edgedyn": edgedyn.__version__,
+        "python": platform.python_version(),
+        "packages": {name: v for name in _PACKAGES if (v := _version(name)) is not None},
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "threads": os.environ.get("OMP_NUM_THREADS") or os.environ.get("OPENBLAS_NUM_THREADS"),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _version(package: str) -> str | None:
+    """Return the installed version, None where the package is absent."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu() -> str:
+    """Return the processor's name as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"
