@@ -1,7 +1,8 @@
 """Checks of user input that more than one room needs; each failure is one clear sentence."""
 
 from collections.abc import Sequence
-from numbers import Integral
+from math import isfinite
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,22 @@ def positive_int(value: Any, name: str) -> int:
     if value < 1:
         raise ValueError(f"{name} must be at least 1; got {value}.")
     return int(value)
+
+
+def real_number(
+    value: Any, name: str, *, above: float | None = None, at_least: float | None = None
+) -> float:
+    """Return `value` as a finite float above, or not below, a bound."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a real number; got {value!r}.")
+    number = float(value)
+    if not isfinite(number):
+        raise ValueError(f"{name} must be finite; got {value!r}.")
+    if above is not None and not number > above:
+        raise ValueError(f"{name} must be above {above:g}; got {value!r}.")
+    if at_least is not None and not number >= at_least:
+        raise ValueError(f"{name} must be at least {at_least:g}; got {value!r}.")
+    return number
 
 
 def layer_sizes(sizes: Any) -> tuple[int, ...]:

@@ -1,0 +1,187 @@
+"""Mini-batch training of a `ReLUMLP`: SGD and Adam on one parameter vector."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgedyn import _validate as check
+
+if TYPE_CHECKING:
+    from edgedyn.mlp.network import ReLUMLP
+
+Array = NDArray[Any]
+OPTIMIZERS = ("adam", "sgd")
+
+
+@dataclass(frozen=True)
+class TrainingHistory:
+    """What training left behind.
+
+    Parameters
+    ----------
+    loss : tuple of float
+        Mean training loss of each epoch, taken batch by batch as the weights change, without the
+        weight-decay term.
+    status : {"completed", "diverged"}
+        ``diverged``: the loss became infinite or NaN; training stopped after that epoch.
+    """
+
+    loss: tuple[float, ...]
+    status: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain Python values."""
+        return asdict(self)
+
+
+def fit(
+    net: "ReLUMLP",
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    epochs: int,
+    batch_size: int,
+    optimizer: str,
+    learning_rate: float,
+    weight_decay: float,
+    seed: int | np.random.Generator | None,
+    callback: Callable[[int, float], None] | None,
+) -> TrainingHistory:
+    """Train `net` in place; its last ``net.frozen`` layers stay as they are.
+
+    Parameters
+    ----------
+    net : ReLUMLP
+    X, y : array_like
+        As for `ReLUMLP.check_data`.
+    epochs, batch_size : int
+        Passes over the data, each in a new order; samples per step (the last step of an epoch
+        takes the rest).
+    optimizer : {"adam", "sgd"}
+        Adam with its published constants, or plain gradient steps.
+    learning_rate : float
+        Positive.
+    weight_decay : float
+        ``lambda >= 0`` of the penalty ``lambda/2 sum W^2`` on the kernels that learn.
+    seed : int, numpy.random.Generator or None
+        Order of the samples.
+    callback : callable, optional
+        Called as ``callback(epoch, loss)`` after each epoch, epochs counted from 1.
+
+    Returns
+    -------
+    TrainingHistory
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad data or settings, before the first step.
+    """
+    X, y = net.check_data(X, y)
+    if y.ndim == 1 and (y == y[0]).all():
+        raise ValueError(f"y holds one class only ({y[0]}); training needs at least two classes.")
+    epochs = check.positive_int(epochs, "epochs")
+    batch_size = min(check.positive_int(batch_size, "batch_size"), len(X))
+    check.choice(optimizer, "optimizer", OPTIMIZERS)
+    learning_rate = check.real_number(learning_rate, "learning_rate", above=0.0)
+    weight_decay = check.real_number(weight_decay, "weight_decay", at_least=0.0)
+    rng = np.random.default_rng(seed)
+    trainer = _Trainer(net, batch_size, optimizer, learning_rate, weight_decay)
+    losses: list[float] = []
+    for epoch in range(1, epochs + 1):
+        order = rng.permutation(len(X))
+        total = 0.0
+        for start in range(0, len(X), batch_size):
+            total += trainer.step(X, y, order[start : start + batch_size])
+        losses.append(total / len(X))
+        if callback is not None:
+            callback(epoch, losses[-1])
+        if not (np.isfinite(losses[-1]) and np.isfinite(net.parameters).all()):
+            return TrainingHistory(tuple(losses), "diverged")
+    return TrainingHistory(tuple(losses), "completed")
+
+
+class _Trainer:
+    """Buffers and optimiser state, allocated once; a step allocates nothing of batch size."""
+
+    def __init__(
+        self, net: "ReLUMLP", batch_size: int, optimizer: str, rate: float, decay: float
+    ) -> None:
+        from edgedyn.mlp import _kernels
+
+        self.kernels = _kernels
+        self.net = net
+        self.decay = net.dtype.type(decay)
+        self.rate = rate
+        self.optimizer = optimizer
+        self.learning = net.n_layers - net.frozen
+        frozen = sum(w.size for w in net.weights[self.learning :])
+        frozen += sum(b.size for b in net.biases[self.learning :] if b is not None)
+        n_learning = net.n_parameters - frozen
+        self.theta = net.parameters[:n_learning]  # frozen layers come last, so this is a prefix
+        gradient = np.zeros(net.n_parameters, net.dtype)
+        self.gradient = gradient[:n_learning]
+        self.gradient_views = net.views(gradient)
+        self.moments = np.zeros((2, n_learning if optimizer == "adam" else 0), net.dtype)
+        self.z = [np.empty((batch_size, n), net.dtype) for n in net.sizes]
+        self.e = [np.empty((batch_size, n), net.dtype) for n in net.sizes[1:-1]]
+        self.zero_bias = [np.zeros(n, net.dtype) for n in net.sizes[1:]]
+        self.ones = np.ones(batch_size, net.dtype)
+        self.steps = 0
+
+    def step(self, X: Array, y: Array, rows: Array) -> float:
+        """Take one optimiser step on the given rows; return their summed loss."""
+        n = len(rows)
+        z = [buffer[:n] for buffer in self.z]
+        np.take(X, rows, axis=0, out=z[0], mode="clip")  # "clip" writes into out unbuffered
+        self._forward(z)
+        loss, e = self._output(z[-1], y[rows])
+        e *= self.net.dtype.type(1 / n)
+        self._backward(z, e)
+        self.steps += 1
+        if self.optimizer == "adam":
+            m, v = self.moments
+            self.kernels.adam_step(self.theta, self.gradient, m, v, self.steps, self.rate)
+        else:
+            self.kernels.sgd_step(self.theta, self.gradient, self.net.dtype.type(self.rate))
+        return loss
+
+    def _forward(self, z: list[Array]) -> None:
+        """Fill the hidden outputs and logits."""
+        net = self.net
+        for k, W in enumerate(net.weights):
+            np.matmul(z[k], W.T, out=z[k + 1])
+            b = net.biases[k]
+            if k < net.n_layers - 1:
+                self.kernels.add_bias_relu(z[k + 1], self.zero_bias[k] if b is None else b)
+            elif b is not None:
+                z[k + 1] += b
+
+    def _output(self, logits: Array, y: Array) -> tuple[float, Array]:
+        """Return the summed loss and e^L, which overwrites the logits where it can."""
+        if self.net.loss == "cross_entropy" and y.ndim == 1:
+            return self.kernels.softmax_error(logits, y), logits
+        from edgedyn.mlp.loss import mean_loss, output_cotangent
+
+        loss = mean_loss(logits, y, self.net.loss) * len(y)
+        return loss, output_cotangent(logits, y, self.net.loss)
+
+    def _backward(self, z: list[Array], e: Array) -> None:
+        """Fill the gradient of the layers that learn."""
+        kernels, biases = self.gradient_views
+        for k in range(self.net.n_layers - 1, -1, -1):
+            if k < self.learning:
+                np.matmul(e.T, z[k], out=kernels[k])
+                if self.decay:
+                    kernels[k] += self.decay * self.net.weights[k]
+                bias = biases[k]
+                if bias is not None:
+                    np.dot(self.ones[: len(e)], e, out=bias)
+            if k:
+                below = self.e[k - 1][: len(e)]
+                np.matmul(e, self.net.weights[k], out=below)
+                self.kernels.relu_backward(below, z[k])
+                e = below
