@@ -134,7 +134,10 @@ def tensorflow_matrix(weights, biases, X, T, loss, coupling, strength, nodes):
     import tensorflow as tf
 
     W = [tf.constant(w, tf.float64) for w in weights]
-    B = [tf.zeros(len(w), tf.float64) if b is None else tf.constant(b) for w, b in zip(weights, biases, strict=True)]
+    B = [
+        tf.zeros(len(w), tf.float64) if b is None else tf.constant(b)
+        for w, b in zip(weights, biases, strict=True)
+    ]
     keep = [nodes == "all" and b is not None for b in biases]
     sizes = [w.size + keep[k] * len(w) for k, w in enumerate(weights)]
     at = np.concatenate([[0], np.cumsum(sizes)])

@@ -355,7 +355,9 @@ class AbsoluteAccumulator(DegreeAccumulator):
             gathered.append(
                 LayerRecord(
                     *(
-                        np.concatenate([getattr(r, f)[m] for r, m in zip(parts, keeps, strict=True)])
+                        np.concatenate(
+                            [getattr(r, f)[m] for r, m in zip(parts, keeps, strict=True)]
+                        )
                         for f in ("activation", "mask", "cotangent")
                     )
                 )
@@ -394,4 +396,3 @@ def _row_sums(a: Array) -> Array:
     if not any(a.strides):
         return np.full(len(a), a.shape[1] * a.flat[0])
     return a @ np.ones(a.shape[1], a.dtype)
-

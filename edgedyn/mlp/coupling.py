@@ -176,9 +176,7 @@ def _order(n: int, m: int, has_bias: bool) -> Array:
     return np.concatenate([grid[:, :-1].ravel(), grid[:, -1]])
 
 
-def curvature_matrices(
-    net: "ReLUMLP", X: Array, records: list["LayerRecord"], layer: int
-) -> Array:
+def curvature_matrices(net: "ReLUMLP", X: Array, records: list["LayerRecord"], layer: int) -> Array:
     """Return ``G^l``, the loss curvature at ``a^l``, as a matrix a sample: (n_samples, n_l, n_l)."""
     logits = net.logits(X)
     unit = np.eye(net.n_classes, dtype=net.dtype)

@@ -3,12 +3,11 @@
 import importlib.util
 
 import numpy as np
+import oracles
 import pytest
+from cases import TARGETS, random_case
 
 import edgedyn as ed
-import oracles
-
-from cases import TARGETS, random_case
 from edgedyn.mlp import coupling_block, coupling_matrix
 
 SIZES = [(3, 4, 2), (4, 5, 3, 2), (3, 4, 1, 3, 2), (2, 3, 4, 3, 2, 3)]

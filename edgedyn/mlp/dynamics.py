@@ -1,0 +1,294 @@
+"""The edge dynamics B and its linearisations around an equilibrium: what the line graph captures.
+
+``dW/dt = -grad C`` (paper, Eqs. 4 and 6) is compared, from the same start, with the linear flows
+``w' = -grad C(w*) - A (w - w*)`` for several matrices A (Eq. 8 keeps the adjacent blocks).
+"""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgedyn import _validate as check
+
+if TYPE_CHECKING:
+    from edgedyn.mlp.network import ReLUMLP
+
+Array = NDArray[Any]
+
+FLOWS = (
+    "complete Hessian",
+    "adjacent blocks, both directions",
+    "adjacent blocks, one direction",
+    "direct coupling",
+)
+MAX_PARAMETERS = 2000
+
+
+def hessian(net: "ReLUMLP", X: ArrayLike, y: ArrayLike) -> Array:
+    """Return the Hessian of the mean loss in all parameters, shape (n_parameters, n_parameters).
+
+    Column by column: the derivative of the backward pass along one parameter (Pearlmutter, Neural
+    Computation 6:147, 1994), exact inside the linear region of the ReLUs.
+
+    Raises
+    ------
+    ValueError
+        For more than 2000 parameters: the matrix is dense.
+
+    Examples
+    --------
+    >>> from edgedyn import ReLUMLP
+    >>> from edgedyn.mlp.dynamics import hessian
+    >>> hessian(ReLUMLP([[[2.0]], [[3.0]]], loss="squared_error"), [[1.0]], [6.0])
+    array([[9., 6.],
+           [6., 4.]])
+    """
+    if net.n_parameters > MAX_PARAMETERS:
+        raise ValueError(
+            f"the dense Hessian is for at most {MAX_PARAMETERS} parameters; this network has "
+            f"{net.n_parameters}: take a smaller one."
+        )
+    X, y = net.check_data(X, y)
+    records = net.records_unchecked(X, y)
+    H = np.empty((net.n_parameters, net.n_parameters), net.dtype)
+    for column, direction in enumerate(np.eye(net.n_parameters, dtype=net.dtype)):
+        H[:, column] = _hessian_vector(net, records, direction)
+    return H
+
+
+def _hessian_vector(net: "ReLUMLP", records: list[Any], direction: Array) -> Array:
+    """Derivative of the gradient along `direction`."""
+    from edgedyn.mlp.loss import loss_curvature
+
+    V, v = net.views(direction)
+    n = len(records[0].activation)
+    moved = [np.zeros_like(records[0].activation)]
+    for k, record in enumerate(records):
+        a = record.activation @ V[k].T + moved[-1] @ net.weights[k].T
+        bias = v[k]
+        if bias is not None:
+            a += bias
+        moved.append(a * record.mask)
+    logits = records[-1].activation @ net.weights[-1].T
+    if net.biases[-1] is not None:
+        logits = logits + net.biases[-1]
+    e = loss_curvature(logits, moved[-1], net.loss)
+    result = np.empty_like(direction)
+    kernels, biases = net.views(result)
+    for k in range(net.n_layers - 1, -1, -1):
+        record = records[k]
+        kernels[k][...] = (e.T @ record.activation + record.cotangent.T @ moved[k]) / n
+        target = biases[k]
+        if target is not None:
+            target[...] = e.sum(axis=0) / n
+        if k:
+            pulled = record.cotangent @ V[k] + e @ net.weights[k]
+            e = pulled * records[k - 1].mask
+    return result
+
+
+def layer_of_parameter(net: "ReLUMLP") -> Array:
+    """Return the layer, from 1, that owns each entry of the parameter vector."""
+    sizes = [
+        w.size + (0 if b is None else b.size) for w, b in zip(net.weights, net.biases, strict=True)
+    ]
+    return np.repeat(np.arange(1, net.n_layers + 1), sizes)
+
+
+@dataclass(frozen=True)
+class EdgeDynamics:
+    """True and linearised edge dynamics from one start near an equilibrium.
+
+    Parameters
+    ----------
+    times : tuple of float
+        In units of 1 / (learning-rate-free gradient flow).
+    start_distance : float
+        ``|w(0) - w*|``.
+    equilibrium_gradient, equilibrium_loss : float
+        Norm of the gradient, and the loss, at w*.
+    true_distance : tuple of float
+        ``|w(t) - w*|`` of the true flow.
+    deviations : dict of str to tuple of float
+        For each linear flow, ``|w_lin(t) - w(t)| / |w(t) - w(0)|``: the error as a fraction of how
+        far the true flow has moved.
+    parting_time : dict of str to float
+        First time at which the deviation exceeds 10 %; infinity where it does not in the times
+        computed.
+    growth_rate : dict of str to float
+        Largest real part of the eigenvalues of -A: above 0 the linear flow is unstable.
+    nilpotent_residual : float
+        ``|P^L| / |P|^L`` of the one-directional matrix: 0, since P only links layer l + 1 to l.
+    direct_norm : float
+        Frobenius norm of the direct coupling at w*, 0 if w* interpolates.
+    """
+
+    times: tuple[float, ...]
+    start_distance: float
+    equilibrium_gradient: float
+    equilibrium_loss: float
+    true_distance: tuple[float, ...]
+    deviations: dict[str, tuple[float, ...]]
+    parting_time: dict[str, float]
+    growth_rate: dict[str, float]
+    nilpotent_residual: float
+    direct_norm: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain Python values."""
+        return asdict(self)
+
+
+def edge_dynamics(
+    net: "ReLUMLP",
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    distance: float = 0.1,
+    times: ArrayLike | None = None,
+    seed: int | np.random.Generator | None = None,
+) -> EdgeDynamics:
+    """Compare the edge dynamics with its linearisations around an equilibrium near `net`.
+
+    The equilibrium ``w*`` is found by minimising the loss from the network's parameters (BFGS);
+    the flows start at ``w* + distance * u``, u a random unit vector.
+
+    Parameters
+    ----------
+    net : ReLUMLP
+        Small (at most 2000 parameters), float64; left as it is.
+    X, y : array_like
+    distance : float
+        Distance of the start from w*, above 0.
+    times : array_like, optional
+        Increasing and positive; by default 41 of them, from 0.01 to 100, evenly in the logarithm.
+    seed : int, numpy.random.Generator or None
+        Direction of the start.
+
+    Returns
+    -------
+    EdgeDynamics
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad data, times or distances, or too large a network.
+
+    Notes
+    -----
+    Jiang et al., Nat. Commun. 15:5718 (2024), Eqs. 4, 6-8. With P = +d^2 C the linear flow is
+    ``w' = -grad C(w*) - P (w - w*)``. The one-directional P is nilpotent, so its flow is a
+    polynomial in t and never decays; both directions without the diagonal blocks have trace 0,
+    hence an unstable direction; the decay comes from the diagonal blocks.
+
+    Examples
+    --------
+    >>> import edgedyn as ed
+    >>> from edgedyn.mlp import edge_dynamics
+    >>> net = ed.ReLUMLP([[[1.1]], [[0.9]], [[1.0]]], loss="squared_error")
+    >>> result = edge_dynamics(net, [[1.0], [0.5]], [1.0, 0.5], distance=0.01, seed=0)
+    >>> result.growth_rate["adjacent blocks, both directions"] > 0
+    True
+    >>> result.growth_rate["complete Hessian"] < 1e-6
+    True
+    """
+    from scipy.integrate import solve_ivp
+
+    distance = check.real_number(distance, "distance", above=0.0)
+    grid = np.logspace(-2, 2, 41) if times is None else np.asarray(times, float)
+    if grid.ndim != 1 or not len(grid) or (np.diff(grid, prepend=0.0) <= 0).any():
+        raise ValueError("times must be positive and increasing.")
+    X, y = net.check_data(X, y)
+    if net.dtype != np.float64:
+        raise ValueError("edge_dynamics needs a network in float64; got float32.")
+    equilibrium = _equilibrium(net, X, y)
+    A = linear_operators(equilibrium, X, y)
+    loss, slope = equilibrium.gradient(X, y)
+    direction = np.random.default_rng(seed).standard_normal(net.n_parameters)
+    offset = distance * direction / np.linalg.norm(direction)
+    centre = equilibrium.parameters.copy()
+    moving = equilibrium.copy()
+
+    def velocity(_: float, w: Array) -> Array:
+        moving.parameters[...] = w
+        return -moving.gradient(X, y)[1]
+
+    flow = solve_ivp(
+        velocity,
+        (0.0, grid[-1]),
+        centre + offset,
+        t_eval=grid,
+        method="LSODA",
+        rtol=1e-8,
+        atol=1e-10,
+    )
+    true = flow.y.T - centre
+    moved = np.maximum(np.linalg.norm(true - offset, axis=1), np.finfo(float).tiny)
+    deviations, parting, growth = {}, {}, {}
+    for name, matrix in A.items():
+        linear = _linear_flow(matrix, slope, offset, grid)
+        error = np.linalg.norm(linear - true, axis=1) / moved
+        deviations[name] = tuple(error.tolist())
+        apart = np.flatnonzero(error > 0.1)
+        parting[name] = float(grid[apart[0]]) if apart.size else float("inf")
+        growth[name] = float(np.linalg.eigvals(-matrix).real.max())
+    P = A["adjacent blocks, one direction"]
+    scale = np.linalg.norm(P) ** net.n_layers
+    power = np.linalg.norm(np.linalg.matrix_power(P, net.n_layers))
+    # Nilpotency is exact, so eigenvalues of P (rounding to the power 1/L) would mislead.
+    for name in ("adjacent blocks, one direction", "direct coupling"):
+        growth[name] = 0.0
+    return EdgeDynamics(
+        times=tuple(grid.tolist()),
+        start_distance=distance,
+        equilibrium_gradient=float(np.linalg.norm(slope)),
+        equilibrium_loss=loss,
+        true_distance=tuple(np.linalg.norm(true, axis=1).tolist()),
+        deviations=deviations,
+        parting_time=parting,
+        growth_rate=growth,
+        nilpotent_residual=float(power / scale) if scale else 0.0,
+        direct_norm=float(np.linalg.norm(A["direct coupling"])),
+    )
+
+
+def linear_operators(net: "ReLUMLP", X: ArrayLike, y: ArrayLike) -> dict[str, Array]:
+    """Return the matrix A of each linear flow, by the names in ``FLOWS``."""
+    from edgedyn.mlp.coupling import coupling_matrix
+
+    H = hessian(net, X, y)
+    layer = layer_of_parameter(net)
+    step = layer[None, :] - layer[:, None]
+    direct = coupling_matrix(net, X, y, strength="signed", nodes="all").toarray()
+    matrices = (H, np.where(abs(step) == 1, H, 0.0), np.where(step == 1, H, 0.0), direct)
+    return dict(zip(FLOWS, matrices, strict=True))
+
+
+def _equilibrium(net: "ReLUMLP", X: Array, y: Array) -> "ReLUMLP":
+    """Minimise the loss from the network's parameters."""
+    from scipy.optimize import minimize
+
+    probe = net.copy()
+
+    def value(w: Array) -> tuple[float, Array]:
+        probe.parameters[...] = w
+        return probe.gradient(X, y)
+
+    options = {"gtol": 1e-10, "maxiter": 2000}
+    found = minimize(value, net.parameters, jac=True, method="BFGS", options=options)
+    probe.parameters[...] = found.x
+    return probe
+
+
+def _linear_flow(A: Array, slope: Array, offset: Array, times: Array) -> Array:
+    """Solve ``d' = -slope - A d`` exactly at the given times, by the augmented exponential."""
+    from scipy.linalg import expm
+
+    n = len(offset)
+    generator = np.zeros((n + 1, n + 1))
+    generator[:n, :n] = -A
+    generator[:n, n] = -slope
+    start = np.append(offset, 1.0)
+    return np.stack([(expm(generator * t) @ start)[:n] for t in times])

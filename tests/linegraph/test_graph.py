@@ -1,0 +1,199 @@
+"""The line graph of MLPs against networkx's line graph of the neuron graph."""
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import edgedyn as ed
+from edgedyn.linegraph import NodeIndex
+from edgedyn.linegraph._kernels import fill_block
+from edgedyn.linegraph.graph import index_dtype
+
+
+@st.composite
+def perceptrons(draw):
+    sizes = draw(st.lists(st.integers(1, 5), min_size=2, max_size=5))
+    n_layers = len(sizes) - 1
+    return sizes, draw(st.lists(st.booleans(), min_size=n_layers, max_size=n_layers))
+
+
+def neuron_graph(sizes, bias):
+    """G_A built here from its definition; edges numbered in the documented order."""
+    graph, number = nx.DiGraph(), 0
+    for layer in range(1, len(sizes)):
+        for i in range(sizes[layer]):
+            for j in range(sizes[layer - 1]):
+                graph.add_edge((layer - 1, j), (layer, i), id=number)
+                number += 1
+        for i in range(sizes[layer] if bias[layer - 1] else 0):
+            graph.add_edge((layer, "bias"), (layer, i), id=number)
+            number += 1
+    return graph
+
+
+def networkx_links(graph):
+    """(source, target) of the reversed line graph by networkx."""
+    number = nx.get_edge_attributes(graph, "id")
+    return {(number[b], number[a]) for a, b in nx.line_graph(graph).edges()}
+
+
+@settings(deadline=None, max_examples=150)
+@given(perceptrons())
+def test_directed_links_and_degrees_equal_networkx(case):
+    sizes, bias = case
+    gb = ed.line_graph(sizes, bias=bias)
+    expected = networkx_links(neuron_graph(sizes, bias))
+    P = gb.to_scipy()
+    coo = P.tocoo()
+    assert set(zip(coo.col.tolist(), coo.row.tolist(), strict=True)) == expected
+    assert P.nnz == gb.n_links == len(expected)
+    assert set(gb.to_networkx().edges()) == expected
+    dense = P.toarray()
+    np.testing.assert_array_equal(gb.in_degree(), dense.sum(axis=1))
+    np.testing.assert_array_equal(gb.out_degree(), dense.sum(axis=0))
+    graph = gb.to_networkx()
+    np.testing.assert_array_equal(gb.in_degree(), [graph.in_degree(k) for k in range(gb.n_nodes)])
+    assert set(gb.ga().edges(data="id")) == set(neuron_graph(sizes, bias).edges(data="id"))
+    checked = P.copy()
+    checked.has_canonical_format = False
+    checked.sum_duplicates()
+    np.testing.assert_array_equal(checked.indices, P.indices)
+    np.testing.assert_array_equal(checked.indptr, P.indptr)
+
+
+def test_numpy_route_of_networkx_has_the_orientation_of_P():
+    gb = ed.line_graph([3, 2, 4])
+    graph = gb.ga()
+    number = nx.get_edge_attributes(graph, "id")
+    line = nx.line_graph(graph)
+    order = sorted(line.nodes(), key=number.__getitem__)
+    np.testing.assert_array_equal(nx.to_numpy_array(line, nodelist=order), gb.to_scipy().toarray())
+
+
+@settings(deadline=None, max_examples=60)
+@given(perceptrons())
+def test_blocks_tile_the_matrix(case):
+    sizes, bias = case
+    gb = ed.line_graph(sizes, bias=bias)
+    rebuilt = np.zeros((gb.n_nodes, gb.n_nodes))
+    for layer, block in gb.blocks():
+        rows, columns = gb.index.layer_slice(layer), gb.index.layer_slice(layer + 1)
+        rebuilt[rows, columns] = block.toarray()
+    np.testing.assert_array_equal(rebuilt, gb.to_scipy().toarray())
+
+
+@settings(deadline=None, max_examples=60)
+@given(perceptrons())
+def test_locate_and_id_are_inverse(case):
+    index = NodeIndex(tuple(case[0]), tuple(case[1]))
+    for node in range(index.n_nodes):
+        assert index.id(*index.locate(node)) == node
+
+
+def test_links_run_from_the_next_layer_backwards():
+    gb = ed.line_graph([1, 1, 1])
+    assert set(gb.to_networkx().edges()) == {(1, 0)}
+    assert gb.to_networkx().nodes[1] == {"layer": 2, "position": (0, 0)}
+
+
+def test_a_network_gives_kernels_or_all():
+    net = ed.ReLUMLP.random([4, 5, 3], seed=0)
+    assert ed.line_graph(net) == ed.line_graph([4, 5, 3])
+    assert ed.line_graph(net, nodes="all") == ed.line_graph([4, 5, 3], bias=True)
+    bare = ed.ReLUMLP.random([4, 5, 3], seed=0, bias=False)
+    assert ed.line_graph(bare, nodes="all") == ed.line_graph([4, 5, 3])
+
+
+def test_counts_are_exact_beyond_64_bits():
+    gb = ed.line_graph([10**7] * 4)
+    assert gb.n_nodes == 3 * 10**14
+    assert gb.n_links == 2 * 10**21
+
+
+def test_int64_once_2_to_the_31_is_passed():
+    assert index_dtype(2**31 - 1, 5) == np.int32
+    assert index_dtype(2**31, 5) == np.int64
+    assert index_dtype(5, 2**31) == np.int64
+
+
+def test_the_kernel_fills_int64_arrays_beyond_2_to_the_31():
+    first, links = 2**33, 2**32
+    indptr, indices = np.full(5, links, np.int64), np.empty(4, np.int64)
+    # The arrays are those of a late block: numbers start at 2^33; filled from the front.
+    at = fill_block(indptr, indices, 0, first, 1, 2, 2, False)
+    assert at == 4
+    np.testing.assert_array_equal(indices, [first, first + 2, first + 1, first + 3])
+
+
+def test_too_large_a_matrix_is_refused_with_its_bytes():
+    gb = ed.line_graph([10**5] * 3)
+    needed = 10**15 * 16 + (2 * 10**10 + 1) * 8
+    with pytest.raises(ValueError, match=f"{needed:,} bytes"):
+        gb.to_scipy()
+    with pytest.raises(ValueError, match="max_bytes"):
+        gb.block(1)
+
+
+def test_too_large_for_networkx():
+    with pytest.raises(ValueError, match="60 edges, more than max_links=59"):
+        ed.line_graph([4, 5, 3]).to_networkx(max_links=59)
+    with pytest.raises(ValueError, match="35 edges"):
+        ed.line_graph([4, 5, 3]).ga(max_links=34)
+
+
+@pytest.mark.parametrize("bad", ["432", 5, None, object()])
+def test_other_sources_are_named(bad):
+    with pytest.raises(TypeError, match="accepts sizes such as"):
+        ed.line_graph(bad)
+
+
+def test_options_of_the_other_kind_of_source():
+    with pytest.raises(TypeError, match="nodes belongs to a network"):
+        ed.line_graph([2, 2], nodes="all")
+    with pytest.raises(TypeError, match="bias belongs to sizes"):
+        ed.line_graph(ed.ReLUMLP.random([2, 2], seed=0), bias=True)
+    with pytest.raises(ValueError, match="nodes must be one of"):
+        ed.line_graph(ed.ReLUMLP.random([2, 2], seed=0), nodes="weights")
+
+
+@pytest.mark.parametrize("bad", [[True], [1, 0], "no", 1])
+def test_bias_flags(bad):
+    with pytest.raises((TypeError, ValueError), match="bias must"):
+        ed.line_graph([2, 2, 2], bias=bad)
+
+
+@pytest.mark.parametrize("bad", [-1, 35, 10**9])
+def test_nodes_out_of_range(bad):
+    with pytest.raises(IndexError, match=r"numbered 0\.\.34"):
+        ed.line_graph([4, 5, 3]).index.locate(bad)
+
+
+@pytest.mark.parametrize(
+    ("layer", "position", "error"),
+    [
+        (0, (0, 0), IndexError),
+        (3, (0, 0), IndexError),
+        (1, (5, 0), IndexError),
+        (1, (0, 4), IndexError),
+        (1, ("bias", 0), IndexError),
+        (1, (0,), TypeError),
+        (1, 3, TypeError),
+        (1, (0.5, 1), TypeError),
+        ("1", (0, 0), TypeError),
+    ],
+)
+def test_positions_out_of_range(layer, position, error):
+    with pytest.raises(error):
+        ed.line_graph([4, 5, 3]).index.id(layer, position)
+
+
+def test_node_numbers_are_integers():
+    with pytest.raises(TypeError, match="must be an integer"):
+        ed.line_graph([4, 5, 3]).index.locate(1.5)
+
+
+def test_blocks_end_before_the_last_layer():
+    with pytest.raises(IndexError, match=r"1\.\.1; got 2"):
+        ed.line_graph([4, 5, 3]).block(2)
