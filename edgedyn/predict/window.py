@@ -1,0 +1,83 @@
+"""Which observations a straight line should see: dropping the transient at the start."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+# Median of a chi-square variable with one degree of freedom (0.4549), as MATH section 8 rounds it.
+_CHI2_MEDIAN = 0.455
+
+
+def bic_scores(X: Array, y: Array, n_validation: int | None) -> Array:
+    r"""Return BIC(t0) for t0 = 1..K-2, each scoring the same K observations.
+
+    .. math:: BIC(t_0) = RSS(t_0)/s^2 + (t_0 - 1) \ln K
+
+    RSS of the least-squares line through observations t0..K; each dropped one has a mean of its
+    own, at the price ln K. The noise s^2 is the larger of the binomial ``mean I(1 - I)/n_val`` and
+    the median of the squared second differences along the line, ``q_k / 0.455``.
+
+    Parameters
+    ----------
+    X : ndarray, shape (K, n_features)
+    y : ndarray, shape (K,)
+    n_validation : int or None
+        Validation samples behind each y; None leaves the binomial term out.
+
+    Returns
+    -------
+    ndarray, shape (K - 2,)
+        Where s^2 is 0 (observations without any noise), RSS counts as 0 up to rounding and as
+        infinite beyond: the limit of s^2 -> 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([5.0, 4.0, 3.0, 2.0, 1.0])
+    >>> y = np.array([0.1, 0.6, 0.7, 0.8, 0.9])  # the first is off the line
+    >>> int(np.argmin(bic_scores(x[:, None], y, 1000))) + 1
+    2
+    """
+    K = len(y)
+    starts = np.arange(K - 2)
+    rss = np.array([residual_sum(X[start:], y[start:]) for start in starts])
+    s2 = noise_variance(X, y, n_validation)
+    rounding = K * (64 * np.finfo(float).eps * max(1.0, np.abs(y).max())) ** 2
+    with np.errstate(divide="ignore"):
+        misfit = np.where(rss <= rounding, 0.0, np.divide(rss, s2) if s2 > 0 else np.inf)
+    return misfit + starts * np.log(K)
+
+
+def residual_sum(X: Array, y: Array) -> float:
+    """Residual sum of squares of ordinary least squares with an intercept."""
+    return float(np.sum((y - least_squares(X, y)) ** 2))
+
+
+def least_squares(X: Array, y: Array) -> Array:
+    """Fitted values of ordinary least squares with an intercept."""
+    centred = X - X.mean(axis=0)
+    scale = np.abs(centred).max(axis=0)
+    centred = centred / np.where(scale > 0, scale, 1.0)
+    coefficients = np.linalg.lstsq(centred, y - y.mean(), rcond=None)[0]
+    return y.mean() + centred @ coefficients
+
+
+def noise_variance(X: Array, y: Array, n_validation: int | None) -> float:
+    """s^2 of `bic_scores`.
+
+    With several features the place between neighbours, w, is taken along the least-squares fit;
+    for one feature that is an affine map of it, which leaves w as it is.
+    """
+    place = X[:, 0] if X.shape[1] == 1 else least_squares(X, y)
+    span = place[2:] - place[:-2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        w = np.clip(np.where(span == 0, 0.5, (place[1:-1] - place[:-2]) / span), 0.0, 1.0)
+    expected = (1 - w) * y[:-2] + w * y[2:]
+    q = (y[1:-1] - expected) ** 2 / (1 + w**2 + (1 - w) ** 2)
+    binomial = 0.0
+    if n_validation is not None:
+        binomial = float(np.mean(np.clip(y * (1 - y), 0.0, None))) / n_validation
+    return max(binomial, float(np.median(q)) / _CHI2_MEDIAN)
