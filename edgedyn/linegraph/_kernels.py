@@ -1,34 +1,26 @@
 """Index arrays of the line graph; compiled on first call and kept on disk."""
 
-import numpy as np
 from numba import njit
 
 
 @njit(cache=True)
-def fill_block(indptr, indices, links, first, n_in, n_mid, n_out, has_bias):  # type: ignore[no-untyped-def]
-    """Fill the rows of one layer's nodes: kernel (i, j) in C-order, then bias i.
+def fill_block(indptr, indices, links, first, n_in, n_mid, n_out):  # type: ignore[no-untyped-def]
+    """Fill the CSR rows of one layer's nodes: kernel (i, j) in C-order, then bias i, if any.
 
-    Node (i, .) of the layer is linked from the next layer's kernel entries (k, i), whose numbers
-    are ``first + k * n_mid + i``. Returns the number of links so far.
+    Every node that leads into neuron i is linked from the next layer's kernel entries (k, i),
+    whose numbers are ``first + k * n_mid + i``. `indptr` holds the ends of the layer's rows, one
+    a node; `indices` their links; `links` counts those of the rows before.
     """
-    row = 0
+    for row in range(len(indptr)):
+        indptr[row] = links + (row + 1) * n_out
+    n_kernel = n_mid * n_in
+    n_bias = len(indptr) - n_kernel
+    kernel = indices[: n_kernel * n_out].reshape(n_mid, n_in, n_out)
+    bias = indices[n_kernel * n_out :].reshape(n_bias, n_out)
     for i in range(n_mid):
-        for _ in range(n_in):
-            row += 1
-            indptr[row] = links + row * n_out
-    at = links
-    head = np.empty(n_out, indices.dtype)
-    for i in range(n_mid):
-        for k in range(n_out):
-            head[k] = first + k * n_mid + i
-        for _ in range(n_in):
-            indices[at : at + n_out] = head
-            at += n_out
-    if has_bias:
-        for i in range(n_mid):
+        for j in range(n_in):
             for k in range(n_out):
-                indices[at + k] = first + k * n_mid + i
-            at += n_out
-            row += 1
-            indptr[row] = at
-    return at
+                kernel[i, j, k] = first + k * n_mid + i
+    for i in range(n_bias):
+        for k in range(n_out):
+            bias[i, k] = first + k * n_mid + i

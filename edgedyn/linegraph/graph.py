@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 _INT32_LIMIT = 2**31 - 1
+_MAX_BYTES = 2**32
 NODES = ("kernels", "all")
 
 
@@ -71,8 +72,9 @@ def line_graph(
         if bias is not None:
             raise TypeError("bias belongs to sizes; for a network say nodes='kernels' or 'all'.")
         kind = check.choice("kernels" if nodes is None else nodes, "nodes", NODES)
-        flags = tuple(b and kind == "all" for b in source.layer_biases)
-        return LineGraph(NodeIndex(check.layer_sizes(source.sizes), flags))
+        sizes = check.layer_sizes(source.sizes)
+        flags = _bias_flags(source.layer_biases, len(sizes) - 1)
+        return LineGraph(NodeIndex(sizes, tuple(b and kind == "all" for b in flags)))
     if not isinstance(source, Sequence | np.ndarray) or isinstance(source, str):
         raise TypeError(
             f"line_graph accepts sizes such as [64, 32, 10] or a ReLUMLP; got "
@@ -113,7 +115,8 @@ class LineGraph:
     Notes
     -----
     As a matrix, ``P[target, source]``: rows are what is influenced, columns what influences, as
-    ``x_i' = f(x_i) + sum_j P_ij g(x_i, x_j)`` demands. Graph libraries keep the transpose.
+    ``x_i' = f(x_i) + sum_j P_ij g(x_i, x_j)`` demands. Graph libraries keep the transpose, and
+    ``networkx.line_graph(gb.ga())`` has every link the other way round, along forward propagation.
 
     Examples
     --------
@@ -154,21 +157,33 @@ class LineGraph:
         chain = "-".join(map(str, self.sizes))
         return f"LineGraph({chain}, {self.n_nodes} nodes, {self.n_links} links)"
 
-    def in_degree(self) -> NDArray[np.int64]:
+    def in_degree(self, *, max_bytes: int = _MAX_BYTES) -> NDArray[np.int64]:
         """Return the number of links into each node, shape (n_nodes,).
 
         ``n_{l+1}`` for every node of layer l < L; 0 in the last layer.
+
+        Raises
+        ------
+        ValueError
+            Where the array would take more than `max_bytes` (4 GiB by default).
         """
+        self._check_degree_bytes(max_bytes)
         after = [*self.sizes[2:], 0]
         counts = [self.index.layer_nodes(layer) for layer in range(1, self.n_layers + 1)]
         return np.repeat(np.array(after, np.int64), counts)
 
-    def out_degree(self) -> NDArray[np.int64]:
+    def out_degree(self, *, max_bytes: int = _MAX_BYTES) -> NDArray[np.int64]:
         """Return the number of links out of each node, shape (n_nodes,).
 
         ``n_{l-2}``, plus 1 where the biases of layer l - 1 are nodes, for every kernel entry of
         layer l > 1; 0 for biases and in the first layer.
+
+        Raises
+        ------
+        ValueError
+            Where the array would take more than `max_bytes` (4 GiB by default).
         """
+        self._check_degree_bytes(max_bytes)
         parts = []
         for layer in range(1, self.n_layers + 1):
             into = 0
@@ -180,7 +195,7 @@ class LineGraph:
         return np.concatenate(parts)
 
     def block(
-        self, layer: int, *, dtype: DTypeLike = np.float64, max_bytes: int = 2**32
+        self, layer: int, *, dtype: DTypeLike = np.float64, max_bytes: int = _MAX_BYTES
     ) -> "csr_array":
         """Return the links from layer `layer` + 1 to layer `layer`, 1 <= layer < L.
 
@@ -197,22 +212,28 @@ class LineGraph:
         self.index.check_layer(layer)
         if layer == self.n_layers:
             raise IndexError(f"blocks end in layers 1..{self.n_layers - 1}; got {layer}.")
-        shape = (self.index.layer_nodes(layer), self.index.layer_nodes(layer + 1))
-        return self._fill([layer], shape, dtype, max_bytes)
+        columns = self.index.layer_slice(layer + 1)
+        shape = (self.index.layer_nodes(layer), columns.stop - columns.start)
+        return self._matrix(range(layer, layer + 1), shape, columns.start, dtype, max_bytes)
 
     def blocks(self) -> Iterator[tuple[int, "csr_array"]]:
         """Yield ``(layer, block(layer))``, first layer first, one block in memory at a time."""
         for layer in range(1, self.n_layers):
             yield layer, self.block(layer)
 
-    def to_scipy(self, *, dtype: DTypeLike = np.float64, max_bytes: int = 2**32) -> "csr_array":
+    def to_scipy(
+        self, *, dtype: DTypeLike = np.float64, max_bytes: int = _MAX_BYTES
+    ) -> "csr_array":
         """Return the adjacency matrix as ``P[target, source]``, every link a 1.
 
         Parameters
         ----------
         dtype : data type
-            Of the ones. float64 by default, since products of the matrix with itself count paths
-            and small integers would overflow silently; ``numpy.int8`` takes an eighth of it.
+            Of the ones. float64 by default: 12 bytes a link with its index, accepted by every
+            solver of scipy.sparse, and exact whatever is counted. Smaller types save memory and
+            time but fail silently in products such as ``P @ P.T``, which counts common sources:
+            int8 wraps beyond 127, and float32 sums round beyond 2^24. int8 suits the structure
+            alone (5 bytes a link).
         max_bytes : int
             Refuse a larger matrix; 4 GiB by default.
 
@@ -227,7 +248,7 @@ class LineGraph:
             Where it would take more than `max_bytes`, before anything is allocated.
         """
         shape = (self.n_nodes, self.n_nodes)
-        return self._fill(range(1, self.n_layers), shape, dtype, max_bytes)
+        return self._matrix(range(1, self.n_layers), shape, 0, dtype, max_bytes)
 
     def to_networkx(self, *, max_links: int = 100_000) -> "nx.DiGraph":
         """Return the graph with edges source -> target; nodes carry ``layer`` and ``position``.
@@ -235,12 +256,14 @@ class LineGraph:
         Raises
         ------
         ValueError
-            Where it has more than `max_links` links.
+            Where it has more than `max_links` links, or more nodes than that.
         """
         import networkx as nx
 
-        _check_links(self.n_links, max_links, "this line graph", "to_scipy()")
-        graph = nx.DiGraph()
+        _check_links(self.n_links, max_links, "links", "this line graph", "to_scipy()")
+        # Two layers have no links, however many nodes.
+        _check_links(self.n_nodes, max_links, "nodes", "this line graph", "to_scipy()")
+        graph: nx.DiGraph = nx.DiGraph()
         for node in range(self.n_nodes):
             layer, position = self.index.locate(node)
             graph.add_node(node, layer=layer, position=position)
@@ -267,8 +290,8 @@ class LineGraph:
         """
         import networkx as nx
 
-        _check_links(self.n_nodes, max_links, "the neuron graph", "n_nodes and index")
-        graph = nx.DiGraph()
+        _check_links(self.n_nodes, max_links, "edges", "the neuron graph", "n_nodes and index")
+        graph: nx.DiGraph = nx.DiGraph()
         for layer, size in enumerate(self.sizes):
             graph.add_nodes_from((layer, i) for i in range(size))
         for node in range(self.n_nodes):
@@ -283,38 +306,55 @@ class LineGraph:
         """Links into the nodes of one layer."""
         return self.index.layer_nodes(layer) * self.sizes[layer + 1]
 
-    def _fill(
-        self, layers: Sequence[int], shape: tuple[int, int], dtype: DTypeLike, max_bytes: int
-    ) -> "csr_array":
-        """Build the rows of the given layers; columns count from the first source layer's node.
+    def _check_degree_bytes(self, max_bytes: int) -> None:
+        """Refuse a vector of degrees that is too large."""
+        what = f"the degrees of {self.n_nodes:,} nodes"
+        _check_bytes(8 * self.n_nodes, max_bytes, what, "they are equal within a layer's kernel")
 
-        For the whole matrix that first node is node 0, for a block the next layer's first.
-        """
+    def _matrix(
+        self,
+        layers: range,
+        shape: tuple[int, int],
+        origin: int,
+        dtype: DTypeLike,
+        max_bytes: int,
+    ) -> "csr_array":
+        """Build the rows of the given layers; node `origin` has column 0."""
         from scipy.sparse import csr_array
 
-        from edgedyn.linegraph._kernels import fill_block
-
         links = sum(self._block_links(layer) for layer in layers)
-        kind = index_dtype(links, max(shape))
-        data_kind = np.dtype(dtype)
-        needed = links * (kind.itemsize + data_kind.itemsize) + (shape[0] + 1) * kind.itemsize
-        _check_bytes(needed, max_bytes, links)
-        origin = 0 if shape[1] == self.n_nodes else self.index.layer_slice(layers[0] + 1).start
-        indptr = np.zeros(shape[0] + 1, kind)
-        indices = np.empty(links, kind)
-        row = at = 0
-        for layer in layers:
-            n_in, n_mid, n_out = self.sizes[layer - 1 : layer + 2]
-            rows = self.index.layer_nodes(layer)
-            first = self.index.layer_slice(layer + 1).start - origin
-            biased = self.index.bias[layer - 1]
-            view = indptr[row : row + rows + 1]
-            at = fill_block(view, indices, at, first, n_in, n_mid, n_out, biased)
-            row += rows
-        indptr[row:] = at
+        index_kind, data_kind = index_dtype(links, max(shape)), np.dtype(dtype)
+        needed = links * (index_kind.itemsize + data_kind.itemsize)
+        needed += (shape[0] + 1) * index_kind.itemsize
+        ways = "use in_degree() and out_degree(), block by block, a smaller dtype"
+        _check_bytes(needed, max_bytes, f"the matrix of {links:,} links", ways)
+        indices, indptr = self._structure(layers, shape[0], origin, index_kind)
         matrix = csr_array((np.ones(links, data_kind), indices, indptr), shape=shape)
         matrix.has_canonical_format = True  # by construction: sorted, no duplicates
         return matrix
+
+    def _structure(
+        self, layers: range, n_rows: int, origin: int, index_kind: np.dtype[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the CSR arrays (indices, indptr) of the given layers' rows."""
+        from edgedyn.linegraph._kernels import fill_block
+
+        indices = np.empty(sum(self._block_links(layer) for layer in layers), index_kind)
+        indptr = np.empty(n_rows + 1, index_kind)
+        indptr[0] = row = links = 0
+        for layer in layers:
+            rows, end = row + self.index.layer_nodes(layer), links + self._block_links(layer)
+            first = self.index.layer_slice(layer + 1).start - origin
+            fill_block(
+                indptr[row + 1 : rows + 1],
+                indices[links:end],
+                links,
+                first,
+                *self.sizes[layer - 1 : layer + 2],
+            )
+            row, links = rows, end
+        indptr[row + 1 :] = links  # the last layer receives nothing
+        return indices, indptr
 
 
 def index_dtype(n_links: int, n_nodes: int) -> np.dtype[Any]:
@@ -322,20 +362,19 @@ def index_dtype(n_links: int, n_nodes: int) -> np.dtype[Any]:
     return np.dtype(np.int32 if max(n_links, n_nodes) <= _INT32_LIMIT else np.int64)
 
 
-def _check_bytes(needed: int, max_bytes: int, links: int) -> None:
-    """Refuse a matrix that is too large, before allocating it."""
-    if needed > max_bytes:
+def _check_bytes(needed: int, max_bytes: int, what: str, ways_out: str) -> None:
+    """Refuse an array that is too large, before allocating it."""
+    if needed > check.positive_int(max_bytes, "max_bytes"):
         raise ValueError(
-            f"the matrix of {links:,} links would take {needed:,} bytes, more than "
-            f"max_bytes={max_bytes:,}; use in_degree() and out_degree(), block by block, a "
-            "smaller dtype, or raise max_bytes."
+            f"{what} would take {needed:,} bytes, more than max_bytes={max_bytes:,}; {ways_out}, "
+            "or raise max_bytes."
         )
 
 
-def _check_links(count: int, max_links: int, what: str, way_out: str) -> None:
+def _check_links(count: int, max_links: int, unit: str, what: str, way_out: str) -> None:
     """Refuse a networkx graph that is too large."""
-    if count > max_links:
+    if count > check.positive_int(max_links, "max_links"):
         raise ValueError(
-            f"{what} has {count:,} edges, more than max_links={max_links:,}; use {way_out}, or "
+            f"{what} has {count:,} {unit}, more than max_links={max_links:,}; use {way_out}, or "
             "raise max_links."
         )

@@ -62,6 +62,7 @@ class NodeIndex:
 
     def layer_slice(self, layer: int) -> slice:
         """Return the numbers of a layer's nodes."""
+        self.check_layer(layer)
         start = sum(self.layer_nodes(below) for below in range(1, layer))
         return slice(start, start + self.layer_nodes(layer))
 
@@ -119,6 +120,6 @@ def _inside(value: Any, limit: int, position: tuple[Any, ...], layer: int) -> in
     """Check one coordinate of a position."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"position must be (i, j) or ('bias', i); got {position!r}.")
-    if not 0 <= value < limit:
+    if not 0 <= int(value) < limit:
         raise IndexError(f"position {position!r} lies outside layer {layer}.")
     return int(value)

@@ -1,5 +1,9 @@
 """The line graph of MLPs against networkx's line graph of the neuron graph."""
 
+import subprocess
+import sys
+from types import SimpleNamespace
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -118,13 +122,26 @@ def test_int64_once_2_to_the_31_is_passed():
     assert index_dtype(5, 2**31) == np.int64
 
 
+@settings(deadline=None, max_examples=60)
+@given(perceptrons())
+def test_the_int64_route_gives_the_same_arrays(case):
+    sizes, bias = case
+    gb = ed.line_graph(sizes, bias=bias)
+    P = gb.to_scipy()
+    layers = range(1, gb.n_layers)
+    indices, indptr = gb._structure(layers, gb.n_nodes, 0, np.dtype(np.int64))
+    assert indices.dtype == indptr.dtype == np.int64
+    np.testing.assert_array_equal(indices, P.indices)
+    np.testing.assert_array_equal(indptr, P.indptr)
+
+
 def test_the_kernel_fills_int64_arrays_beyond_2_to_the_31():
+    # A block far down a large graph: 2^32 links before it, columns from 2^33; with biases.
     first, links = 2**33, 2**32
-    indptr, indices = np.full(5, links, np.int64), np.empty(4, np.int64)
-    # The arrays are those of a late block: numbers start at 2^33; filled from the front.
-    at = fill_block(indptr, indices, 0, first, 1, 2, 2, False)
-    assert at == 4
-    np.testing.assert_array_equal(indices, [first, first + 2, first + 1, first + 3])
+    indptr, indices = np.empty(4, np.int64), np.empty(8, np.int64)
+    fill_block(indptr, indices, links, first, 1, 2, 2)
+    np.testing.assert_array_equal(indices, [first, first + 2, first + 1, first + 3] * 2)
+    np.testing.assert_array_equal(indptr, [links + 2, links + 4, links + 6, links + 8])
 
 
 def test_too_large_a_matrix_is_refused_with_its_bytes():
@@ -136,9 +153,41 @@ def test_too_large_a_matrix_is_refused_with_its_bytes():
         gb.block(1)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int8])
+def test_the_bytes_named_are_those_taken(dtype):
+    gb = ed.line_graph([4, 5, 3], bias=True)
+    P = gb.to_scipy(dtype=dtype)
+    taken = P.data.nbytes + P.indices.nbytes + P.indptr.nbytes
+    assert P.dtype == dtype
+    assert gb.to_scipy(dtype=dtype, max_bytes=taken).nnz == gb.n_links
+    with pytest.raises(ValueError, match=f"{taken:,} bytes, more than max_bytes={taken - 1:,};"):
+        gb.to_scipy(dtype=dtype, max_bytes=taken - 1)
+
+
+@pytest.mark.parametrize("degrees", ["in_degree", "out_degree"])
+def test_too_many_degrees_are_refused_with_their_bytes(degrees):
+    with pytest.raises(ValueError, match="would take 16,000,000,000,000 bytes"):
+        getattr(ed.line_graph([10**6] * 3), degrees)()
+
+
+def test_limits_are_integers():
+    gb = ed.line_graph([4, 5, 3])
+    with pytest.raises(TypeError, match="max_bytes must be an integer; got '4GB'"):
+        gb.to_scipy(max_bytes="4GB")
+    with pytest.raises(TypeError, match="max_links must be an integer"):
+        gb.to_networkx(max_links=None)
+
+
+def test_counting_does_not_overflow_by_default():
+    P = ed.line_graph([1, 1, 300]).to_scipy()
+    assert (P @ P.T)[0, 0] == 300
+
+
 def test_too_large_for_networkx():
-    with pytest.raises(ValueError, match="60 edges, more than max_links=59"):
+    with pytest.raises(ValueError, match="60 links, more than max_links=59"):
         ed.line_graph([4, 5, 3]).to_networkx(max_links=59)
+    with pytest.raises(ValueError, match="1,000,000 nodes, more than max_links=100,000"):
+        ed.line_graph([1000, 1000]).to_networkx()
     with pytest.raises(ValueError, match="35 edges"):
         ed.line_graph([4, 5, 3]).ga(max_links=34)
 
@@ -147,6 +196,12 @@ def test_too_large_for_networkx():
 def test_other_sources_are_named(bad):
     with pytest.raises(TypeError, match="accepts sizes such as"):
         ed.line_graph(bad)
+
+
+def test_sizes_and_flags_of_a_network_are_checked():
+    net = SimpleNamespace(sizes=(2, 2, 2), layer_biases=(True,))
+    with pytest.raises(ValueError, match="bias must hold 2 times True or False"):
+        ed.line_graph(net)
 
 
 def test_options_of_the_other_kind_of_source():
@@ -197,3 +252,18 @@ def test_node_numbers_are_integers():
 def test_blocks_end_before_the_last_layer():
     with pytest.raises(IndexError, match=r"1\.\.1; got 2"):
         ed.line_graph([4, 5, 3]).block(2)
+
+
+@pytest.mark.parametrize(("layer", "error"), [(0, IndexError), (7, IndexError), ("a", TypeError)])
+def test_the_refused_layer_is_named(layer, error):
+    with pytest.raises(error, match=f"got {layer!r}"):
+        ed.line_graph([4, 5, 3]).index.layer_slice(layer)
+
+
+def test_describing_a_line_graph_loads_no_heavy_library():
+    code = (
+        "import sys, edgedyn as ed; gb = ed.line_graph([4, 5, 3]); gb.n_links, gb.in_degree();"
+        "print([name for name in ('scipy', 'numba', 'networkx') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
