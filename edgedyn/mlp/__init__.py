@@ -2,16 +2,23 @@
 
 from edgedyn.mlp.accumulator import AbsoluteAccumulator, DegreeAccumulator, degree_accumulator
 from edgedyn.mlp.coupling import coupling_block, coupling_matrix
+from edgedyn.mlp.dynamics import EdgeDynamics, edge_dynamics
 from edgedyn.mlp.network import LayerRecord, ReLUMLP
+from edgedyn.mlp.theorem1 import Theorem1Report, capacitance_bound, verify_theorem1
 from edgedyn.mlp.training import TrainingHistory
 
 __all__ = [
     "AbsoluteAccumulator",
     "DegreeAccumulator",
+    "EdgeDynamics",
     "LayerRecord",
     "ReLUMLP",
+    "Theorem1Report",
     "TrainingHistory",
+    "capacitance_bound",
     "coupling_block",
     "coupling_matrix",
     "degree_accumulator",
+    "edge_dynamics",
+    "verify_theorem1",
 ]

@@ -174,9 +174,9 @@ class _Trainer:
         kernels, biases = self.gradient_views
         for k in range(self.net.n_layers - 1, -1, -1):
             if k < self.learning:
-                np.matmul(e.T, z[k], out=kernels[k])
+                kernel = np.matmul(e.T, z[k], out=kernels[k])
                 if self.decay:
-                    kernels[k] += self.decay * self.net.weights[k]
+                    kernel += self.decay * self.net.weights[k]
                 bias = biases[k]
                 if bias is not None:
                     np.dot(self.ones[: len(e)], e, out=bias)

@@ -1,0 +1,115 @@
+"""Data for the command line and the demo: scikit-learn's digits, or the user's npz or csv."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedyn import _validate as check
+
+Array = NDArray[Any]
+
+
+def digits() -> tuple[Array, Array]:
+    """Return scikit-learn's 1797 handwritten digits, shape (1797, 64) in [0, 1], and labels."""
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    return X / 16.0, y.astype(np.int64)
+
+
+def load_table(spec: str) -> tuple[Array, Array]:
+    """Return samples and integer labels by name or from a file.
+
+    Parameters
+    ----------
+    spec : str
+        ``digits``, a ``.npz`` file with arrays ``X`` and ``y``, or a ``.csv`` file with one
+        sample a row, the label in the last column, with or without a header line. The columns of
+        a file are standardised; labels are numbered in sorted order.
+
+    Raises
+    ------
+    ValueError
+        For a file that cannot be read, text among the numbers, NaN, or one class only.
+    """
+    if spec == "digits":
+        return digits()
+    path = Path(spec)
+    readers = {".npz": _read_npz, ".csv": _read_csv}
+    if path.suffix not in readers:
+        raise ValueError(f"data must be 'digits', a .npz or a .csv file; got {spec!r}.")
+    if not path.is_file():
+        raise ValueError(f"there is no file {spec!r}; give 'digits', a .npz or a .csv file.")
+    X, y = readers[path.suffix](path)
+    try:
+        X = check.real_matrix(X)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{spec}: {error}") from None
+    return standardise(X), _labels(y, len(X), spec)
+
+
+def standardise(X: Array) -> Array:
+    """Return the columns with mean 0 and standard deviation 1; constant ones become 0."""
+    spread = X.std(axis=0)
+    return (X - X.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+
+
+def _read_npz(path: Path) -> tuple[Array, Array]:
+    """Read arrays X and y; nothing in the file is executed."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            missing = [name for name in ("X", "y") if name not in arrays]
+            if missing:
+                raise ValueError(
+                    f"{path} holds {', '.join(arrays.files) or 'nothing'}; it must hold X and y."
+                )
+            X, y = arrays["X"], arrays["y"]
+    except (OSError, EOFError, ValueError) as error:
+        if str(path) in str(error) and "must hold" in str(error):
+            raise
+        raise ValueError(f"{path} could not be read as a .npz file of plain arrays.") from None
+    except Exception as error:  # zipfile and zlib raise their own kinds on damaged files
+        raise ValueError(f"{path} could not be read as a .npz file: {error}") from None
+    if X.ndim > 2:
+        X = X.reshape(len(X), -1)
+    return X, y
+
+
+def _read_csv(path: Path) -> tuple[Array, Array]:
+    """Read a table of numbers whose last column is the label."""
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, header=None, skipinitialspace=True)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(f"{path} could not be read as csv: {str(error).strip()}") from None
+    numbers = table.apply(pd.to_numeric, errors="coerce")
+    if len(table) and numbers.iloc[0].isna().all():  # a header line
+        table, numbers = table.iloc[1:], numbers.iloc[1:]
+    text = numbers.isna() & table.notna()
+    if text.to_numpy().any():
+        row, column = np.argwhere(text.to_numpy())[0]
+        raise ValueError(
+            f"{path}: row {row + 1}, column {column + 1} holds {table.iat[row, column]!r}; all "
+            "entries must be numbers."
+        )
+    if table.shape[1] < 2 or not len(table):
+        raise ValueError(f"{path} must hold at least one feature and a label in each row.")
+    values = numbers.to_numpy(float)
+    return values[:, :-1], values[:, -1]
+
+
+def _labels(y: Array, n_samples: int, spec: str) -> Array:
+    """Number the classes 0, 1, ... in sorted order."""
+    if y.shape != (n_samples,):
+        raise ValueError(f"{spec}: y must have shape ({n_samples},), one label a sample.")
+    if y.dtype.kind == "f" and not (np.isfinite(y).all() and (y == np.floor(y)).all()):
+        raise ValueError(f"{spec}: labels must be integers.")
+    if y.dtype.kind not in "biuf":
+        raise ValueError(f"{spec}: labels must be integers; got {y.dtype}.")
+    classes, numbered = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"{spec} holds one class only; give at least two.")
+    return numbered.astype(np.int64)

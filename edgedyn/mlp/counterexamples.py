@@ -1,0 +1,143 @@
+"""Exact points where all gradients vanish and beta_eff does not, and the softmax gauge."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from edgedyn.capacitance import neural_capacitance
+from edgedyn.mlp.coupling import coupling_block, coupling_matrix
+from edgedyn.mlp.network import ReLUMLP
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """A stationary point that does not interpolate.
+
+    Parameters
+    ----------
+    name : str
+    gradient_norm : float
+        0: the point is stationary.
+    magnitude : float
+        beta_eff of the magnitude strengths.
+    predicted : float
+        Its exact value by hand.
+    signed_norm, absolute_norm : float
+        Frobenius norms of P with these strengths, both 0.
+    """
+
+    name: str
+    gradient_norm: float
+    magnitude: float
+    predicted: float
+    signed_norm: float
+    absolute_norm: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain Python values."""
+        return asdict(self)
+
+
+def counterexamples(eta: float = 0.25) -> tuple[Counterexample, ...]:
+    """Evaluate the two exact counterexamples of the theorem's converse.
+
+    1. The chain w1 = w2 = w3 = 1 with x = 1 twice and targets 1 +- eta: beta_eff = eta / 2.
+    2. Softmax with W1 = W2 = 1, W3 = (1, -1)', b3 = (-1, 1), x = 1 once with each class:
+       beta_eff = 1/2.
+
+    Examples
+    --------
+    >>> [(c.gradient_norm, c.magnitude) for c in counterexamples(0.25)]
+    [(0.0, 0.125), (0.0, 0.5)]
+    """
+    one = [[1.0]]
+    chain = ReLUMLP([one, one, one], loss="squared_error")
+    softmax = ReLUMLP([one, one, [[1.0], [-1.0]]], [None, None, [-1.0, 1.0]])
+    return (
+        _evaluate("chain with contradicting targets", chain, [1 - eta, 1 + eta], eta / 2),
+        _evaluate("softmax with contradicting labels", softmax, [0, 1], 0.5),
+    )
+
+
+def _evaluate(name: str, net: ReLUMLP, y: list[Any], predicted: float) -> Counterexample:
+    """Measure one stationary point."""
+    X = np.ones((2, 1))
+    norms = [
+        float(np.linalg.norm(coupling_matrix(net, X, y, strength=s).toarray()))
+        for s in ("signed", "absolute")
+    ]
+    return Counterexample(
+        name=name,
+        gradient_norm=float(np.linalg.norm(net.gradient(X, y)[1])),
+        magnitude=neural_capacitance(net, X, y).value,
+        predicted=predicted,
+        signed_norm=norms[0],
+        absolute_norm=norms[1],
+    )
+
+
+@dataclass(frozen=True)
+class GaugeRow:
+    """Signed beta_eff at one depth.
+
+    Parameters
+    ----------
+    n_layers : int
+    loss, coupling : str
+    status : str
+    value, conditioning : float
+        Of the signed capacitance.
+    last_block_row_sum : float
+        Largest |row sum| of the block into the last layer, over the largest |entry| of it.
+    """
+
+    n_layers: int
+    loss: str
+    coupling: str
+    status: str
+    value: float
+    conditioning: float
+    last_block_row_sum: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain Python values."""
+        return asdict(self)
+
+
+def gauge_table(seed: int | np.random.Generator | None = 0) -> tuple[GaugeRow, ...]:
+    """Measure the softmax gauge for L = 2..5, beside the squared error, which has none.
+
+    Adding one vector to all rows of W^L leaves softmax unchanged, so every block into a softmax
+    layer has zero signed row sums: L = 2 is 0/0, L = 3 is 0, only L >= 4 informs.
+
+    Examples
+    --------
+    >>> from edgedyn.mlp.counterexamples import gauge_table
+    >>> [row.status for row in gauge_table() if row.loss == "cross_entropy"][::2]
+    ['no_interior_layer', 'gauge_degenerate', 'ok', 'ok']
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for n_layers in (2, 3, 4, 5):
+        net = ReLUMLP.random([6] * n_layers + [4], seed=rng)
+        X, labels = rng.standard_normal((40, 6)), np.arange(40) % 4
+        for loss in ("cross_entropy", "squared_error"):
+            lossy = ReLUMLP(net.weights, net.biases, loss=loss)
+            for coupling in ("direct", "full"):
+                kinds = {"coupling": coupling, "strength": "signed"}
+                cap = neural_capacitance(lossy, X, labels, **kinds)
+                block = coupling_block(lossy, X, labels, n_layers - 1, **kinds).toarray()
+                ratio = np.abs(block.sum(axis=1)).max() / np.abs(block).max()
+                rows.append(
+                    GaugeRow(
+                        n_layers,
+                        loss,
+                        coupling,
+                        cap.status,
+                        cap.value,
+                        cap.conditioning,
+                        float(ratio),
+                    )
+                )
+    return tuple(rows)

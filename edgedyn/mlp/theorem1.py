@@ -1,0 +1,442 @@
+"""Numerical verification of Theorem 1: where beta_eff -> 0, how fast, and where it does not."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgedyn import _data
+from edgedyn import _validate as check
+from edgedyn.capacitance import neural_capacitance
+from edgedyn.mlp.counterexamples import Counterexample, GaugeRow, counterexamples, gauge_table
+from edgedyn.mlp.coupling import coupling_matrix
+from edgedyn.mlp.dynamics import EdgeDynamics, edge_dynamics
+from edgedyn.mlp.loss import checked_labels
+from edgedyn.mlp.network import ReLUMLP
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[Any]
+DEFAULT_LAYERS = (64, 48, 32, 24, 10)
+MAX_BRUTE_FORCE_LINKS = 2_000_000
+
+
+@dataclass(frozen=True)
+class TrajectoryPoint:
+    """One epoch of a run.
+
+    Parameters
+    ----------
+    epoch : int
+    loss, accuracy : float
+        On the training samples.
+    mean_error : float
+        ``mean |e^L|`` over samples and outputs.
+    gradient_norm : float
+        Of the objective that is minimised, weight decay included.
+    beta : float
+        beta_eff, magnitude strengths.
+    bound : float
+        ``K eps`` of the theorem.
+    signed, signed_conditioning : float
+        beta_eff of the signed strengths (NaN where its status is not ok) and its conditioning.
+    signed_status : str
+    brute_force : float
+        beta_eff from the explicit matrix P; NaN at epochs where it was not built.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    mean_error: float
+    gradient_norm: float
+    beta: float
+    bound: float
+    signed: float
+    signed_conditioning: float
+    signed_status: str
+    brute_force: float
+
+
+@dataclass(frozen=True)
+class Theorem1Report:
+    """What `verify_theorem1` found, by the letters of papers/jiang2024/theorem1.md.
+
+    Parameters
+    ----------
+    sizes, n_samples, seed
+        What was trained.
+    interpolating : tuple of TrajectoryPoint
+        (a)-(c) A run towards zero loss.
+    slope, slope_stderr : float
+        Least-squares slope of ln beta_eff against ln mean |e| over that run, and its standard
+        error.
+    fall : float
+        Largest beta_eff of the run over the last one.
+    brute_force_error : float
+        Largest relative difference from brute force; NaN where P would have been too large.
+    floors : dict of str to tuple of TrajectoryPoint
+        (d) Runs that cannot interpolate; the last point of each is after minimising on all
+        samples by L-BFGS, so that it is stationary as far as the ReLUs' kinks allow.
+    counterexamples : tuple of Counterexample
+    gauge : tuple of GaugeRow
+        (e)
+    dynamics : dict of str to EdgeDynamics
+        (f)
+    """
+
+    sizes: tuple[int, ...]
+    n_samples: int
+    seed: int
+    interpolating: tuple[TrajectoryPoint, ...]
+    slope: float
+    slope_stderr: float
+    fall: float
+    brute_force_error: float
+    floors: dict[str, tuple[TrajectoryPoint, ...]]
+    counterexamples: tuple[Counterexample, ...]
+    gauge: tuple[GaugeRow, ...]
+    dynamics: dict[str, EdgeDynamics]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain Python values."""
+        return asdict(self)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return all runs as one pandas DataFrame, one row a run and epoch."""
+        import pandas as pd
+
+        runs = {"interpolating": self.interpolating, **self.floors}
+        return pd.DataFrame(
+            [{"run": name, **asdict(p)} for name, points in runs.items() for p in points]
+        )
+
+    @property
+    def sign_changes(self) -> int:
+        """How often the signed value changes sign along the interpolating run."""
+        signs = np.sign([p.signed for p in self.interpolating if p.signed_status == "ok"])
+        return int(np.sum(signs[1:] != signs[:-1]))
+
+    def __str__(self) -> str:
+        last = self.interpolating[-1]
+        lines = [
+            f"Theorem 1 on {self.n_samples} samples, {'-'.join(map(str, self.sizes))}:",
+            f"  interpolating: beta_eff falls by a factor {self.fall:.3g} to {last.beta:.3g}, "
+            f"as |e|^({self.slope:.3f} +- {self.slope_stderr:.3f}); K eps = {last.bound:.3g}",
+        ]
+        lines += [
+            f"  {name}: beta_eff stays at {points[-1].beta:.3g} with mean |e| = "
+            f"{points[-1].mean_error:.3g}"
+            for name, points in self.floors.items()
+        ]
+        return "\n".join(lines)
+
+
+def capacitance_bound(
+    net: ReLUMLP, X: ArrayLike, y: ArrayLike, *, nodes: str = "kernels"
+) -> tuple[float, float]:
+    r"""Return K and eps of the proved bound ``beta_eff <= K eps`` (magnitude strengths).
+
+    .. math:: K = \max_{2\le m\le L-1} \Big(\prod_{r=m+1}^{L} |W^r|_1\Big) \max_s Z^{m-2}_s,
+       \qquad \epsilon = \langle \|e^L_s\|_\infty \rangle
+
+    with ``|W|_1`` the largest column sum of |W| and ``Z^l = ||z^l||_1``, plus 1 where the biases
+    of layer l + 1 are nodes.
+
+    Parameters
+    ----------
+    net : ReLUMLP
+    X, y : array_like
+    nodes : {"kernels", "all"}
+
+    Returns
+    -------
+    K, eps : float
+        K is 0 for fewer than three layers, where no node has both in- and out-links.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad data or an unknown name.
+
+    Notes
+    -----
+    Proof in papers/jiang2024/theorem1.md.
+
+    Examples
+    --------
+    >>> from edgedyn import ReLUMLP
+    >>> from edgedyn.mlp import capacitance_bound
+    >>> chain = ReLUMLP([[[1.0]], [[1.0]], [[2.0]]], loss="squared_error")
+    >>> capacitance_bound(chain, [[3.0]], [5.0])  # K = |w3| x, eps = |6 - 5|
+    (6.0, 1.0)
+    """
+    check.choice(nodes, "nodes", ("kernels", "all"))
+    records = net.records(X, y)
+    K, product = 0.0, 1.0
+    for m in range(net.n_layers - 1, 1, -1):
+        product *= float(np.abs(net.weights[m]).sum(axis=0).max())
+        bias = net.layer_biases[m - 2] and nodes == "all"
+        Z = float(np.abs(records[m - 2].activation).sum(axis=1).max()) + bias
+        K = max(K, product * Z)
+    return K, float(np.abs(records[-1].cotangent).max(axis=1).mean())
+
+
+def verify_theorem1(
+    X: ArrayLike | None = None,
+    y: ArrayLike | None = None,
+    *,
+    layers: Sequence[int] = DEFAULT_LAYERS,
+    epochs: int = 300,
+    seed: int = 0,
+    progress: Callable[[float, str], None] | None = None,
+) -> Theorem1Report:
+    """Verify Theorem 1 on real data, and show where it stops.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, layers[0]), optional
+        By default scikit-learn's digits.
+    y : array_like of int, shape (n_samples,), optional
+        Labels in 0..layers[-1] - 1.
+    layers : sequence of int
+        Neurons per layer, input first; at least four entries (three layers with weights).
+    epochs : int
+        Of each of the three runs, by Adam on mini-batches; at least 2.
+    seed : int
+        Of initial weights, sample order, noise and starts.
+    progress : callable, optional
+        Called as ``progress(fraction, what)``.
+
+    Returns
+    -------
+    Theorem1Report
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad data, sizes that do not fit them, or fewer than three layers, before any training.
+
+    Notes
+    -----
+    Jiang et al., Nat. Commun. 15:5718 (2024), Theorem 1: "when G_A converges, beta_eff = 0". It
+    holds with the rate of the errors where the network interpolates, and has a floor where it
+    cannot, though the gradients vanish there, too.
+
+    Examples
+    --------
+    >>> import numpy as np, edgedyn as ed
+    >>> rng = np.random.default_rng(0)
+    >>> X, y = rng.standard_normal((40, 5)), np.arange(40) % 2
+    >>> report = ed.verify_theorem1(X, y, layers=[5, 16, 8, 6, 2], epochs=150, seed=0)
+    >>> all(p.beta <= p.bound for p in report.interpolating)
+    True
+    """
+    X, y, sizes = _checked(X, y, layers)
+    epochs = check.positive_int(epochs, "epochs")
+    if epochs < 2:
+        raise ValueError("epochs must be at least 2, so that a slope can be fitted; got 1.")
+    seed = int(seed)
+    report = progress or (lambda fraction, what: None)
+    interpolating = _run(X, y, sizes, epochs, seed, 0.0, report, (0.0, 0.4), "interpolating run")
+    noisy = _with_label_noise(y, sizes[-1], 0.2, seed)
+    narrow = (sizes[0], *([2] * (len(sizes) - 2)), sizes[-1])
+    floors = {
+        "20 % label noise, weight decay": _run(
+            X, noisy, sizes, epochs, seed, 1e-2, report, (0.4, 0.7), "label noise", True
+        ),
+        "too narrow": _run(
+            X, y, narrow, epochs, seed, 0.0, report, (0.7, 0.9), "narrow network", True
+        ),
+    }
+    slope, slope_stderr = log_log_slope(
+        [p.mean_error for p in interpolating], [p.beta for p in interpolating]
+    )
+    built = [p for p in interpolating if np.isfinite(p.brute_force)]
+    errors = [abs(p.brute_force / p.beta - 1) for p in built]
+    report(0.9, "edge dynamics")
+    result = Theorem1Report(
+        sizes=sizes,
+        n_samples=len(X),
+        seed=seed,
+        interpolating=interpolating,
+        slope=slope,
+        slope_stderr=slope_stderr,
+        fall=max(p.beta for p in interpolating) / interpolating[-1].beta,
+        brute_force_error=max(errors) if errors else float("nan"),
+        floors=floors,
+        counterexamples=counterexamples(),
+        gauge=gauge_table(seed),
+        dynamics=_dynamics(X, y, sizes[-1], seed),
+    )
+    report(1.0, "done")
+    return result
+
+
+def log_log_slope(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
+    """Return the least-squares slope of ln y against ln x, and its standard error.
+
+    Examples
+    --------
+    >>> slope, error = log_log_slope([1, 2, 4, 8], [3, 6, 12, 24])
+    >>> round(slope, 12), round(error, 12)
+    (1.0, 0.0)
+    """
+    u, v = np.log(np.asarray(x, float)), np.log(np.asarray(y, float))
+    du, dv = u - u.mean(), v - v.mean()
+    spread = du @ du
+    if len(u) < 2 or spread == 0:
+        return float("nan"), float("nan")
+    slope = du @ dv / spread
+    if len(u) == 2:
+        return float(slope), float("nan")
+    rest = dv - slope * du
+    return float(slope), float(np.sqrt(rest @ rest / (len(u) - 2) / spread))
+
+
+def _checked(
+    X: ArrayLike | None, y: ArrayLike | None, layers: Sequence[int]
+) -> tuple[Array, Array, tuple[int, ...]]:
+    """Check data and sizes against each other."""
+    if (X is None) != (y is None):
+        raise ValueError("give both X and y, or neither for the digits.")
+    sizes = check.layer_sizes(layers)
+    if len(sizes) < 4:
+        raise ValueError(
+            f"layers must name at least four sizes (three layers with weights), else no node of "
+            f"the line graph has both in- and out-links; got {sizes}."
+        )
+    if X is None or y is None:
+        X, y = _data.digits()
+    X = check.real_matrix(X).astype(np.float64)
+    if X.shape[1] != sizes[0]:
+        raise ValueError(f"X has {X.shape[1]} features, but layers begins with {sizes[0]}.")
+    labels = np.asarray(y)
+    if labels.shape != (len(X),) or labels.dtype.kind not in "biuf":
+        raise ValueError(f"y must hold one integer label for each of the {len(X)} samples.")
+    labels = checked_labels(labels, sizes[-1])
+    if (labels == labels[0]).all():
+        raise ValueError(f"y holds one class only ({labels[0]}); give at least two.")
+    return X, labels, sizes
+
+
+def _with_label_noise(y: Array, n_classes: int, fraction: float, seed: int) -> Array:
+    """Move a fraction of the labels to another class, drawn evenly."""
+    rng = np.random.default_rng([seed, 1])
+    noisy = y.copy()
+    chosen = rng.permutation(len(y))[: round(fraction * len(y))]
+    noisy[chosen] = (y[chosen] + rng.integers(1, n_classes, len(chosen))) % n_classes
+    return noisy
+
+
+def _run(
+    X: Array,
+    y: Array,
+    sizes: tuple[int, ...],
+    epochs: int,
+    seed: int,
+    weight_decay: float,
+    report: Callable[[float, str], None],
+    span: tuple[float, float],
+    what: str,
+    polish: bool = False,
+) -> tuple[TrajectoryPoint, ...]:
+    """Train from a fresh start and measure at about thirty epochs, even in the logarithm.
+
+    With `polish` the run ends in a stationary point, measured last.
+    """
+    net = ReLUMLP.random(sizes, seed=seed)
+    marks = np.unique(np.round(np.geomspace(1, epochs, 30)).astype(int))
+    brute = set(marks[np.linspace(0, len(marks) - 1, 4).astype(int)].tolist())
+    links = sum(a * b * c for a, b, c in zip(sizes, sizes[1:], sizes[2:], strict=False))
+    if polish or links > MAX_BRUTE_FORCE_LINKS:
+        brute = set()
+    points: list[TrajectoryPoint] = []
+
+    def measure(epoch: int, _: float) -> None:
+        report(span[0] + (span[1] - span[0]) * epoch / epochs, what)
+        if epoch in marks:
+            points.append(_measure(net, X, y, epoch, weight_decay, epoch in brute))
+
+    order = np.random.default_rng([seed, 2])
+    net.fit(X, y, epochs=epochs, weight_decay=weight_decay, seed=order, callback=measure)
+    if polish:
+        _polish(net, X, y, weight_decay)
+        points.append(_measure(net, X, y, epochs + 1, weight_decay, False))
+    return tuple(points)
+
+
+def _polish(net: ReLUMLP, X: Array, y: Array, weight_decay: float) -> None:
+    """Go on to a stationary point by L-BFGS on all samples: Adam's noise hides the floor."""
+    from scipy.optimize import minimize
+
+    def objective(w: Array) -> tuple[float, Array]:
+        net.parameters[...] = w
+        loss, gradient = _penalised(net, X, y, weight_decay)
+        return loss, gradient
+
+    found = minimize(
+        objective, net.parameters.copy(), jac=True, method="L-BFGS-B", options={"maxiter": 300}
+    )
+    net.parameters[...] = found.x
+
+
+def _penalised(net: ReLUMLP, X: Array, y: Array, weight_decay: float) -> tuple[float, Array]:
+    """Loss and gradient with the weight-decay term."""
+    loss, gradient = net.gradient(X, y)
+    kernels, _ = net.views(gradient)
+    for g, W in zip(kernels, net.weights, strict=True):
+        g += weight_decay * W
+        loss += weight_decay / 2 * float(np.sum(W**2))
+    return loss, gradient
+
+
+def _measure(
+    net: ReLUMLP, X: Array, y: Array, epoch: int, weight_decay: float, brute: bool
+) -> TrajectoryPoint:
+    """Everything that is reported of one epoch."""
+    _, gradient = _penalised(net, X, y, weight_decay)
+    K, eps = capacitance_bound(net, X, y)
+    signed = neural_capacitance(net, X, y, strength="signed")
+    return TrajectoryPoint(
+        epoch=epoch,
+        loss=net.evaluate(X, y),
+        accuracy=net.score(X, y),
+        mean_error=float(np.abs(net.records(X, y)[-1].cotangent).mean()),
+        gradient_norm=float(np.linalg.norm(gradient)),
+        beta=neural_capacitance(net, X, y).value,
+        bound=K * eps,
+        signed=signed.value,
+        signed_conditioning=signed.conditioning,
+        signed_status=signed.status,
+        brute_force=_from_matrix(net, X, y) if brute else float("nan"),
+    )
+
+
+def _from_matrix(net: ReLUMLP, X: Array, y: Array) -> float:
+    """1'PP1 / 1'P1 with the matrix written out."""
+    P = coupling_matrix(net, X, y)
+    ones = np.ones(P.shape[0])
+    delta_in = P @ ones
+    return float((ones @ (P @ delta_in)) / (ones @ delta_in))
+
+
+def _dynamics(X: Array, y: Array, n_classes: int, seed: int) -> dict[str, EdgeDynamics]:
+    """Edge dynamics on four principal components: one equilibrium with errors, one without."""
+    centred = X - X.mean(axis=0)
+    axes = np.linalg.svd(centred, full_matrices=False)[2][:4]
+    scores = centred @ axes.T
+    scores = (scores / scores.std(axis=0).max())[:200]
+    sizes = (scores.shape[1], 5, 4, n_classes)
+    rng = np.random.default_rng([seed, 3])
+    student = ReLUMLP.random(sizes, seed=rng)
+    teacher = ReLUMLP.random(sizes, seed=rng, loss="squared_error")
+    return {
+        "with remaining errors": edge_dynamics(student, scores, y[:200], seed=seed),
+        "interpolating (its own teacher)": edge_dynamics(
+            teacher, scores, teacher.logits(scores), seed=seed
+        ),
+    }
