@@ -1,0 +1,110 @@
+"""One record a trial: one candidate, one seed, fine-tuned once. The schema all studies share."""
+
+from dataclasses import asdict, dataclass, fields
+from math import isfinite, nan
+from typing import Any
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What is observed after one epoch.
+
+    Parameters
+    ----------
+    epoch : int
+        From 1.
+    train_loss : float
+    val_accuracy, test_accuracy : float
+        In [0, 1]; the test accuracy is for judging only and never an input of a prediction.
+    beta_eff : float
+        NaN unless `beta_status` is "ok" or "converged".
+    beta_status : str
+    """
+
+    epoch: int
+    train_loss: float
+    val_accuracy: float
+    test_accuracy: float
+    beta_eff: float
+    beta_status: str
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One fine-tuning run.
+
+    Parameters
+    ----------
+    model, data : str
+        Names of the candidate and of the task.
+    seed : int
+    settings : dict
+        What the trial was run with: plain values.
+    epochs : tuple of EpochRecord
+    status : {"completed", "diverged"}
+    train_seconds, beta_seconds : float
+        Time spent in training and in computing beta_eff, over all epochs.
+    schema : int
+        Version of this layout.
+
+    Examples
+    --------
+    >>> from edgedyn.studies import EpochRecord, TrialRecord
+    >>> epoch = EpochRecord(1, 0.7, 0.8, 0.79, 0.4, "ok")
+    >>> record = TrialRecord("64-32", "digits", 0, {}, (epoch,), "completed", 1.0, 0.01)
+    >>> TrialRecord.from_dict(record.to_dict()) == record, record.final_test_accuracy
+    (True, 0.79)
+    """
+
+    model: str
+    data: str
+    seed: int
+    settings: dict[str, Any]
+    epochs: tuple[EpochRecord, ...]
+    status: str
+    train_seconds: float
+    beta_seconds: float
+    schema: int = SCHEMA
+
+    @property
+    def final_test_accuracy(self) -> float:
+        """Test accuracy after the last epoch; NaN without epochs."""
+        return self.epochs[-1].test_accuracy if self.epochs else nan
+
+    def observed(self, n_epochs: int) -> tuple[list[float], list[float]]:
+        """Return beta_eff and validation accuracy of the first epochs, degenerate ones dropped."""
+        pairs = [
+            (e.beta_eff, e.val_accuracy)
+            for e in self.epochs[:n_epochs]
+            if isfinite(e.beta_eff) and isfinite(e.val_accuracy)
+        ]
+        return [b for b, _ in pairs], [a for _, a in pairs]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain Python values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TrialRecord":
+        """Read a record back; JSON's null becomes NaN.
+
+        Raises
+        ------
+        ValueError
+            For another schema version, or missing or unknown fields.
+        """
+        if values.get("schema") != SCHEMA:
+            raise ValueError(
+                f"the record has schema {values.get('schema')!r}; this edgedyn reads {SCHEMA}."
+            )
+        names = {f.name for f in fields(cls)}
+        if set(values) != names:
+            wrong = ", ".join(sorted(set(values) ^ names))
+            raise ValueError(f"the record's fields do not match schema {SCHEMA}: {wrong}.")
+        epochs = tuple(
+            EpochRecord(**{k: nan if v is None else v for k, v in epoch.items()})
+            for epoch in values["epochs"]
+        )
+        return cls(**{**values, "epochs": epochs})
