@@ -153,6 +153,19 @@ class LineGraph:
         """Number of links, an exact integer: ``sum_l n_l (n_{l-1} + bias_l) n_{l+1}``."""
         return sum(self._block_links(layer) for layer in range(1, self.n_layers))
 
+    @property
+    def beta_eff(self) -> float:
+        """beta_eff of the unweighted graph, ``sum delta_out delta_in / n_links``; NaN if empty.
+
+        From counts alone: within a layer all kernel entries have the same degrees, and biases,
+        which send no links, do not count.
+        """
+        products = 0
+        for layer in range(2, self.n_layers):
+            out = self.sizes[layer - 2] + self.index.bias[layer - 2]
+            products += self.sizes[layer] * self.sizes[layer - 1] * out * self.sizes[layer + 1]
+        return products / self.n_links if self.n_links else float("nan")
+
     def __repr__(self) -> str:
         chain = "-".join(map(str, self.sizes))
         return f"LineGraph({chain}, {self.n_nodes} nodes, {self.n_links} links)"

@@ -43,6 +43,8 @@ def _finite_pairs(predicted: ArrayLike, truth: ArrayLike) -> tuple[np.ndarray, n
     """Keep the pairs in which both are finite."""
     p, t = np.asarray(predicted, float), np.asarray(truth, float)
     if p.shape != t.shape or p.ndim != 1:
-        raise ValueError(f"predicted and truth must be vectors of one length; got {p.shape}, {t.shape}.")
+        raise ValueError(
+            f"predicted and truth must be vectors of one length; got {p.shape}, {t.shape}."
+        )
     keep = np.isfinite(p) & np.isfinite(t)
     return p[keep], t[keep]

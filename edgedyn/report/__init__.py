@@ -1,1 +1,5 @@
-"""Placeholder docstring."""
+"""Figures of results: matplotlib axes in, axes out."""
+
+from edgedyn.report import figures
+
+__all__ = ["figures"]

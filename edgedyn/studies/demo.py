@@ -327,6 +327,33 @@ def _predict(record: TrialRecord) -> Prediction:
     )
 
 
+def fitted_line(demo: Demo) -> dict[str, Any]:
+    """Return what a figure of one trial's fit needs: that of the best candidate, first seed.
+
+    Returns
+    -------
+    dict
+        Keys ``beta, accuracy`` (the observed epochs), ``line`` (grid from 0, mean, std of the
+        mean), ``truth`` and ``title``, as `edgedyn.report.figures.accuracy_fit` takes them.
+    """
+    record = max(
+        (r for r in demo.records if r.seed == demo.seed), key=lambda r: r.final_test_accuracy
+    )
+    beta, accuracy = record.observed(OBSERVED)
+    fit = NeuralCapacitanceRegressor(n_validation=N_VALIDATION)
+    fit.fit(np.array(beta)[:, None], accuracy)
+    grid = np.linspace(0.0, 1.05 * max(beta), 50)
+    mean, spread = fit.predict(grid[:, None], return_std=True)
+    std = np.sqrt(np.maximum(spread**2 - fit.noise_std_**2, 0.0))
+    return {
+        "beta": beta,
+        "accuracy": accuracy,
+        "line": (grid, mean, std),
+        "truth": record.final_test_accuracy,
+        "title": f"{record.model}, from epoch {fit.t0_} on",
+    }
+
+
 def _judge(method: str, predictions: tuple[Prediction, ...]) -> MethodResult:
     """Compare one method's ranking with the truth, seed by seed."""
     rhos, regrets = [], []

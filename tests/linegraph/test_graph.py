@@ -267,3 +267,15 @@ def test_describing_a_line_graph_loads_no_heavy_library():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@settings(deadline=None, max_examples=60)
+@given(perceptrons())
+def test_unweighted_beta_eff_equals_its_definition(case):
+    gb = ed.line_graph(case[0], bias=case[1])
+    P = gb.to_scipy().toarray()
+    ones = np.ones(len(P))
+    if gb.n_links == 0:
+        assert np.isnan(gb.beta_eff)
+    else:
+        np.testing.assert_allclose(gb.beta_eff, (ones @ P @ P @ ones) / (ones @ P @ ones))

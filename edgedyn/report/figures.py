@@ -1,0 +1,281 @@
+"""Figures: each function draws on given matplotlib axes and returns them; none computes results."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from edgedyn._files import atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+METADATA = {"Software": None}  # equal results give equal files
+
+
+@contextmanager
+def saved_figure(path: Path, columns: int = 1, rows: int = 1, **size: float) -> "Iterator[Any]":
+    """Yield a figure and its axes; write it to `path` as a whole on leaving."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    width, height = size.get("width", 5.0 * columns), size.get("height", 4.0 * rows)
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
+    FigureCanvasAgg(figure)
+    yield figure, figure.subplots(rows, columns, squeeze=False).ravel()
+    save(figure, path)
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write a figure; the format follows the file's suffix."""
+    with atomic(path) as temporary:
+        kind = path.suffix[1:]
+        metadata: dict[str, Any] = METADATA if kind == "png" else {"Date": None}
+        figure.savefig(temporary, format=kind, metadata=metadata)
+
+
+def neuron_graph(ax: "Axes", sizes: Sequence[int]) -> "Axes":
+    """Draw G_A: neurons in columns, weights as arrows.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    sizes : sequence of int
+        Neurons per layer, input first.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from edgedyn.report import figures
+    >>> figures.neuron_graph(Figure().subplots(), [2, 3, 1]).get_title()
+    'Neural network $G_A$'
+    """
+    for layer in range(1, len(sizes)):
+        for i in range(sizes[layer]):
+            for j in range(sizes[layer - 1]):
+                tail, head = _neuron(sizes, layer - 1, j), _neuron(sizes, layer, i)
+                _arrow(ax, tail, head, colour=COLOURS[(layer - 1) % 6], shrink=9)
+    for layer, size in enumerate(sizes):
+        x, y = zip(*(_neuron(sizes, layer, i) for i in range(size)), strict=True)
+        ax.scatter(x, y, s=160, color="white", edgecolor="black", zorder=3)
+    return _graph_axes(ax, "Neural network $G_A$", sizes)
+
+
+def line_graph(ax: "Axes", sizes: Sequence[int], links: ArrayLike) -> "Axes":
+    """Draw G_B: each node at the middle of the weight it stands for, links as arrows.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    sizes : sequence of int
+        Neurons per layer, input first; no biases.
+    links : array_like of int, shape (n_links, 2)
+        (source, target) in the order of `edgedyn.linegraph.NodeIndex`.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import edgedyn as ed
+    >>> from edgedyn.report import figures
+    >>> links = list(ed.line_graph([2, 2, 1]).to_networkx().edges())
+    >>> figures.line_graph(Figure().subplots(), [2, 2, 1], links).get_title()
+    'Line graph $G_B$: links run backwards'
+    """
+    middles, colours = [], []
+    for layer in range(1, len(sizes)):
+        for i in range(sizes[layer]):
+            for j in range(sizes[layer - 1]):
+                a, b = _neuron(sizes, layer - 1, j), _neuron(sizes, layer, i)
+                # A little off the middle, else parallel weights of a layer fall on one point.
+                t = 0.5 + 0.12 * ((i - j) % 3 - 1)
+                middles.append((a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])))
+                colours.append(COLOURS[(layer - 1) % 6])
+    for source, target in np.asarray(links, int).reshape(-1, 2):
+        _arrow(ax, middles[source], middles[target], colour="0.45", shrink=5, alpha=0.6)
+    x, y = zip(*middles, strict=True)
+    ax.scatter(x, y, s=45, c=colours, zorder=3)
+    return _graph_axes(ax, "Line graph $G_B$: links run backwards", sizes)
+
+
+def curves(
+    ax: "Axes", series: Mapping[str, Sequence[float]], ylabel: str, observed: int | None = None
+) -> "Axes":
+    """Draw one curve a candidate against the epoch.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    series : mapping of str to sequence of float
+        Values after epoch 1, 2, ...
+    ylabel : str
+    observed : int, optional
+        Shade the epochs that predictions may see.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    styles = ("-", "--", ":")
+    for k, (name, values) in enumerate(series.items()):
+        style = {"color": COLOURS[(k // 3) % 7], "linestyle": styles[k % 3]}
+        ax.plot(np.arange(1, len(values) + 1), values, label=name, linewidth=1.3, **style)
+    if observed is not None:
+        ax.axvspan(0.5, observed + 0.5, color="0.9", zorder=0, label="observed")
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(ylabel)
+    ax.legend(fontsize=6, ncols=2, frameon=False)
+    return ax
+
+
+def accuracy_fit(
+    ax: "Axes",
+    beta: ArrayLike,
+    accuracy: ArrayLike,
+    line: tuple[ArrayLike, ArrayLike, ArrayLike],
+    truth: float,
+    title: str = "",
+) -> "Axes":
+    """Draw accuracy against beta_eff, the line with its band, and both ends at beta_eff = 0.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    beta, accuracy : array_like, shape (n,)
+        Observations in the order of training.
+    line : (grid, mean, std)
+        The fitted line on a grid that begins at 0.
+    truth : float
+        The true final accuracy.
+    title : str
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    grid, mean, std = (np.asarray(part, float) for part in line)
+    ax.plot(grid, mean, color=COLOURS[0], label="Bayesian ridge")
+    ax.fill_between(grid, mean - std, mean + std, color=COLOURS[0], alpha=0.2, label="one std")
+    ax.plot(beta, accuracy, "o", color="black", markersize=4, label="observed epochs")
+    ax.plot([0], [mean[0]], "s", color=COLOURS[0], label=f"predicted {mean[0]:.3f}")
+    ax.plot([0], [truth], "*", color=COLOURS[1], markersize=11, label=f"true {truth:.3f}")
+    ax.axvline(0, color="0.7", linewidth=0.8)
+    ax.set_xlabel(r"neural capacitance $\beta_{eff}$")
+    ax.set_ylabel("validation accuracy")
+    ax.set_title(title)
+    ax.legend(fontsize=7, frameon=False)
+    return ax
+
+
+def predicted_against_true(
+    ax: "Axes", predicted: ArrayLike, truth: ArrayLike, title: str
+) -> "Axes":
+    """Draw predicted against true final accuracy, with the diagonal.
+
+    Predictions outside [0, 1] are drawn at the border, as triangles: they rank, but are no
+    accuracies.
+    """
+    p, t = np.asarray(predicted, float), np.asarray(truth, float)
+    inside = (p >= 0) & (p <= 1)
+    ax.plot(t[inside], p[inside], "o", color=COLOURS[0], markersize=4, alpha=0.7)
+    outside = np.isfinite(p) & ~inside
+    ax.plot(t[outside], np.clip(p[outside], 0, 1), "^", color=COLOURS[1], alpha=0.7,
+            label="outside [0, 1]")  # fmt: skip
+    low = min(np.nanmin(t), np.nanmin(np.clip(p, 0, 1))) - 0.02
+    ax.plot([low, 1], [low, 1], color="0.6", linewidth=0.8)
+    ax.set(xlabel="true final test accuracy", ylabel="predicted", title=title)
+    if outside.any():
+        ax.legend(fontsize=7, frameon=False, loc="lower right")
+    return ax
+
+
+def theorem1_runs(ax: "Axes", runs: Mapping[str, Sequence[tuple[float, float, float]]]) -> "Axes":
+    """Draw beta_eff and its bound against the mean error, one colour a run.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    runs : mapping of str to sequence of (mean error, beta_eff, bound)
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    for colour, (name, points) in zip(COLOURS, runs.items(), strict=False):
+        error, beta, bound = np.array(points, float).T
+        ax.loglog(error, beta, "o-", color=colour, markersize=3, linewidth=1, label=name)
+        ax.loglog(error[-1], beta[-1], "o", color=colour, markersize=8, fillstyle="none")
+        ax.loglog(error, bound, ":", color=colour, linewidth=1)
+    ax.plot([], [], ":", color="0.3", label=r"proved bound $K\epsilon$")
+    ax.plot([], [], "o", color="0.3", fillstyle="none", markersize=8, label="end of the run")
+    ax.set(xlabel=r"mean error $\langle|e^L|\rangle$", ylabel=r"$\beta_{eff}$ (magnitude)")
+    ax.legend(fontsize=7, frameon=False)
+    return ax
+
+
+def signed_run(ax: "Axes", epochs: ArrayLike, signed: ArrayLike, magnitude: ArrayLike) -> "Axes":
+    """Draw the signed value beside the magnitude one on a symmetric logarithmic axis."""
+    ax.plot(epochs, magnitude, color=COLOURS[0], label="magnitude")
+    ax.plot(epochs, signed, "o-", markersize=3, color=COLOURS[1], linewidth=0.8, label="signed")
+    ax.axhline(0, color="0.6", linewidth=0.8)
+    ax.set_xscale("log")
+    ax.set_yscale("symlog", linthresh=1e-6)
+    ax.set(xlabel="epoch", ylabel=r"$\beta_{eff}$")
+    ax.legend(fontsize=7, frameon=False)
+    return ax
+
+
+def flow_deviations(
+    ax: "Axes", times: ArrayLike, deviations: Mapping[str, ArrayLike], title: str
+) -> "Axes":
+    """Draw how fast each linear flow parts from the true edge dynamics."""
+    for colour, (name, values) in zip(COLOURS, deviations.items(), strict=False):
+        ax.loglog(times, values, color=colour, label=name, linewidth=1.3)
+    ax.axhline(0.1, color="0.6", linewidth=0.8, linestyle="--")
+    ax.set_ylim(1e-4, 1e3)
+    ax.set(xlabel="time", ylabel="deviation / distance moved", title=title)
+    ax.legend(fontsize=7, frameon=False)
+    return ax
+
+
+def _neuron(sizes: Sequence[int], layer: int, i: int) -> tuple[float, float]:
+    """Place a neuron: layers from left to right, each centred."""
+    return 2.0 * layer, (sizes[layer] - 1) / 2 - i
+
+
+def _arrow(
+    ax: "Axes",
+    tail: tuple[float, float],
+    head: tuple[float, float],
+    *,
+    colour: str,
+    shrink: float,
+    alpha: float = 1.0,
+) -> None:
+    """Draw one arrow that stops short of both ends."""
+    style = {"arrowstyle": "-|>", "color": colour, "alpha": alpha, "linewidth": 0.8}
+    style |= {"shrinkA": shrink, "shrinkB": shrink}
+    ax.annotate("", xy=head, xytext=tail, arrowprops=style)
+
+
+def _graph_axes(ax: "Axes", title: str, sizes: Sequence[int]) -> "Axes":
+    """Frame a graph drawing; both kinds get the same limits."""
+    half = (max(sizes) - 1) / 2 + 0.6
+    ax.set(title=title, xlim=(-0.5, 2 * (len(sizes) - 1) + 0.5), ylim=(-half, half))
+    ax.set_axis_off()
+    return ax
