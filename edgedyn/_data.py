@@ -102,7 +102,7 @@ def _read_csv(path: Path) -> tuple[Array, Array]:
 
 
 def _labels(y: Array, n_samples: int, spec: str) -> Array:
-    """Number the classes 0, 1, ... in sorted order."""
+    """Return the classes numbered 0, 1, ... in sorted order."""
     if y.shape != (n_samples,):
         raise ValueError(f"{spec}: y must have shape ({n_samples},), one label a sample.")
     if y.dtype.kind == "f" and not (np.isfinite(y).all() and (y == np.floor(y)).all()):

@@ -364,7 +364,7 @@ def from_degrees(
 
 
 def jackknife(leave_one_out: Sequence[float]) -> float:
-    """Standard error from the values with one group of samples left out at a time.
+    """Return the standard error from the values with one group of samples left out at a time.
 
     ``sqrt((g - 1)/g * sum (v_i - mean v)^2)`` for g groups; NaN if one of them is.
 

@@ -74,7 +74,7 @@ def direct_matrix(weights, biases, X, T, loss, strength, nodes):
 
 
 def perturbed(weights, biases, name, step):
-    """Copies of the parameters with one of them moved."""
+    """Return copies of the parameters with one of them moved."""
     weights = [W.copy() for W in weights]
     biases = [None if b is None else b.copy() for b in biases]
     layer, i, j = name

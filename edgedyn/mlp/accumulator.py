@@ -190,7 +190,7 @@ class DegreeAccumulator:
         return from_degrees(layers, provenance, stderr)
 
     def _what(self) -> tuple[Any, ...]:
-        """What is being counted."""
+        """Tell what is being counted."""
         return (self.net.sizes, self.coupling, self.strength, self.nodes, self.groups)
 
     # The sums ------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ def with_bias_row(activation: Array, bias_is_node: bool) -> Array:
 
 
 def direct_tile(target: "LayerRecord", source: "LayerRecord", i: int, bias_is_node: bool) -> Array:
-    """Summed strengths over one shared neuron: rows the weights into it, columns those out of it.
+    """Sum the strengths over one shared neuron: rows are weights into it, columns those out of it.
 
     ``sum_s z_j D_i e_k`` over the samples in which neuron i is active; shape
     ``(n_{l-1} (+1 with a bias node), n_{l+1})``.
@@ -177,7 +177,7 @@ def _order(n: int, m: int, has_bias: bool) -> Array:
 
 
 def curvature_matrices(net: "ReLUMLP", X: Array, records: list["LayerRecord"], layer: int) -> Array:
-    """Return ``G^l``, the loss curvature at ``a^l``, as a matrix a sample: (n_samples, n_l, n_l)."""
+    """Return ``G^l``, the loss curvature at ``a^l``, shape (n_samples, n_l, n_l)."""
     logits = net.logits(X)
     unit = np.eye(net.n_classes, dtype=net.dtype)
     G = np.stack(

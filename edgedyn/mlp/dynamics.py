@@ -60,7 +60,7 @@ def hessian(net: "ReLUMLP", X: ArrayLike, y: ArrayLike) -> Array:
 
 
 def _hessian_vector(net: "ReLUMLP", records: list[Any], direction: Array) -> Array:
-    """Derivative of the gradient along `direction`."""
+    """Return the derivative of the gradient along `direction`."""
     from edgedyn.mlp.loss import loss_curvature
 
     V, v = net.views(direction)

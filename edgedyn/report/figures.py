@@ -106,6 +106,11 @@ def line_graph(ax: "Axes", sizes: Sequence[int], links: ArrayLike) -> "Axes":
                 t = 0.5 + 0.12 * ((i - j) % 3 - 1)
                 middles.append((a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])))
                 colours.append(COLOURS[(layer - 1) % 6])
+    for layer in range(1, len(sizes)):  # the network itself, faintly
+        for i in range(sizes[layer]):
+            for j in range(sizes[layer - 1]):
+                ends = zip(_neuron(sizes, layer - 1, j), _neuron(sizes, layer, i), strict=True)
+                ax.plot(*ends, color="0.9", linewidth=0.8, zorder=0)
     for source, target in np.asarray(links, int).reshape(-1, 2):
         _arrow(ax, middles[source], middles[target], colour="0.45", shrink=5, alpha=0.6)
     x, y = zip(*middles, strict=True)

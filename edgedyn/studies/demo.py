@@ -1,4 +1,4 @@
-"""Algorithm 1 on real data in under a minute: which pre-trained network should be fine-tuned?
+"""Algorithm 1 on real data in under a minute, with perceptrons as candidates.
 
 Source task: digits 0-4; target task: digits 5-9. Candidates are perceptrons of several widths and
 depths, pre-trained for long, briefly or not at all. Each gets a frozen random probe on top and is
@@ -116,7 +116,7 @@ class Demo:
 
     @property
     def verdict(self) -> str:
-        """One sentence: does beta_eff rank better than the last observed value here?"""
+        """Whether beta_eff ranks better than the last observed value here, in one sentence."""
         by_name = {m.method: m for m in self.methods}
         ours, last = by_name["capacitance"].rho, by_name["last_value"].rho
         if not (np.isfinite(ours) and np.isfinite(last)):

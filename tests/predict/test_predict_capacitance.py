@@ -91,7 +91,7 @@ def test_the_interface_takes_lists_and_returns_floats():
 
 
 def brute_bic(x, y, n_validation):
-    """The rule, loop by loop from its formula."""
+    """Return the scores, loop by loop from the formula."""
     K = len(y)
     qs = []
     for k in range(1, K - 1):

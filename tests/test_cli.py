@@ -1,0 +1,143 @@
+"""The command line as a user meets it."""
+
+import json
+import os
+
+import networkx as nx
+import numpy as np
+import pytest
+import scipy.sparse
+
+import edgedyn as ed
+from edgedyn.cli import main
+
+
+def rejected(capsys, *arguments):
+    """Run a command that must fail with exit code 2 and one sentence."""
+    try:
+        code = main([str(a) for a in arguments])
+    except SystemExit as stop:
+        code = stop.code
+    captured = capsys.readouterr()
+    assert code == 2
+    assert captured.out == ""
+    assert len(captured.err.strip().splitlines()) == 1
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.strip() == f"edgedyn {ed.__version__}"
+
+
+def test_linegraph_table_and_json(capsys):
+    assert main(["linegraph", "4", "5", "3"]) == 0
+    assert "60" in capsys.readouterr().out
+    assert main(["linegraph", "4", "5", "3", "--bias", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["n_nodes"] == 4 * 5 + 5 + 5 * 3 + 3
+    assert main(["linegraph", "4", "5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["beta_eff"] is None
+
+
+def test_linegraph_files(tmp_path, capsys):
+    gb = ed.line_graph([4, 5, 3])
+    for suffix in ("png", "svg", "html", "graphml", "npz"):
+        assert main(["linegraph", "4", "5", "3", "--out", str(tmp_path / f"gb.{suffix}")]) == 0
+    assert (tmp_path / "gb.png").read_bytes().startswith(b"\x89PNG")
+    page = (tmp_path / "gb.html").read_text(encoding="utf-8")
+    assert page.count("<tr>") == 1 + gb.n_nodes
+    assert "src=" not in page and "@import" not in page
+    stored = scipy.sparse.load_npz(tmp_path / "gb.npz")
+    np.testing.assert_array_equal(stored.toarray(), gb.to_scipy().toarray())
+    graph = nx.read_graphml(tmp_path / "gb.graphml", node_type=int)
+    assert set(graph.edges()) == set(gb.to_networkx().edges())
+    assert graph.nodes[7]["position"] == "1 3"
+    assert len(list(tmp_path.iterdir())) == 5  # no temporary files are left
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["linegraph", "4", "0", "3"], "at least 1; got 0"),
+        (["linegraph", "4"], "at least an input and an output layer"),
+        (["linegraph", "4", "x"], "invalid int value"),
+        (["linegraph"], "required"),
+        (["linegraph", "4", "5", "--out", "gb.pdf"], "must end in one of"),
+        (["linegraph", "400", "500", "300", "--out", "gb.html"], "max_links"),
+        (["linegraph", "100000", "100000", "100000", "--out", "gb.npz"], "bytes"),
+        (["linegraph", "2", "2", "--bias", "--out", "gb.svg"], "biases"),
+        (["draw"], "invalid choice"),
+        ([], "required"),
+        (["theorem1", "--data", "nowhere.csv"], "no file"),
+        (["theorem1", "--data", "data.txt"], "must be 'digits'"),
+        (["theorem1", "--layers", "64", "10"], "at least four sizes"),
+        (["theorem1", "--layers", "63", "8", "8", "10"], "64 features, but layers begins with 63"),
+        (["theorem1", "--layers", "64", "8", "8", "9"], r"labels must be integers in 0..8"),
+        (["theorem1", "--epochs", "0"], "at least 1; got 0"),
+        (["demo", "--seed", "-1"], "--seed must be 0 or more"),
+    ],
+)
+def test_bad_input(arguments, sentence, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert sentence in rejected(capsys, *arguments)
+
+
+@pytest.mark.parametrize("command", ["demo", "theorem1"])
+def test_an_output_folder_that_is_a_file(command, capsys, tmp_path):
+    blocked = tmp_path / "taken"
+    blocked.write_text("mine")
+    assert "cannot write to the output folder" in rejected(capsys, command, "--out", blocked)
+    assert blocked.read_text() == "mine"
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root writes everywhere")
+def test_a_read_only_folder(capsys, tmp_path):
+    tmp_path.chmod(0o500)
+    assert "cannot write" in rejected(capsys, "demo", "--out", tmp_path / "new")
+
+
+def test_text_in_a_csv(capsys, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("1,2,0\n3,four,1\n")
+    sentence = rejected(capsys, "theorem1", "--data", path, "--out", tmp_path / "out")
+    assert "row 2, column 2 holds 'four'" in sentence
+
+
+def test_theorem1_writes_its_results(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    X = rng.standard_normal((60, 4)) + y[:, None]
+    np.savez(tmp_path / "data.npz", X=X, y=y)
+    out = tmp_path / "out"
+    arguments = ["theorem1", "--data", str(tmp_path / "data.npz"), "--epochs", "20"]
+    arguments += ["--layers", "4", "12", "8", "6", "3", "--out", str(out)]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    for letter in "acdef":
+        assert f"({letter})" in printed
+    results = json.loads((out / "results.json").read_text())
+    assert results["environment"]["edgedyn"] == ed.__version__
+    assert results["sizes"] == [4, 12, 8, 6, 3]
+    assert {p.name for p in out.iterdir()} == {"results.json", "results.csv", "theorem1.png"}
+
+
+def test_an_interrupt_leaves_nothing_half_written(capsys, tmp_path, monkeypatch):
+    def interrupt(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgedyn.studies.run_demo", interrupt)
+    assert main(["demo", "--json", "--out", str(tmp_path)]) == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_sentence(capsys, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", str(tmp_path / "gb.npz"))
+
+    monkeypatch.setattr("scipy.sparse.save_npz", full)
+    assert "No space left" in rejected(capsys, "linegraph", 4, 5, 3, "--out", tmp_path / "gb.npz")
+    assert list(tmp_path.iterdir()) == []

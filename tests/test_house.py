@@ -1,0 +1,101 @@
+"""The import arrows of the house, and what importing it costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import edgedyn
+
+ROOT = Path(edgedyn.__file__).parent
+EVERYONE = {"capacitance", "_validate", "_files", "_data", "_environment"}
+ALLOWED = {
+    "linegraph": set(),
+    "mlp": {"linegraph"},
+    "predict": set(),
+    "studies": {"mlp", "predict"},
+    "report": set(),
+    "capacitance": set(),
+    "_validate": set(),
+    "_files": set(),
+    "_data": set(),
+    "_environment": set(),
+    "cli": {"linegraph", "mlp", "predict", "studies", "report"},
+}
+
+
+def room(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path):
+    """Rooms of edgedyn that a file imports anywhere, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            if node.module != "edgedyn":
+                names = [node.module or ""]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "edgedyn" and len(parts) > 1:
+                found.add(parts[1])
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_import_arrows(path):
+    home = room(path)
+    if home == "__init__":
+        pytest.skip("the front door names every room, lazily")
+    outside = imported_rooms(path) - {home} - EVERYONE - ALLOWED[home]
+    assert not outside, f"{home} may not import {outside}"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_stay_under_500_lines(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 500
+
+
+def run_python(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_importing_edgedyn_loads_no_more_than_numpy():
+    heavy = "scipy numba networkx sklearn matplotlib pandas rich tensorflow keras".split()
+    code = f"import edgedyn, sys; print([m for m in {heavy} if m in sys.modules])"
+    assert run_python(code).strip() == "[]"
+
+
+def test_the_command_line_starts_without_the_heavy_libraries():
+    heavy = "scipy numba networkx sklearn matplotlib pandas rich tensorflow keras".split()
+    code = (
+        "import sys, edgedyn.cli\n"
+        "try: edgedyn.cli.main(['--help'])\n"
+        f"except SystemExit: print([m for m in {heavy} if m in sys.modules])"
+    )
+    assert run_python(code).splitlines()[-1] == "[]"
+
+
+def test_nothing_needs_tensorflow():
+    code = (
+        "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
+        "from edgedyn.studies import run_demo\n"
+        "print(len(run_demo(n_seeds=1, epochs=5).records))"
+    )
+    assert run_python(code).strip() == "15"
+
+
+def test_every_public_name_resolves():
+    for name in edgedyn.__all__:
+        assert getattr(edgedyn, name).__doc__
+    assert set(edgedyn.__all__) <= set(dir(edgedyn))
+    with pytest.raises(AttributeError, match="no attribute 'lines'"):
+        edgedyn.lines  # noqa: B018
