@@ -274,9 +274,17 @@ def _progress(quiet: bool) -> Iterator[Callable[[float, str], None]]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True)) as bar:
-        task = bar.add_task("starting", total=1.0)
-        yield lambda fraction, what: bar.update(task, completed=fraction, description=what)
+    bar = Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True))
+    task = bar.add_task("starting", total=1.0)
+
+    def advance(fraction: float, what: str) -> None:
+        bar.start()  # only now: bad input is found before, and gets a sentence without a bar
+        bar.update(task, completed=fraction, description=what)
+
+    try:
+        yield advance
+    finally:
+        bar.stop()
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ def gauge_table(seed: int | np.random.Generator | None = 0) -> tuple[GaugeRow, .
         for loss in ("cross_entropy", "squared_error"):
             lossy = ReLUMLP(net.weights, net.biases, loss=loss)
             for coupling in ("direct", "full"):
-                kinds = {"coupling": coupling, "strength": "signed"}
+                kinds: dict[str, Any] = {"coupling": coupling, "strength": "signed"}
                 cap = neural_capacitance(lossy, X, labels, **kinds)
                 block = coupling_block(lossy, X, labels, n_layers - 1, **kinds).toarray()
                 ratio = np.abs(block.sum(axis=1)).max() / np.abs(block).max()

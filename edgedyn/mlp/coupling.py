@@ -138,7 +138,7 @@ def _direct_block(
     )
     if strength == "absolute":
         tiles = np.abs(tiles)
-    i, j, k = np.indices(tiles.shape, sparse=True)
+    i, j, k = np.ogrid[: tiles.shape[0], : tiles.shape[1], : tiles.shape[2]]
     rows = np.where(j < n_in, i * n_in + j, n_mid * n_in + i)  # the bias row follows the kernel
     columns = k * n_mid + i
     shape = (n_mid * (n_in + target_bias), n_out * (n_mid + source_bias))

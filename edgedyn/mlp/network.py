@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from edgedyn import _validate as check
 from edgedyn.mlp.loss import LOSSES, checked_targets, mean_loss, output_cotangent, softmax
@@ -89,7 +89,7 @@ class ReLUMLP:
         *,
         loss: str = "cross_entropy",
         frozen: int = 0,
-        dtype: str | type | None = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         kernels = [check.real_matrix(w, f"weights[{k}]") for k, w in enumerate(weights)]
         if not kernels:
@@ -123,7 +123,7 @@ class ReLUMLP:
         seed: int | np.random.Generator | None = None,
         loss: str = "cross_entropy",
         frozen: int = 0,
-        dtype: str | type = "float64",
+        dtype: DTypeLike = "float64",
     ) -> "ReLUMLP":
         """Draw a network by He's initialisation; biases start at 0.
 
@@ -400,7 +400,7 @@ class ReLUMLP:
             yield layer, e
 
 
-def _precision(dtype: str | type | None, kernels: list[Array]) -> np.dtype[Any]:
+def _precision(dtype: DTypeLike | None, kernels: list[Array]) -> np.dtype[Any]:
     """Return float32 or float64."""
     if dtype is None:
         return np.dtype("f4") if all(w.dtype == np.float32 for w in kernels) else np.dtype("f8")

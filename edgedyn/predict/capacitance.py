@@ -94,17 +94,19 @@ class NeuralCapacitanceRegressor(RegressorMixin, BaseEstimator):
         ValueError
             For NaN or infinity, fewer than three observations, or a `t0` that leaves fewer.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
-        n = len(y)
+        beta: Array
+        accuracy: Array
+        beta, accuracy = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        n = len(accuracy)
         if n < MIN_OBSERVATIONS:
             raise ValueError(
                 f"Found array with {n} sample(s) while a minimum of {MIN_OBSERVATIONS} is "
                 "required: a line and its noise need three observations; observe more epochs."
             )
-        y = np.asarray(y, np.float64)
-        self.bic_ = None
-        self.t0_ = self._window(X, y)
-        self._fit_line(X[self.t0_ - 1 :], y[self.t0_ - 1 :])
+        accuracy = np.asarray(accuracy, np.float64)
+        self.bic_: Array | None = None
+        self.t0_ = self._window(beta, accuracy)
+        self._fit_line(beta[self.t0_ - 1 :], accuracy[self.t0_ - 1 :])
         return self
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
@@ -121,11 +123,11 @@ class NeuralCapacitanceRegressor(RegressorMixin, BaseEstimator):
         ndarray, shape (n,), or a pair of them
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        mean = X @ self.coef_ + self.intercept_
+        Z: Array = validate_data(self, X, dtype=np.float64, reset=False)
+        mean = Z @ self.coef_ + self.intercept_
         if not return_std:
             return mean
-        return mean, np.sqrt(self._mean_variance(X) + self.noise_std_**2)
+        return mean, np.sqrt(self._mean_variance(Z) + self.noise_std_**2)
 
     def predict_final(self, return_std: bool = False) -> Any:
         """Return the predicted final accuracy, at beta_eff = 0, clipped to [0, 1].
@@ -148,8 +150,9 @@ class NeuralCapacitanceRegressor(RegressorMixin, BaseEstimator):
         last = len(y) - MIN_OBSERVATIONS + 1
         if isinstance(self.t0, str) and self.t0 == "bic":
             self._check_n_validation()
-            self.bic_ = bic_scores(X, y, self.n_validation)
-            return int(np.argmin(self.bic_)) + 1
+            scores = bic_scores(X, y, self.n_validation)
+            self.bic_ = scores
+            return int(np.argmin(scores)) + 1
         if isinstance(self.t0, bool) or not isinstance(self.t0, Integral):
             raise ValueError(f't0 must be an integer or "bic"; got {self.t0!r}.')
         if not 1 <= self.t0 <= last:

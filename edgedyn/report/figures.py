@@ -138,7 +138,7 @@ def curves(
     """
     styles = ("-", "--", ":")
     for k, (name, values) in enumerate(series.items()):
-        style = {"color": COLOURS[(k // 3) % 7], "linestyle": styles[k % 3]}
+        style: dict[str, Any] = {"color": COLOURS[(k // 3) % 7], "linestyle": styles[k % 3]}
         ax.plot(np.arange(1, len(values) + 1), values, label=name, linewidth=1.3, **style)
     if observed is not None:
         ax.axvspan(0.5, observed + 0.5, color="0.9", zorder=0, label="observed")

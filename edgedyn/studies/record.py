@@ -103,8 +103,9 @@ class TrialRecord:
         if set(values) != names:
             wrong = ", ".join(sorted(set(values) ^ names))
             raise ValueError(f"the record's fields do not match schema {SCHEMA}: {wrong}.")
-        epochs = tuple(
-            EpochRecord(**{k: nan if v is None else v for k, v in epoch.items()})
-            for epoch in values["epochs"]
-        )
+
+        def whole(epoch: dict[str, Any]) -> dict[str, Any]:
+            return {k: nan if v is None else v for k, v in epoch.items()}
+
+        epochs = tuple(EpochRecord(**whole(epoch)) for epoch in values["epochs"])
         return cls(**{**values, "epochs": epochs})
