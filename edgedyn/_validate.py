@@ -54,20 +54,26 @@ def layer_sizes(sizes: Any) -> tuple[int, ...]:
 
 def real_matrix(X: ArrayLike, name: str = "X") -> NDArray[Any]:
     """Return `X` as a finite, non-empty floating point matrix of shape (samples, features)."""
+    array = number_matrix(X, name)
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
+def number_matrix(X: ArrayLike, name: str = "X") -> NDArray[Any]:
+    """Return `X` as a finite, non-empty matrix of real numbers or integers, without copying it."""
     try:
         array = np.asarray(X)
-        if array.dtype.kind in "biu":
+        if array.dtype.kind == "O":
             array = array.astype(np.float64)
-        elif array.dtype.kind != "f":
-            array = array.astype(np.float64) if array.dtype.kind == "O" else array
     except (TypeError, ValueError):
         raise TypeError(f"{name} must hold real numbers; it could not be read as such.") from None
-    if array.dtype.kind != "f":
+    if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers; got an array of {array.dtype}.")
     if array.ndim != 2:
         raise ValueError(f"{name} must have shape (samples, features); got shape {array.shape}.")
     if 0 in array.shape:
         raise ValueError(f"{name} is empty: its shape is {array.shape}; give at least one sample.")
+    if array.dtype.kind != "f":
+        return array
     with np.errstate(over="ignore", invalid="ignore"):
         suspicious = not np.isfinite(array.sum())  # one pass and no mask in the ordinary case
     if suspicious and not np.isfinite(array).all():

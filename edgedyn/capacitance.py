@@ -186,8 +186,8 @@ class SupportsCapacitance(Protocol):
     ) -> CapacitanceAccumulator:
         """Return an empty accumulator."""
 
-    def check_data(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Validate samples and targets."""
+    def inspect_data(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Validate samples and targets without copying the samples."""
 
 
 def neural_capacitance(
@@ -211,7 +211,7 @@ def neural_capacitance(
     Parameters
     ----------
     net : ReLUMLP
-        Or any object with its methods ``check_data`` and ``degree_accumulator``.
+        Or any object with its methods ``inspect_data`` and ``degree_accumulator``.
     X : array_like, shape (n_samples, n_0)
     y : array_like
         Targets as the network's loss takes them.
@@ -256,14 +256,14 @@ def neural_capacitance(
     >>> cap.value > 0, cap.status, cap.stderr > 0
     (True, 'ok', True)
     """
-    if not (hasattr(net, "degree_accumulator") and hasattr(net, "check_data")):
+    if not (hasattr(net, "degree_accumulator") and hasattr(net, "inspect_data")):
         raise TypeError(f"neural_capacitance accepts a ReLUMLP; got {type(net).__name__}.")
     chunk_size = check.positive_int(chunk_size, "chunk_size")
     groups = JACKKNIFE_GROUPS if stderr else 1
     accumulator = net.degree_accumulator(
         coupling=coupling, strength=strength, nodes=nodes, groups=groups
     )
-    X, y = net.check_data(X, y)
+    X, y = net.inspect_data(X, y)
     if len(X) < groups:
         raise ValueError(
             f"a standard error needs at least {groups} samples; got {len(X)}: give more samples "
@@ -274,9 +274,11 @@ def neural_capacitance(
             f"y holds one class only ({y[0]}); give samples of at least two classes, or feed "
             "net.degree_accumulator(...) directly if one class is what you want to look at."
         )
+    # What has been checked as a whole is not checked again chunk by chunk, where that is offered.
+    add = getattr(accumulator, "update_checked", accumulator.update)
     for start in range(0, len(X), chunk_size):
         chunk = slice(start, start + chunk_size)
-        accumulator.update(X[chunk], y[chunk], np.arange(len(X))[chunk])
+        add(X[chunk], y[chunk], np.arange(len(X))[chunk])
     return accumulator.capacitance()
 
 

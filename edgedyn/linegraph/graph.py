@@ -57,7 +57,7 @@ def line_graph(
 
     Notes
     -----
-    Jiang et al., Nat. Commun. 15:5718 (2024), section "Line graph": weights are nodes, and since
+    Jiang et al., Nat. Commun. 15:5718 (2024): weights are nodes, and since
     gradients flow backwards the links run from a layer's weights to those of the layer before.
 
     Examples

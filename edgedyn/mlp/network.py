@@ -68,7 +68,7 @@ class ReLUMLP:
 
     Notes
     -----
-    Jiang et al., Nat. Commun. 15:5718 (2024), section "Neural network as G_A".
+    Jiang et al., Nat. Commun. 15:5718 (2024): the network G_A.
 
     Examples
     --------
@@ -221,12 +221,24 @@ class ReLUMLP:
 
     def check_inputs(self, X: ArrayLike) -> Array:
         """Return `X` as a finite matrix (n_samples, n_0) of the network's precision."""
-        X = check.real_matrix(X)
+        return np.ascontiguousarray(self._inputs(X), dtype=self.dtype)
+
+    def _inputs(self, X: ArrayLike) -> Array:
+        """Return validated samples as they are, whatever their precision."""
+        X = check.number_matrix(X)
         if X.shape[1] != self.sizes[0]:
             raise ValueError(
                 f"X has {X.shape[1]} features; this network takes {self.sizes[0]} inputs."
             )
-        return np.ascontiguousarray(X, dtype=self.dtype)
+        return X
+
+    def inspect_data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+        """Validate like `check_data`, but leave the samples in the precision they came in.
+
+        So that a large data set can be refused before any work without being copied.
+        """
+        X = self._inputs(X)
+        return X, checked_targets(y, len(X), self.n_classes, self.loss, self.dtype)
 
     def check_data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         """Return validated samples and targets in the network's precision.
@@ -243,8 +255,8 @@ class ReLUMLP:
         -------
         X, y : ndarray
         """
-        X = self.check_inputs(X)
-        return X, checked_targets(y, len(X), self.n_classes, self.loss, self.dtype)
+        X, y = self.inspect_data(X, y)
+        return np.ascontiguousarray(X, dtype=self.dtype), y
 
     def activations(self, X: ArrayLike) -> list[Array]:
         """Return ``[z^0, ..., z^{L-1}, a^L]``: input, hidden outputs, logits."""

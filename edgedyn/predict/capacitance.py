@@ -54,7 +54,7 @@ class NeuralCapacitanceRegressor(RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    Jiang et al., Nat. Commun. 15:5718 (2024), section "Predicting by the neural capacitance", with
+    Jiang et al., Nat. Commun. 15:5718 (2024), with
     scikit-learn's BayesianRidge, whose stopping rule and priors are absolute: features and targets
     are standardised inside, so that the scale of beta_eff does not matter. Its ``return_std``
     omits the intercept's variance; it is included here. NaN is refused: drop the epochs whose
