@@ -419,7 +419,7 @@ def _precision(dtype: DTypeLike | None, kernels: list[Array]) -> np.dtype[Any]:
     try:
         chosen = np.dtype(dtype)
     except TypeError:
-        chosen = None
+        chosen = np.dtype(object)  # not None, which equals float64
     if chosen not in (np.dtype("f4"), np.dtype("f8")):
         raise ValueError(f"dtype must be 'float32' or 'float64'; got {dtype!r}.")
     return chosen
