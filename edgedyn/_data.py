@@ -59,7 +59,7 @@ def standardise(X: Array) -> Array:
 def _read_npz(path: Path) -> tuple[Array, Array]:
     """Read arrays X and y; nothing in the file is executed."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             missing = [name for name in ("X", "y") if name not in arrays]
             if missing:
                 raise ValueError(

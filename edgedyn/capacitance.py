@@ -274,11 +274,10 @@ def neural_capacitance(
             f"y holds one class only ({y[0]}); give samples of at least two classes, or feed "
             "net.degree_accumulator(...) directly if one class is what you want to look at."
         )
-    # What has been checked as a whole is not checked again chunk by chunk, where that is offered.
-    add = getattr(accumulator, "update_checked", accumulator.update)
     for start in range(0, len(X), chunk_size):
+        index = np.arange(start, min(start + chunk_size, len(X)))
         chunk = slice(start, start + chunk_size)
-        add(X[chunk], y[chunk], np.arange(len(X))[chunk])
+        accumulator.update(X[chunk], y[chunk], index)
     return accumulator.capacitance()
 
 

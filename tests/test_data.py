@@ -90,11 +90,6 @@ def test_bad_npz(tmp_path, arrays, sentence):
         load_table(write_npz(tmp_path, **arrays))
 
 
-# numpy.load leaves a damaged zip file open until it is collected.
-left_open = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-@left_open
 @pytest.mark.parametrize("content", [b"", b"not a zip file", b"PK\x03\x04 torn"])
 def test_damaged_npz(tmp_path, content):
     path = tmp_path / "table.npz"
@@ -103,7 +98,6 @@ def test_damaged_npz(tmp_path, content):
         load_table(str(path))
 
 
-@left_open
 def test_torn_npz(tmp_path):
     path = tmp_path / "table.npz"
     np.savez_compressed(path, X=X, y=Y)

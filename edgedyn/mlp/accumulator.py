@@ -123,10 +123,6 @@ class DegreeAccumulator:
         numbers = np.arange(len(X)) + self.n_samples if index is None else np.asarray(index)
         if numbers.shape != (len(X),) or numbers.dtype.kind not in "iu":
             raise ValueError(f"index must hold one integer for each of the {len(X)} samples.")
-        self.update_checked(X, y, numbers)
-
-    def update_checked(self, X: Array, y: Array, numbers: Array) -> None:
-        """Do the work of `update` on what `check_data` returned."""
         records = self.net.records_unchecked(X, y)
         error = float(np.abs(records[-1].cotangent).max())
         if not np.isfinite(error):
