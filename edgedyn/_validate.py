@@ -74,7 +74,7 @@ def number_matrix(X: ArrayLike, name: str = "X") -> NDArray[Any]:
         raise ValueError(f"{name} is empty: its shape is {array.shape}; give at least one sample.")
     if array.dtype.kind != "f":
         return array
-    # One fast pass and no mask in the ordinary case: the sum of squares shows every NaN and infinity.
+    # One fast pass and no mask in the ordinary case: a sum of squares shows any NaN or infinity.
     flat = array.reshape(-1) if array.flags.c_contiguous else array.ravel(order="K")
     with np.errstate(over="ignore", invalid="ignore"):
         suspicious = not np.isfinite(np.dot(flat, flat))

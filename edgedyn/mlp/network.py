@@ -212,6 +212,14 @@ class ReLUMLP:
             self.weights[-n_layers:], self.biases[-n_layers:], loss=self.loss, dtype=self.dtype
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in ("weights", "biases")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Pickled views would come back as copies that training no longer reaches.
+        self.__dict__.update(state)
+        self.weights, self.biases = self.views(self._theta)
+
     def __repr__(self) -> str:
         biases = "biases" if all(self.layer_biases) else "some biases"
         biases = biases if any(self.layer_biases) else "no biases"

@@ -1,5 +1,8 @@
 """The network and its training against plain loops, finite differences and a reference in numpy."""
 
+import copy
+import pickle
+
 import numpy as np
 import oracles
 import pytest
@@ -283,3 +286,16 @@ def test_bad_training_is_refused_and_nothing_changes(change, error, sentence):
     with pytest.raises(error, match=sentence):
         net.fit(**{"X": X, "y": y, **change})
     np.testing.assert_array_equal(net.parameters, before)
+
+
+def test_a_pickled_network_still_learns_and_its_accumulator_travels():
+    net, X, y, _ = random_case(1, (3, 4, 3, 2), n_samples=12)
+    for twin in (pickle.loads(pickle.dumps(net)), copy.deepcopy(net)):
+        before = twin.weights[0].copy()
+        twin.fit(X, y, epochs=1, seed=0)
+        assert not np.array_equal(twin.weights[0], before)
+        assert np.shares_memory(twin.weights[0], twin.parameters)
+    accumulator = net.degree_accumulator()
+    accumulator.update(X, y)
+    sent = pickle.loads(pickle.dumps(accumulator))
+    assert sent.capacitance() == accumulator.capacitance()
