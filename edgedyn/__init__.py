@@ -13,8 +13,6 @@ Examples
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import numpy as np  # noqa: F401  the one dependency that every room shares
-
 if TYPE_CHECKING:
     from edgedyn.capacitance import Capacitance, neural_capacitance
     from edgedyn.linegraph import LineGraph, line_graph

@@ -1,7 +1,9 @@
 """Data for the command line and the demo: scikit-learn's digits, or the user's npz or csv."""
 
+import zlib
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,19 +61,14 @@ def standardise(X: Array) -> Array:
 def _read_npz(path: Path) -> tuple[Array, Array]:
     """Read arrays X and y; nothing in the file is executed."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            missing = [name for name in ("X", "y") if name not in arrays]
-            if missing:
-                raise ValueError(
-                    f"{path} holds {', '.join(arrays.files) or 'nothing'}; it must hold X and y."
-                )
-            X, y = arrays["X"], arrays["y"]
-    except (OSError, EOFError, ValueError) as error:
-        if str(path) in str(error) and "must hold" in str(error):
-            raise
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files if name in ("X", "y")}
+            names = ", ".join(stored.files) or "nothing"
+    except (OSError, EOFError, ValueError, TypeError, AttributeError, BadZipFile, zlib.error):
         raise ValueError(f"{path} could not be read as a .npz file of plain arrays.") from None
-    except Exception as error:  # zipfile and zlib raise their own kinds on damaged files
-        raise ValueError(f"{path} could not be read as a .npz file: {error}") from None
+    if len(arrays) < 2:
+        raise ValueError(f"{path} holds {names}; it must hold X and y.")
+    X, y = arrays["X"], arrays["y"]
     if X.ndim > 2:
         X = X.reshape(len(X), -1)
     return X, y

@@ -4,7 +4,7 @@ from numba import njit
 
 
 @njit(cache=True)
-def fill_block(indptr, indices, links, first, n_in, n_mid, n_out):  # type: ignore[no-untyped-def]
+def fill_block(indptr, indices, links, first, n_in, n_mid, n_out):
     """Fill the CSR rows of one layer's nodes: kernel (i, j) in C-order, then bias i, if any.
 
     Every node that leads into neuron i is linked from the next layer's kernel entries (k, i),

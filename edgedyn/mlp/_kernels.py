@@ -5,7 +5,7 @@ from numba import njit
 
 
 @njit(cache=True, error_model="numpy")
-def add_bias_relu(a, b):  # type: ignore[no-untyped-def]
+def add_bias_relu(a, b):
     """Replace a by max(a + b, 0); rows are samples."""
     for s in range(a.shape[0]):
         for i in range(a.shape[1]):
@@ -14,7 +14,7 @@ def add_bias_relu(a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def relu_backward(e, z):  # type: ignore[no-untyped-def]
+def relu_backward(e, z):
     """Multiply the cotangent by the ReLU's derivative, read off its output."""
     for s in range(e.shape[0]):
         for i in range(e.shape[1]):
@@ -23,7 +23,7 @@ def relu_backward(e, z):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def softmax_error(a, labels):  # type: ignore[no-untyped-def]
+def softmax_error(a, labels):
     """Replace logits by softmax - onehot; return the summed cross-entropy."""
     total = 0.0
     for s in range(a.shape[0]):
@@ -45,14 +45,14 @@ def softmax_error(a, labels):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def sgd_step(theta, gradient, rate):  # type: ignore[no-untyped-def]
+def sgd_step(theta, gradient, rate):
     """Plain gradient step in place."""
     for p in range(gradient.size):
         theta[p] -= rate * gradient[p]
 
 
 @njit(cache=True, error_model="numpy")
-def adam_step(theta, gradient, m, v, step, rate):  # type: ignore[no-untyped-def]
+def adam_step(theta, gradient, m, v, step, rate):
     """Adam (Kingma and Ba, ICLR 2015, algorithm 1) with its published constants, in place."""
     b1, b2, eps = 0.9, 0.999, 1e-8
     one = theta.dtype.type(1.0)

@@ -62,11 +62,8 @@ def neuron_graph(ax: "Axes", sizes: Sequence[int]) -> "Axes":
     >>> figures.neuron_graph(Figure().subplots(), [2, 3, 1]).get_title()
     'Neural network $G_A$'
     """
-    for layer in range(1, len(sizes)):
-        for i in range(sizes[layer]):
-            for j in range(sizes[layer - 1]):
-                tail, head = _neuron(sizes, layer - 1, j), _neuron(sizes, layer, i)
-                _arrow(ax, tail, head, colour=COLOURS[(layer - 1) % 6], shrink=9)
+    for layer, _, _, tail, head in _weights(sizes):
+        _arrow(ax, tail, head, colour=COLOURS[(layer - 1) % 6], shrink=9)
     for layer, size in enumerate(sizes):
         x, y = zip(*(_neuron(sizes, layer, i) for i in range(size)), strict=True)
         ax.scatter(x, y, s=160, color="white", edgecolor="black", zorder=3)
@@ -98,19 +95,12 @@ def line_graph(ax: "Axes", sizes: Sequence[int], links: ArrayLike) -> "Axes":
     'Line graph $G_B$: links run backwards'
     """
     middles, colours = [], []
-    for layer in range(1, len(sizes)):
-        for i in range(sizes[layer]):
-            for j in range(sizes[layer - 1]):
-                a, b = _neuron(sizes, layer - 1, j), _neuron(sizes, layer, i)
-                # A little off the middle, else parallel weights of a layer fall on one point.
-                t = 0.5 + 0.12 * ((i - j) % 3 - 1)
-                middles.append((a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])))
-                colours.append(COLOURS[(layer - 1) % 6])
-    for layer in range(1, len(sizes)):  # the network itself, faintly
-        for i in range(sizes[layer]):
-            for j in range(sizes[layer - 1]):
-                ends = zip(_neuron(sizes, layer - 1, j), _neuron(sizes, layer, i), strict=True)
-                ax.plot(*ends, color="0.9", linewidth=0.8, zorder=0)
+    for layer, i, j, a, b in _weights(sizes):
+        ax.plot((a[0], b[0]), (a[1], b[1]), color="0.9", linewidth=0.8, zorder=0)
+        # A little off the middle, else parallel weights of a layer fall on one point.
+        t = 0.5 + 0.12 * ((i - j) % 3 - 1)
+        middles.append((a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])))
+        colours.append(COLOURS[(layer - 1) % 6])
     for source, target in np.asarray(links, int).reshape(-1, 2):
         _arrow(ax, middles[source], middles[target], colour="0.45", shrink=5, alpha=0.6)
     x, y = zip(*middles, strict=True)
@@ -261,6 +251,16 @@ def flow_deviations(
 def _neuron(sizes: Sequence[int], layer: int, i: int) -> tuple[float, float]:
     """Place a neuron: layers from left to right, each centred."""
     return 2.0 * layer, (sizes[layer] - 1) / 2 - i
+
+
+def _weights(
+    sizes: Sequence[int],
+) -> "Iterator[tuple[int, int, int, tuple[float, float], tuple[float, float]]]":
+    """Yield (layer, i, j, tail, head) of every weight, in the order of the line graph's nodes."""
+    for layer in range(1, len(sizes)):
+        for i in range(sizes[layer]):
+            for j in range(sizes[layer - 1]):
+                yield layer, i, j, _neuron(sizes, layer - 1, j), _neuron(sizes, layer, i)
 
 
 def _arrow(
