@@ -31,7 +31,7 @@ _HOME = {
     "verify_theorem1": "edgedyn.mlp",
     "NeuralCapacitanceRegressor": "edgedyn.predict",
 }
-_ROOMS = ("linegraph", "mlp", "predict", "report", "studies")
+_ROOMS = ("linegraph", "mlp", "nn", "predict", "report", "studies")
 
 __all__ = [
     "Capacitance",

@@ -14,6 +14,7 @@ EVERYONE = {"capacitance", "_validate", "_files", "_data", "_environment"}
 ALLOWED = {
     "linegraph": set(),
     "mlp": {"linegraph"},
+    "nn": {"linegraph", "mlp"},
     "predict": set(),
     "studies": {"mlp", "predict"},
     "report": set(),
@@ -22,7 +23,7 @@ ALLOWED = {
     "_files": set(),
     "_data": set(),
     "_environment": set(),
-    "cli": {"linegraph", "mlp", "predict", "studies", "report"},
+    "cli": {"linegraph", "mlp", "nn", "predict", "studies", "report"},
 }
 
 
