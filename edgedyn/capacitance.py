@@ -39,11 +39,14 @@ class LayerDegrees:
         biases are nodes, the bias, shape ``(n_l,)``. An array broadcast from a scalar zero takes
         no memory and is right for the degrees that vanish by definition (the in-degrees of the
         last layer, the out-degrees of the first).
+    name : str
+        The layer's name where it has one.
     """
 
     layer: int
     in_degree: tuple[NDArray[Any], ...]
     out_degree: tuple[NDArray[Any], ...]
+    name: str = ""
 
     @property
     def n_nodes(self) -> int:
@@ -72,6 +75,8 @@ class LayerCapacitance:
         ``sum(delta_out * delta_in)`` over the layer, divided by ``1' P 1`` of the whole graph; the
         contributions of all layers add up to beta_eff. Zero for the first and the last layer;
         NaN where the capacitance is.
+    name : str
+        The layer's name where it has one.
     """
 
     layer: int
@@ -79,6 +84,7 @@ class LayerCapacitance:
     in_total: float
     out_total: float
     contribution: float
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,8 @@ class Capacitance:
     status : str
         - ``ok``;
         - ``converged``: every error is exactly 0, and so is the total strength; the value is 0;
-        - ``no_interior_layer``: fewer than three layers, no node has both in- and out-links;
+        - ``no_interior_layer``: no layer lies between two others, so that no node has both in-
+          and out-links;
         - ``gauge_degenerate``: signed strengths into a softmax layer cancel exactly (adding one
           vector to all its rows changes nothing), and no layer is left that informs;
         - ``ill_conditioned``: the total strength cancels below rounding, see `conditioning`.
@@ -293,8 +300,11 @@ class Provenance:
         ``1' P_mag 1``, the total strength with every contribution by its absolute value.
     largest_error : float
         Largest ``|e^L|`` over all samples and outputs; 0 only if the network has converged.
-    softmax : bool
-        Whether the last layer is dense and followed by softmax, which brings the gauge.
+    n_interior : int
+        Layers with both a layer before and a layer after them.
+    n_informative : int
+        Those of them that are followed by another layer than a dense one into softmax, whose
+        signed strengths cancel (the gauge).
     epsilon : float
         Machine epsilon of the arithmetic the degrees were computed in.
     """
@@ -305,7 +315,8 @@ class Provenance:
     n_samples: int
     magnitude_total: float
     largest_error: float
-    softmax: bool
+    n_interior: int
+    n_informative: int
     epsilon: float
 
 
@@ -332,7 +343,7 @@ def from_degrees(
     total = sum(in_totals)
 
     conditioning = _conditioning(total, provenance)
-    status = _status(len(layers), total, conditioning, provenance)
+    status = _status(total, conditioning, provenance)
     value = {"ok": sum(products) / total if total else nan, "converged": 0.0}.get(status, nan)
     mean = total / n_nodes
     symmetry, heterogeneity = _decompose(layers, n_nodes, mean)
@@ -350,6 +361,7 @@ def from_degrees(
                 in_total,
                 out_total,
                 nan if isnan(value) else (product / total if total else 0.0),
+                layer.name,
             )
             for layer, in_total, out_total, product in zip(
                 layers, in_totals, out_totals, products, strict=True
@@ -388,11 +400,17 @@ def _conditioning(total: float, provenance: Provenance) -> float:
     return min(1.0, abs(total) / provenance.magnitude_total)
 
 
-def _status(n_layers: int, total: float, conditioning: float, provenance: Provenance) -> Status:
+def chain_structure(n_layers: int, softmax: bool) -> dict[str, int]:
+    """Return `Provenance`'s structural counts for layers in a row."""
+    interior = max(n_layers - 2, 0)
+    return {"n_interior": interior, "n_informative": max(interior - softmax, 0)}
+
+
+def _status(total: float, conditioning: float, provenance: Provenance) -> Status:
     """Structure first, then convergence, then cancellation."""
-    if n_layers < 3:
+    if provenance.n_interior == 0:
         return "no_interior_layer"
-    if provenance.softmax and provenance.strength == "signed" and n_layers == 3:
+    if provenance.strength == "signed" and provenance.n_informative == 0:
         return "gauge_degenerate"
     if total == 0 and provenance.largest_error == 0:
         return "converged"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import edgedyn as ed
 from edgedyn._files import to_json
-from edgedyn.capacitance import LayerDegrees, Provenance, from_degrees
+from edgedyn.capacitance import LayerDegrees, Provenance, chain_structure, from_degrees
 from edgedyn.mlp import coupling_block, coupling_matrix
 
 KINDS = [
@@ -148,7 +148,8 @@ def test_homogeneous_of_degree_one(case, kind, factor):
     accumulator = net.degree_accumulator(**kind)
     accumulator.update(X, y)
     provenance = Provenance(**kind, n_samples=len(X), magnitude_total=0.0, largest_error=1.0,
-                            softmax=net.loss == "cross_entropy", epsilon=2.2e-16)  # fmt: skip
+                            epsilon=2.2e-16,
+                            **chain_structure(net.n_layers, net.loss == "cross_entropy"))  # fmt: skip
     layers = accumulator.degrees()
     total = sum(np.abs(layer.flat()[0]).sum() for layer in layers)
     before = from_degrees(layers, replace(provenance, magnitude_total=total))

@@ -1,6 +1,7 @@
 """Closed forms for ReLU multilayer perceptrons."""
 
 from edgedyn.mlp.accumulator import AbsoluteAccumulator, DegreeAccumulator, degree_accumulator
+from edgedyn.mlp.chain import Affine, ChainLayer, ReLUChain
 from edgedyn.mlp.coupling import coupling_block, coupling_matrix
 from edgedyn.mlp.dynamics import EdgeDynamics, edge_dynamics
 from edgedyn.mlp.network import LayerRecord, ReLUMLP
@@ -9,9 +10,12 @@ from edgedyn.mlp.training import TrainingHistory
 
 __all__ = [
     "AbsoluteAccumulator",
+    "Affine",
+    "ChainLayer",
     "DegreeAccumulator",
     "EdgeDynamics",
     "LayerRecord",
+    "ReLUChain",
     "ReLUMLP",
     "Theorem1Report",
     "TrainingHistory",

@@ -10,20 +10,23 @@ from edgedyn.capacitance import (
     Capacitance,
     LayerDegrees,
     Provenance,
+    chain_structure,
     from_degrees,
     jackknife,
 )
 from edgedyn.mlp.coupling import bias_nodes, check_choices, direct_tile
-from edgedyn.mlp.loss import loss_curvature
+from edgedyn.mlp.kinds import KINDS, row_sums
+from edgedyn.mlp.loss import SOFTMAX_LOSSES, loss_curvature
 
 if TYPE_CHECKING:
+    from edgedyn.mlp.chain import ReLUChain
     from edgedyn.mlp.network import LayerRecord, ReLUMLP
 
 Array = NDArray[Any]
 
 
 def degree_accumulator(
-    net: "ReLUMLP",
+    net: "ReLUMLP | ReLUChain",
     *,
     coupling: str = "direct",
     strength: str = "magnitude",
@@ -49,13 +52,15 @@ class DegreeAccumulator:
     full      ``D_i z_j (sum_k e_k + S^l (W^T G 1)_i)``  ``S^{l-1} (e_k D_i + z_i (G W D)_k)``
     ========  =======================================  =======================================
 
-    (e, W and G of layer l + 1; the magnitude strength takes |e| and |z|.) A bias has in-degree as
-    with ``z_j = 1``; its out-degree is 0 (direct) or ``S^{l-1} (G W D)_k`` (full). Each line is
-    one product of a (neurons, samples) with a (samples, neurons) matrix.
+    (e, W and G of layer l + 1; the magnitude strength takes |e|, |z| and |D|.) A bias has
+    in-degree as with ``z_j = 1``; its out-degree is 0 (direct) or ``S^{l-1} (G W D)_k`` (full).
+    Each line is one product of a (neurons, samples) with a (samples, neurons) matrix. Where a
+    layer is a scale layer (`ReLUChain`), sums over weights have one term: ``sum_k e_k`` becomes
+    ``e_i``, ``S`` becomes ``z_i`` (+1), and the product runs neuron by neuron.
 
     Parameters
     ----------
-    net : ReLUMLP
+    net : ReLUMLP or ReLUChain
     coupling, strength, nodes : str
         See `edgedyn.neural_capacitance`; obtain an accumulator from
         `ReLUMLP.degree_accumulator`, which checks them.
@@ -87,7 +92,7 @@ class DegreeAccumulator:
     """
 
     def __init__(
-        self, net: "ReLUMLP", coupling: str, strength: str, nodes: str, groups: int
+        self, net: "ReLUMLP | ReLUChain", coupling: str, strength: str, nodes: str, groups: int
     ) -> None:
         self.net = net
         self.coupling, self.strength, self.nodes = coupling, strength, nodes
@@ -96,7 +101,8 @@ class DegreeAccumulator:
         self.largest_error = 0.0
         self.magnitude_totals = np.zeros(groups)
         self._bias = bias_nodes(net, nodes)
-        self._sums: dict[tuple[str, str, int, int], Array] = {}
+        self._layers = [KINDS[kind] for kind in net.kinds]
+        self._sums: dict[tuple[str, int, int], Array] = {}
 
     @property
     def n_samples(self) -> int:
@@ -133,7 +139,7 @@ class DegreeAccumulator:
         self.largest_error = max(self.largest_error, error)
         group_of = numbers % self.groups
         self.counts += np.bincount(group_of, minlength=self.groups)
-        self._add(records, group_of)
+        self._add(records, y, group_of)
 
     def merge(self, other: "DegreeAccumulator") -> "DegreeAccumulator":
         """Add another accumulator's samples to this one and return it.
@@ -184,77 +190,101 @@ class DegreeAccumulator:
             n_samples=int(self.counts[list(chosen)].sum()),
             magnitude_total=magnitude_total,
             largest_error=self.largest_error,
-            softmax=self.net.loss == "cross_entropy",
+            **chain_structure(
+                self.net.n_layers,
+                self.net.loss in SOFTMAX_LOSSES and self.net.kinds[-1] == "dense",
+            ),
             epsilon=float(np.finfo(self.net.dtype).eps),
         )
         return from_degrees(layers, provenance, stderr)
 
     def _what(self) -> tuple[Any, ...]:
         """Tell what is being counted."""
-        return (self.net.sizes, self.coupling, self.strength, self.nodes, self.groups)
+        return (
+            self.net.sizes,
+            self.net.kinds,
+            self.coupling,
+            self.strength,
+            self.nodes,
+            self.groups,
+        )
 
     # The sums ------------------------------------------------------------------------------
 
-    def _add(self, records: list["LayerRecord"], group_of: Array) -> None:
+    def _add(self, records: list["LayerRecord"], y: Array, group_of: Array) -> None:
         """Add a chunk's records, group by group."""
         for g in range(self.groups):
-            chunk = records
+            chunk, targets = records, y
             if self.groups > 1:
                 rows = np.flatnonzero(group_of == g)
                 if not rows.size:
                     continue
+                targets = y[rows]
                 chunk = [
                     type(r)(r.activation[rows], r.mask[rows], r.cotangent[rows]) for r in records
                 ]
-            self._add_chunk(chunk, g)
+            self._add_chunk(chunk, targets, g)
 
-    def _add_chunk(self, records: list["LayerRecord"], g: int) -> None:
+    def _add_chunk(self, records: list["LayerRecord"], y: Array, g: int) -> None:
         """Add the degrees of every pair of consecutive layers."""
-        magnitude = self.strength == "magnitude"
-        curvature = _Curvature(self.net, records) if self.coupling == "full" else None
-        errors = [r.cotangent for r in records]
-        if magnitude:
-            errors = [e if k == 0 else np.abs(e) for k, e in enumerate(errors)]  # e^1 is not used
+        curvature = _Curvature(self.net, records, y) if self.coupling == "full" else None
         for layer in range(1, self.net.n_layers):
-            target, source = records[layer - 1], records[layer]
-            z = target.activation
-            if magnitude and layer == 1:
-                z = np.abs(z)  # later activations are outputs of a ReLU
-            S = _row_sums(z) + (1 if self._bias[layer - 1] else 0)
-            e = errors[layer]
-            reach = _row_sums(e)
-            pull: Array = target.mask * reach[:, None]
-            push = None
+            self._add_direct(records, layer, g)
             if curvature is not None:
-                S_mid = _row_sums(source.activation) + (1 if self._bias[layer] else 0)
-                pull_1, push = curvature.pull_and_push(layer)
-                bend = target.mask * pull_1 * S_mid[:, None]
-                self._add_magnitude(g, z, layer, _row_sums(np.abs(bend)))
-                pull = pull + bend
-            if not magnitude:
-                direct = _row_sums(target.mask) * _row_sums(np.abs(e))
-                self._add_magnitude(g, z, layer, direct)
-            self._accumulate("in", "kernel", layer, g, pull, z)
-            if self._bias[layer - 1]:
-                self._accumulate("in", "bias", layer, g, pull)
-            self._accumulate("out", "kernel", layer + 1, g, e * S[:, None], target.mask)
-            if push is not None:
-                weighted = push * S[:, None]
-                self._accumulate("out", "kernel", layer + 1, g, weighted, source.activation)
-                if self._bias[layer]:
-                    self._accumulate("out", "bias", layer + 1, g, weighted)
+                self._add_bend(records, curvature, layer, g)
 
-    def _add_magnitude(self, g: int, z: Array, layer: int, reach: Array) -> None:
-        """Add a block's strengths by their absolute values, the yardstick of conditioning."""
-        S = _row_sums(np.abs(z)) + (1 if self._bias[layer - 1] else 0)
-        self.magnitude_totals[g] += float(S @ reach)
+    def _add_direct(self, records: list["LayerRecord"], layer: int, g: int) -> None:
+        """Add what layer + 1 does to layer with the errors held."""
+        target, source = records[layer - 1], records[layer]
+        into, out_of = self._layers[layer - 1], self._layers[layer]
+        z, D, e = target.activation, target.mask, source.cotangent
+        if self.strength == "magnitude":
+            e = np.abs(e)
+            if layer == 1 or self.net.signed_segments:  # else z comes from a ReLU, D is 0 or 1
+                z, D = np.abs(z), np.abs(D)
+        s = into.sum_in(z, self._bias[layer - 1])
+        pull = D * out_of.sum_out(e)
+        self._accumulate("in", layer, g, into.gradient(pull, z))
+        if self._bias[layer - 1]:
+            self._accumulate("in bias", layer, g, pull.sum(axis=0))
+        narrow = s.shape[1] == 1  # one sum for all neurons: the smaller factor takes it
+        left, right = (e * s, D) if narrow else (e, D * s)
+        self._accumulate("out", layer + 1, g, out_of.gradient(left, right))
+        if self.strength != "magnitude":
+            z, reach = np.abs(z), out_of.sum_out(np.abs(e))
+            reach = (
+                row_sums(np.abs(D))[:, None] * reach if reach.shape[1] == 1 else np.abs(D) * reach
+            )
+            self._add_magnitude(g, into.sum_in(z, self._bias[layer - 1]), reach)
 
-    def _accumulate(
-        self, way: str, part: str, layer: int, g: int, left: Array, right: Array | None = None
+    def _add_bend(
+        self, records: list["LayerRecord"], curvature: "_Curvature", layer: int, g: int
     ) -> None:
-        """Add ``left' right`` (or, for a bias, the column sums) to a float64 sum."""
-        product = left.sum(axis=0) if right is None else left.T @ right
-        key = (way, part, layer, g)
+        """Add what the loss's curvature contributes to the full coupling."""
+        target, source = records[layer - 1], records[layer]
+        into, out_of = self._layers[layer - 1], self._layers[layer]
+        z, D = target.activation, target.mask
+        v = out_of.sum_in(source.activation, self._bias[layer])
+        v = np.broadcast_to(v, source.cotangent.shape)
+        W = self.net.weights[layer]
+        pull = D * out_of.pull(curvature.product(layer + 1, v), W)
+        self._accumulate("in", layer, g, into.gradient(pull, z))
+        if self._bias[layer - 1]:
+            self._accumulate("in bias", layer, g, pull.sum(axis=0))
+        s = into.sum_in(z, self._bias[layer - 1])
+        push = curvature.product(layer + 1, out_of.push(D * s, W))
+        self._accumulate("out", layer + 1, g, out_of.gradient(push, source.activation))
+        if self._bias[layer]:
+            self._accumulate("out bias", layer + 1, g, push.sum(axis=0))
+        self._add_magnitude(g, into.sum_in(np.abs(z), self._bias[layer - 1]), np.abs(pull))
+
+    def _add_magnitude(self, g: int, s: Array, reach: Array) -> None:
+        """Add a block's strengths by their absolute values, the yardstick of conditioning."""
+        self.magnitude_totals[g] += float(np.sum(s * reach, dtype=np.float64))
+
+    def _accumulate(self, what: str, layer: int, g: int, product: Array) -> None:
+        """Add to a float64 sum."""
+        key = (what, layer, g)
         if key in self._sums:
             self._sums[key] += product
         else:
@@ -270,8 +300,8 @@ class DegreeAccumulator:
         """Return the chosen groups' mean degrees and 1' P_mag 1."""
         n = int(self.counts[list(chosen)].sum())
 
-        def mean(way: str, part: str, layer: int, shape: tuple[int, ...]) -> Array:
-            sums = [self._sums.get((way, part, layer, g)) for g in chosen]
+        def mean(what: str, layer: int, shape: tuple[int, ...]) -> Array:
+            sums = [self._sums.get((what, layer, g)) for g in chosen]
             present = [s for s in sums if s is not None]
             if not present or n == 0:
                 return np.broadcast_to(0.0, shape)
@@ -280,12 +310,12 @@ class DegreeAccumulator:
         layers = []
         for layer in range(1, self.net.n_layers + 1):
             shape = self.net.weights[layer - 1].shape
-            parts = [("kernel", shape)] + [("bias", shape[:1])] * self._bias[layer - 1]
+            parts = [("", shape)] + [(" bias", shape[:1])] * self._bias[layer - 1]
             layers.append(
                 LayerDegrees(
                     layer,
-                    tuple(mean("in", name, layer, dims) for name, dims in parts),
-                    tuple(mean("out", name, layer, dims) for name, dims in parts),
+                    tuple(mean(f"in{part}", layer, dims) for part, dims in parts),
+                    tuple(mean(f"out{part}", layer, dims) for part, dims in parts),
                 )
             )
         total = float(self.magnitude_totals[list(chosen)].sum())
@@ -301,12 +331,12 @@ class AbsoluteAccumulator(DegreeAccumulator):
     """
 
     def __init__(
-        self, net: "ReLUMLP", coupling: str, strength: str, nodes: str, groups: int
+        self, net: "ReLUMLP | ReLUChain", coupling: str, strength: str, nodes: str, groups: int
     ) -> None:
         super().__init__(net, coupling, strength, nodes, groups)
         self._records: list[tuple[list[LayerRecord], Array]] = []
 
-    def _add(self, records: list["LayerRecord"], group_of: Array) -> None:
+    def _add(self, records: list["LayerRecord"], y: Array, group_of: Array) -> None:
         """Keep the records."""
         self._records.append((records, group_of))
 
@@ -325,24 +355,37 @@ class AbsoluteAccumulator(DegreeAccumulator):
         outs: list[Array] = [np.broadcast_to(0.0, shapes[0])] * n_layers
         magnitude_total = 0.0
         for k in range(n_layers - 1):
-            target, source, bias = records[k], records[k + 1], self._bias[k]
-            rows = np.empty((shapes[k][0], shapes[k][1] + bias))
-            columns = np.empty(shapes[k + 1])
-            for i in range(shapes[k][0]):
-                tile = np.abs(direct_tile(target, source, i, bias))
-                rows[i] = tile.sum(axis=1, dtype=np.float64)
-                columns[:, i] = tile.sum(axis=0, dtype=np.float64)
+            rows, columns = self._tile_sums(records, k)
             rows /= n_samples
-            ins[k] = (rows[:, :-1], rows[:, -1]) if bias else (rows,)
-            outs[k + 1] = columns / n_samples
-            S = _row_sums(np.abs(target.activation)) + bias
-            reach = _row_sums(np.abs(source.cotangent)) * _row_sums(target.mask)
-            magnitude_total += float(S @ reach) / n_samples
+            kernel = rows[:, : rows.shape[1] - self._bias[k]].reshape(shapes[k])
+            ins[k] = (kernel, rows[:, -1]) if self._bias[k] else (kernel,)
+            outs[k + 1] = columns.reshape(shapes[k + 1]) / n_samples
+            magnitude_total += self._magnitude(records, k) / n_samples
         layers = []
         for k, shape in enumerate(shapes):
             zero = tuple(np.broadcast_to(0.0, s) for s in [shape] + [shape[:1]] * self._bias[k])
             layers.append(LayerDegrees(k + 1, ins[k] or zero, (outs[k], *zero[1:])))
         return layers, magnitude_total
+
+    def _tile_sums(self, records: list["LayerRecord"], k: int) -> tuple[Array, Array]:
+        """Sum |P| over a block: rows by shared neuron and weight into it, columns likewise."""
+        into, out_of = self._layers[k], self._layers[k + 1]
+        n_mid = records[k].mask.shape[1]
+        n_in = records[k].activation.shape[1] if into.mixes else 1
+        n_out = records[k + 1].cotangent.shape[1] if out_of.mixes else 1
+        rows, columns = np.empty((n_mid, n_in + self._bias[k])), np.empty((n_out, n_mid))
+        for i in range(n_mid):
+            target, source = into.at(records[k], i, None), out_of.at(records[k + 1], None, i)
+            tile = np.abs(direct_tile(target, source, i, self._bias[k]))
+            rows[i] = tile.sum(axis=1, dtype=np.float64)
+            columns[:, i] = tile.sum(axis=0, dtype=np.float64)
+        return rows, columns
+
+    def _magnitude(self, records: list["LayerRecord"], k: int) -> float:
+        """Sum every sample's strengths over a block by their absolute values."""
+        s = self._layers[k].sum_in(np.abs(records[k].activation), self._bias[k])
+        reach = self._layers[k + 1].sum_out(np.abs(records[k + 1].cotangent))
+        return float(np.sum(s * reach * np.abs(records[k].mask), dtype=np.float64))
 
     def _gather(self, chosen: set[int]) -> list["LayerRecord"]:
         """Concatenate the chosen groups' records over all chunks."""
@@ -368,31 +411,18 @@ class AbsoluteAccumulator(DegreeAccumulator):
 class _Curvature:
     """Products with the loss curvature ``G^l`` by a linearised push and a pull back."""
 
-    def __init__(self, net: "ReLUMLP", records: list["LayerRecord"]) -> None:
-        self.net, self.records = net, records
-        last = records[-1].activation @ net.weights[-1].T
+    def __init__(self, net: "ReLUMLP | ReLUChain", records: list["LayerRecord"], y: Array) -> None:
+        self.net, self.records, self.y = net, records, y
+        self.layers = [KINDS[kind] for kind in net.kinds]
+        self.logits = self.layers[-1].push(records[-1].activation, net.weights[-1])
         if net.biases[-1] is not None:
-            last += net.biases[-1]
-        self.logits = last
+            self.logits = self.logits + net.biases[-1]
 
     def product(self, layer: int, v: Array) -> Array:
         """Return ``G^layer v`` for one vector v a sample."""
         for above in range(layer, self.net.n_layers):
-            v = (v * self.records[above - 1].mask) @ self.net.weights[above].T
-        v = loss_curvature(self.logits, v, self.net.loss)
+            v = self.layers[above].push(v * self.records[above - 1].mask, self.net.weights[above])
+        v = loss_curvature(self.logits, v, self.net.loss, self.y)
         for above in range(self.net.n_layers - 1, layer - 1, -1):
-            v = (v @ self.net.weights[above]) * self.records[above - 1].mask
+            v = self.layers[above].pull(v, self.net.weights[above]) * self.records[above - 1].mask
         return v
-
-    def pull_and_push(self, layer: int) -> tuple[Array, Array]:
-        """Return ``W^T G 1`` (at neurons of `layer`) and ``G W D`` (at those of the next one)."""
-        W, D = self.net.weights[layer], self.records[layer - 1].mask
-        ones = np.ones((len(D), W.shape[0]), W.dtype)
-        return self.product(layer + 1, ones) @ W, self.product(layer + 1, D @ W.T)
-
-
-def _row_sums(a: Array) -> Array:
-    """Sum over a sample's neurons, by BLAS where the array is one."""
-    if not any(a.strides):
-        return np.full(len(a), a.shape[1] * a.flat[0])
-    return a @ np.ones(a.shape[1], a.dtype)

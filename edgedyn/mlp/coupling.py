@@ -16,6 +16,7 @@ from edgedyn.mlp.loss import loss_curvature
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+    from edgedyn.mlp.chain import ReLUChain
     from edgedyn.mlp.network import LayerRecord, ReLUMLP
 
 Array = NDArray[Any]
@@ -33,7 +34,7 @@ def check_choices(coupling: str, strength: str, nodes: str) -> None:
         )
 
 
-def bias_nodes(net: "ReLUMLP", nodes: str) -> tuple[bool, ...]:
+def bias_nodes(net: "ReLUMLP | ReLUChain", nodes: str) -> tuple[bool, ...]:
     """Tell for each layer whether its bias is a node of the line graph."""
     return tuple(biased and nodes == "all" for biased in net.layer_biases)
 
@@ -53,7 +54,7 @@ def direct_tile(target: "LayerRecord", source: "LayerRecord", i: int, bias_is_no
     """
     active = np.flatnonzero(target.mask[:, i])
     z = with_bias_row(target.activation[active], bias_is_node)
-    return z.T @ source.cotangent[active]
+    return z.T @ (target.mask[active, i, None] * source.cotangent[active])
 
 
 def coupling_block(

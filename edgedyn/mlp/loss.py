@@ -1,4 +1,4 @@
-"""The two losses: softmax cross-entropy and half the squared error, with their targets."""
+"""Losses at a network's output: values, cotangents, curvatures, and the targets they take."""
 
 from typing import Any
 
@@ -10,6 +10,9 @@ from edgedyn import _validate as check
 Array = NDArray[Any]
 
 LOSSES = ("cross_entropy", "squared_error")
+# The mean over outputs, as most frameworks define it; `softmax_` means that it acts on softmax(a).
+CHAIN_LOSSES = (*LOSSES, "mean_squared_error", "softmax_mean_squared_error")
+SOFTMAX_LOSSES = ("cross_entropy", "softmax_mean_squared_error")
 
 
 def checked_targets(
@@ -74,7 +77,11 @@ def output_cotangent(logits: Array, y: Array, loss: str) -> Array:
     """
     if loss == "squared_error":
         return logits - y
+    if loss == "mean_squared_error":
+        return (2 / y.shape[1]) * (logits - y)
     p = softmax(logits)
+    if loss == "softmax_mean_squared_error":
+        return softmax_slope(p, (2 / y.shape[1]) * (p - y))
     if y.ndim == 2:
         return p - y
     rows = np.arange(len(p))
@@ -87,6 +94,9 @@ def mean_loss(logits: Array, y: Array, loss: str) -> float:
     """Return the loss averaged over samples, as a float64."""
     if loss == "squared_error":
         return float(0.5 * np.mean(np.sum(np.square(logits - y, dtype=np.float64), axis=1)))
+    if loss.endswith("mean_squared_error"):
+        outputs = softmax(logits) if loss in SOFTMAX_LOSSES else logits
+        return float(np.mean(np.square(outputs - y, dtype=np.float64)))
     a = (logits - logits.max(axis=1, keepdims=True)).astype(np.float64)
     log_norm = np.log(np.exp(a).sum(axis=1))
     if y.ndim == 1:
@@ -94,9 +104,27 @@ def mean_loss(logits: Array, y: Array, loss: str) -> float:
     return float(np.mean(log_norm * y.sum(axis=1) - (y * a).sum(axis=1)))
 
 
-def loss_curvature(logits: Array, direction: Array, loss: str) -> Array:
-    """Return ``G^L v`` sample by sample: ``(diag(p) - p p^T) v`` or v."""
+def softmax_slope(p: Array, v: Array) -> Array:
+    """Return ``(diag(p) - p p^T) v`` sample by sample, the softmax's symmetric Jacobian."""
+    return p * (v - np.sum(p * v, axis=1, keepdims=True))
+
+
+def loss_curvature(logits: Array, direction: Array, loss: str, y: Array | None = None) -> Array:
+    """Return ``G^L v``, v times the loss's second derivative by the logits, sample by sample.
+
+    Only where the squared error acts on a softmax does it depend on the targets `y`.
+    """
     if loss == "squared_error":
         return direction
+    if loss == "mean_squared_error":
+        return (2 / logits.shape[1]) * direction
     p = softmax(logits)
-    return p * (direction - np.sum(p * direction, axis=1, keepdims=True))
+    moved = softmax_slope(p, direction)
+    if loss == "cross_entropy":
+        return moved
+    assert y is not None
+    # The derivative of e = p (g - <p, g>) along the direction, with g = 2/n (p - y).
+    g, dg = (2 / logits.shape[1]) * (p - y), (2 / logits.shape[1]) * moved
+    inner = np.sum(p * g, axis=1, keepdims=True)
+    change = np.sum(moved * g + p * dg, axis=1, keepdims=True)
+    return moved * (g - inner) + p * (dg - change)

@@ -158,6 +158,13 @@ class ReLUMLP:
         biases = [np.zeros(n) for n in sizes[1:]] if bias else None
         return cls(weights, biases, loss=loss, frozen=frozen, dtype=dtype)
 
+    signed_segments = False  # nothing but ReLUs between the layers, whose slopes are 0 or 1
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kind of each layer with weights: all "dense"."""
+        return ("dense",) * self.n_layers
+
     @property
     def n_layers(self) -> int:
         """Layers with weights, L."""
