@@ -1,5 +1,7 @@
 """Degrees of the weighted line graph in closed form, summed over samples that come in chunks."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -162,8 +164,13 @@ class DegreeAccumulator:
         """Return the mean degrees over all samples, first layer first."""
         return self._mean(range(self.groups))[0]
 
-    def capacitance(self) -> Capacitance:
+    def capacitance(self, names: Sequence[str] = ()) -> Capacitance:
         """Form beta_eff; with more than one group also its jackknife standard error.
+
+        Parameters
+        ----------
+        names : sequence of str
+            The layers' names, first layer first, where they have any.
 
         Raises
         ------
@@ -178,11 +185,15 @@ class DegreeAccumulator:
             stderr = jackknife(
                 [self._form([g for g in everything if g != out]).value for out in everything]
             )
-        return self._form(range(self.groups), stderr)
+        return self._form(range(self.groups), stderr, names)
 
-    def _form(self, chosen: Any, stderr: float | None = None) -> Capacitance:
+    def _form(
+        self, chosen: Any, stderr: float | None = None, names: Sequence[str] = ()
+    ) -> Capacitance:
         """Form beta_eff of the chosen groups."""
         layers, magnitude_total = self._mean(chosen)
+        if names:
+            layers = [replace(a, name=name) for a, name in zip(layers, names, strict=True)]
         provenance = Provenance(
             coupling=self.coupling,
             strength=self.strength,
@@ -251,11 +262,11 @@ class DegreeAccumulator:
         left, right = (e * s, D) if narrow else (e, D * s)
         self._accumulate("out", layer + 1, g, out_of.gradient(left, right))
         if self.strength != "magnitude":
-            z, reach = np.abs(z), out_of.sum_out(np.abs(e))
-            reach = (
-                row_sums(np.abs(D))[:, None] * reach if reach.shape[1] == 1 else np.abs(D) * reach
-            )
-            self._add_magnitude(g, into.sum_in(z, self._bias[layer - 1]), reach)
+            s, reach = into.sum_in(np.abs(z), self._bias[layer - 1]), out_of.sum_out(np.abs(e))
+            if narrow and reach.shape[1] == 1:
+                self._add_magnitude(g, s[:, 0] * reach[:, 0], row_sums(np.abs(D)))
+            else:
+                self._add_magnitude(g, s * reach, np.abs(D))
 
     def _add_bend(
         self, records: list["LayerRecord"], curvature: "_Curvature", layer: int, g: int

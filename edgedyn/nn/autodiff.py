@@ -1,0 +1,71 @@
+"""Automatic differentiation: the only file that uses TensorFlow's own API for it.
+
+Another Keras backend needs these few functions in its own words and nothing else.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        "edgedyn.nn differentiates with TensorFlow; got Keras backend "
+        f"{keras.backend.backend()!r}: set KERAS_BACKEND=tensorflow."
+    )
+
+Tensor = Any
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function as one graph, which leaves out what no result needs."""
+    return tf.function(function, autograph=False)
+
+
+def pull_back(
+    function: Callable[..., Tensor], inputs: Sequence[Tensor], cotangent: Tensor
+) -> list[Tensor]:
+    """Return ``J^T q`` for each input, J the Jacobian of `function` at `inputs`."""
+    inputs = list(inputs)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(inputs)
+        output = function(*inputs)
+    return tape.gradient(output, inputs, cotangent, tf.UnconnectedGradients.ZERO)
+
+
+def push_forward(
+    function: Callable[..., Tensor], inputs: Sequence[Tensor], tangents: Sequence[Tensor]
+) -> Tensor:
+    """Return ``J t``, J the Jacobian of `function` at `inputs`."""
+    with tf.autodiff.ForwardAccumulator(list(inputs), list(tangents)) as accumulator:
+        output = function(*inputs)
+    return accumulator.jvp(output, tf.UnconnectedGradients.ZERO)
+
+
+def hessian_product(
+    function: Callable[[list[Tensor]], Tensor],
+    inputs: Sequence[Tensor],
+    tangents: Sequence[Tensor],
+) -> list[Tensor]:
+    """Return ``H t`` for the second derivative H of a scalar function, forward over reverse."""
+    inputs = list(inputs)
+    with tf.autodiff.ForwardAccumulator(inputs, list(tangents)) as accumulator:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(inputs)
+            value = function(inputs)
+        gradient = tape.gradient(value, inputs, unconnected_gradients="zero")
+    return [accumulator.jvp(g, tf.UnconnectedGradients.ZERO) for g in gradient]
+
+
+def mixed_derivative(
+    function: Callable[[Tensor, Tensor], Tensor], first: Tensor, second: Tensor
+) -> Tensor:
+    """Return the dense ``d^2 f / d first d second``, shape (*first.shape, *second.shape)."""
+    with tf.GradientTape(watch_accessed_variables=False) as outer:
+        outer.watch(second)
+        with tf.GradientTape(watch_accessed_variables=False) as inner:
+            inner.watch(first)
+            value = function(first, second)
+        gradient = inner.gradient(value, first, unconnected_gradients="zero")
+    return outer.jacobian(gradient, second, unconnected_gradients="zero")

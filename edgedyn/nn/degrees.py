@@ -1,0 +1,229 @@
+"""Degrees of a graph's line graph by automatic differentiation, summed batch by batch."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from edgedyn.capacitance import Capacitance, LayerDegrees, Provenance, from_degrees
+from edgedyn.nn import sweeps
+from edgedyn.nn.autodiff import compiled, hessian_product
+from edgedyn.nn.graph import Graph
+from edgedyn.nn.loss import OutputLoss
+from edgedyn.nn.steps import Layer, Shift, read
+
+Array = NDArray[Any]
+Tensor = Any
+
+
+class GraphDegrees:
+    """Degrees of every layer's parameters, for direct or full coupling.
+
+    Direct: two sweeps a batch (`edgedyn.nn.sweeps`), whatever the number of pairs. Full: one
+    Hessian-vector product a layer, ``H 1_B``, read at B's predecessors (in-degrees) and successors
+    (out-degrees). The parameters are read anew for each batch, so one object serves a whole
+    training run.
+
+    Parameters
+    ----------
+    graph : Graph
+    loss : OutputLoss
+    coupling : {"direct", "full"}
+    strength : {"magnitude", "signed"}
+    nodes : {"kernels", "all"}
+    batch_size : int
+        Every batch is filled up to this size with samples of weight 0, so that the compiled
+        functions see one shape.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        loss: OutputLoss,
+        *,
+        coupling: str,
+        strength: str,
+        nodes: str,
+        batch_size: int,
+    ) -> None:
+        self.graph, self.loss = graph, loss
+        self.coupling, self.strength, self.nodes = coupling, strength, nodes
+        self.batch_size = batch_size
+        self._sweep = compiled(self._sweep_batch)
+        self._product = compiled(self._hessian_product)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all samples."""
+        self.n_samples = 0
+        self.magnitude_total = 0.0
+        self.largest_error = 0.0
+        self.epsilon = 0.0
+        self._sums: dict[tuple[str, Any], list[Array]] = {}
+
+    def update(self, x: Array, targets: Array) -> None:
+        """Add a batch of at most `batch_size` samples.
+
+        Raises
+        ------
+        ValueError
+            If the network's output is not finite; nothing is added then.
+        """
+        n = len(x)
+        x, targets, weight = self._filled(x, targets)
+        result = self._sweep(x, targets, weight)
+        largest = float(result["largest"])
+        if not np.isfinite(largest):
+            raise ValueError(
+                "the network's output is not finite on these samples: its weights have diverged "
+                "or the inputs are too large."
+            )
+        self.n_samples += n
+        self.largest_error = max(self.largest_error, largest)
+        self.epsilon = float(np.finfo(self.graph.dtype).eps)
+        self.magnitude_total += float(result["magnitude"])
+        if self.coupling == "direct":
+            for key, layer, parts in self._labelled(result):
+                self._add(key, layer, parts)
+        else:
+            self._add_full(x, targets, weight, result)
+
+    def degrees(self) -> list[LayerDegrees]:
+        """Return the mean degrees, layers in topological order."""
+        found = []
+        for k, layer in enumerate(self.graph.layers, start=1):
+            shapes = [] if isinstance(layer, Shift) else [tuple(layer.kernel.shape)]
+            if isinstance(layer, Shift) or (layer.bias is not None and layer.bias_is_node):
+                shapes.append(tuple(layer.bias.shape))
+            parts = {
+                way: tuple(
+                    sums[i] / self.n_samples if i < len(sums) else np.broadcast_to(0.0, shape)
+                    for i, shape in enumerate(shapes)
+                )
+                for way in ("in", "out")
+                for sums in [self._sums.get((way, layer), [])]
+            }
+            found.append(LayerDegrees(k, parts["in"], parts["out"], layer.name))
+        return found
+
+    def capacitance(self) -> Capacitance:
+        """Form beta_eff from all samples so far."""
+        provenance = Provenance(
+            coupling=self.coupling,
+            strength=self.strength,
+            nodes=self.nodes,
+            n_samples=self.n_samples,
+            magnitude_total=self.magnitude_total / self.n_samples,
+            largest_error=self.largest_error,
+            epsilon=self.epsilon,
+            **self.graph.structure,
+        )
+        return from_degrees(self.degrees(), provenance)
+
+    # One batch -------------------------------------------------------------------------------
+
+    def _filled(self, x: Array, targets: Array) -> tuple[Tensor, Tensor, Tensor]:
+        """Fill a batch up with repetitions of weight 0; return tensors."""
+        missing = self.batch_size - len(x)
+        rows = np.r_[np.arange(len(x)), np.zeros(missing, int)] if missing else slice(None)
+        dtype = self.graph.dtype
+        weight = np.r_[np.ones(len(x)), np.zeros(missing)]
+        targets = targets[rows]
+        return (
+            ops.convert_to_tensor(x[rows], dtype=dtype),
+            ops.convert_to_tensor(targets, dtype="int32" if targets.ndim == 1 else dtype),
+            ops.convert_to_tensor(weight, dtype=dtype),
+        )
+
+    def _sweep_batch(self, x: Tensor, targets: Tensor, weight: Tensor) -> dict[str, Any]:
+        """Forward pass, backward pass, and the two sweeps."""
+        magnitude = self.strength == "magnitude"
+        values = self.graph.forward(x)
+        at_logits = self.loss.cotangent(values[self.graph.logits], targets) * weight[:, None]
+        e = sweeps.cotangents(self.graph, values, at_logits)
+        inward = sweeps.in_degrees(self.graph, values, e, magnitude)
+        arrived = sweeps.arrivals(self.graph, values, magnitude)
+        outward = sweeps.out_degrees(arrived, e, magnitude)
+        total = 0.0 if magnitude else sweeps.total_magnitude(self.graph, values, e)
+        return {
+            "in": [inward.get(layer, []) for layer in self.graph.layers],
+            "out": [outward.get(layer, []) for layer in self.graph.layers],
+            "magnitude": total,
+            "largest": ops.max(ops.abs(at_logits)),
+        }
+
+    def _labelled(self, result: dict[str, Any]) -> Iterator[tuple[str, Any, list[Tensor]]]:
+        """Yield (way, layer, parts)."""
+        for way in ("in", "out"):
+            for layer, parts in zip(self.graph.layers, result[way], strict=True):
+                yield way, layer, parts
+
+    def _add(self, way: str, layer: Layer | Shift, parts: list[Tensor]) -> None:
+        """Add to float64 sums."""
+        if not parts:
+            return
+        if (way, layer) not in self._sums:
+            self._sums[way, layer] = [np.zeros(tuple(p.shape)) for p in parts]
+        for total, part in zip(self._sums[way, layer], parts, strict=True):
+            total += ops.convert_to_numpy(part)
+
+    # The full coupling -------------------------------------------------------------------------
+
+    def _add_full(self, x: Tensor, targets: Tensor, weight: Tensor, direct: dict[str, Any]) -> None:
+        """Add one Hessian-vector product a layer, read at its neighbours."""
+        layers = self.graph.layers
+        before = {id(b): a for b, a in self.graph.predecessors.items()}
+        bend = {layer: [-ops.convert_to_numpy(p) for p in parts]
+                for layer, parts in zip(layers, direct["in"], strict=True)}  # fmt: skip
+        for source in layers:
+            products = self._product(x, targets, weight, self._ones_at(source))
+            for layer, parts in zip(layers, products, strict=True):
+                if layer in before.get(id(source), ()):
+                    self._add("in", layer, parts)
+                    for total, part in zip(bend[layer], parts, strict=True):
+                        total += ops.convert_to_numpy(part)
+                if source in before.get(id(layer), ()):
+                    self._add("out", layer, parts)
+        # The direct part counts per sample and link, the curvature's per batch and target node.
+        self.magnitude_total += float(sum(np.abs(p).sum() for ps in bend.values() for p in ps))
+
+    def _nodes_of(self, layer: Layer | Shift) -> list[Any]:
+        """Return a layer's parameters that are nodes."""
+        if isinstance(layer, Shift):
+            return [layer.bias]
+        biased = layer.bias is not None and layer.bias_is_node
+        return [layer.kernel, layer.bias] if biased else [layer.kernel]
+
+    def _ones_at(self, source: Layer | Shift) -> list[Tensor]:
+        """Return tangents that are 1 on one layer's nodes and 0 on the others'."""
+        return [
+            ops.ones(p.shape, p.dtype) if layer is source else ops.zeros(p.shape, p.dtype)
+            for layer in self.graph.layers
+            for p in self._nodes_of(layer)
+        ]
+
+    def _hessian_product(
+        self, x: Tensor, targets: Tensor, weight: Tensor, tangents: list[Tensor]
+    ) -> list[list[Tensor]]:
+        """Return ``H t`` of the summed loss, cut by layers."""
+        layers = self.graph.layers
+        counts = [len(self._nodes_of(layer)) for layer in layers]
+        theta = [read(p) for layer in layers for p in self._nodes_of(layer)]
+
+        def cut(flat: list[Tensor]) -> list[list[Tensor]]:
+            ends = np.cumsum(counts)
+            return [flat[end - n : end] for n, end in zip(counts, ends, strict=True)]
+
+        def total_loss(flat: list[Tensor]) -> Tensor:
+            parameters: dict[Any, tuple[Any, Any]] = {}
+            for layer, parts in zip(layers, cut(flat), strict=True):
+                if isinstance(layer, Shift):
+                    parameters[layer] = (None, parts[0])
+                else:
+                    parameters[layer] = (parts[0], parts[1] if len(parts) > 1 else None)
+            logits = self.graph.forward(x, parameters)[self.graph.logits]
+            return ops.sum(self.loss.per_sample(logits, targets) * weight)
+
+        return cut(hessian_product(total_loss, theta, tangents))

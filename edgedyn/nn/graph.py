@@ -1,0 +1,95 @@
+"""A network as its operations in topological order, between numbered tensors."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from edgedyn.nn.steps import Layer, Map, Shift, Step
+
+Tensor = Any
+INPUT = 0
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What `extract` makes of a Keras model.
+
+    Parameters
+    ----------
+    steps : tuple of Step
+        In topological order; tensor 0 is the input.
+    logits : int
+        The tensor the loss acts on; a softmax after it belongs to the loss.
+    softmax : bool
+        Whether there is one.
+    """
+
+    steps: tuple[Step, ...]
+    logits: int
+    softmax: bool
+
+    @cached_property
+    def layers(self) -> tuple[Layer | Shift, ...]:
+        """The steps that own nodes of the line graph, in order."""
+        return tuple(s for s in self.steps if isinstance(s, Layer | Shift))
+
+    @property
+    def dtype(self) -> str:
+        """Precision of the parameters."""
+        return str(next(s for s in self.steps if isinstance(s, Layer)).kernel.dtype)
+
+    @cached_property
+    def predecessors(self) -> dict[Layer, set[Layer | Shift]]:
+        """For each layer those from which a parameter-free path leads to it."""
+        reach: dict[int, set[Layer | Shift]] = {INPUT: set()}
+        found: dict[Layer, set[Layer | Shift]] = {}
+        for step in self.steps:
+            arriving = set().union(*(reach[i] for i in step.inputs))
+            if isinstance(step, Layer):
+                found[step] = arriving
+                arriving = {step}
+            elif isinstance(step, Shift):
+                arriving = arriving | {step}
+            reach[step.output] = arriving
+        return found
+
+    @cached_property
+    def structure(self) -> dict[str, int]:
+        """`edgedyn.capacitance.Provenance`'s counts of interior and informative layers."""
+        from edgedyn.nn.steps import Dense
+
+        followers: dict[Layer | Shift, set[Layer]] = {}
+        for layer, before in self.predecessors.items():
+            for other in before:
+                followers.setdefault(other, set()).add(layer)
+        gauge = {
+            layer
+            for layer in self.predecessors
+            if self.softmax and layer.output == self.logits and isinstance(layer, Dense)
+        }
+        interior = [a for a, before in self.predecessors.items() if before and a in followers]
+        informative = [a for a in interior if followers[a] - gauge]
+        return {"n_interior": len(interior), "n_informative": len(informative)}
+
+    @cached_property
+    def downstream(self) -> set[int]:
+        """Tensors that depend on a layer's parameters."""
+        found: set[int] = set()
+        for step in self.steps:
+            if isinstance(step, Layer | Shift) or found.intersection(step.inputs):
+                found.add(step.output)
+        return found
+
+    def forward(self, x: Tensor, parameters: dict[Step, tuple[Any, Any]] | None = None) -> dict:
+        """Return every tensor's value; with `parameters` at given (kernel, bias) instead."""
+        values = {INPUT: x}
+        for step in self.steps:
+            given = [values[i] for i in step.inputs]
+            if parameters is not None and isinstance(step, Layer):
+                values[step.output] = step.forward(*given, *parameters[step])
+            elif parameters is not None and isinstance(step, Shift):
+                values[step.output] = step.forward(*given, parameters[step][1])
+            else:
+                assert isinstance(step, Layer | Shift | Map)
+                values[step.output] = step.forward(*given)
+        return values

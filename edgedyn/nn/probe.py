@@ -1,0 +1,224 @@
+"""The neural capacitance probe: a frozen classifier put on a backbone, and taken off again."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers as kl
+
+from edgedyn import _validate as check
+
+PREFIX = "probe_"
+OUTPUT = PREFIX + "output"
+
+
+def attach_probe(
+    backbone: keras.Model,
+    n_classes: int,
+    *,
+    units: Sequence[int] = (256, 128),
+    dropout: float = 0.4,
+    batch_norm: bool = True,
+    initializer: Any = "he_normal",
+    frozen: bool = True,
+    seed: int | np.random.Generator | None = None,
+) -> keras.Model:
+    """Put the neural capacitance probe on a backbone.
+
+    For each number of `units` a dense layer, batch norm, ReLU and dropout, then a dense layer
+    with softmax.
+
+    Parameters
+    ----------
+    backbone : keras.Model
+        Gives features of shape (batch, n_features); see `edgedyn.nn.backbone`.
+    n_classes : int
+        At least 2.
+    units : sequence of int
+        Widths of the hidden layers; at least one, so that the line graph has an interior layer.
+    dropout : float
+        Rate in [0, 1); 0 for none.
+    batch_norm : bool
+        Whether there are batch norms.
+    initializer : str or keras.initializers.Initializer
+        Of the dense kernels; seeded by `seed` where it is a name.
+    frozen : bool
+        Whether the probe stays as it is drawn while the backbone is trained, as in the paper.
+    seed : int or numpy.random.Generator, optional
+        Decides kernels and dropout masks.
+
+    Returns
+    -------
+    keras.Model
+        A functional model; not compiled. It shares the backbone's layers, saves and loads in
+        Keras' standard format, and is recognised as a probe by its layers' names
+        (``probe_...``).
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a backbone that is no functional or sequential model or has other than flat features,
+        and for options out of range.
+
+    Notes
+    -----
+    Jiang et al., Nat. Commun. 15:5718 (2024), Algorithm 1 and Methods. A **frozen batch norm runs
+    in inference mode**, as Keras has it, also while the backbone trains: with its initial
+    statistics (mean 0, variance 1) it divides by ``sqrt(1 + epsilon)``, epsilon = 0.001, and is
+    otherwise the identity. It normalises nothing; the features' scale passes through the probe.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from edgedyn import nn
+    >>> inputs = keras.Input((8, 8, 3))
+    >>> features = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(inputs))
+    >>> model = nn.attach_probe(keras.Model(inputs, features), n_classes=10, seed=0)
+    >>> model.output_shape, len(model.trainable_weights)
+    ((None, 10), 2)
+    """
+    _check_backbone(backbone)
+    n_classes = check.positive_int(n_classes, "n_classes")
+    if n_classes < 2:
+        raise ValueError(f"n_classes must be at least 2; got {n_classes}.")
+    units = _check_units(units)
+    dropout = check.real_number(dropout, "dropout", at_least=0.0)
+    if dropout >= 1:
+        raise ValueError(f"dropout must be below 1; got {dropout}.")
+    draw = np.random.default_rng(seed)
+    x = backbone.output
+    for k, width in enumerate(units, start=1):
+        name = f"{PREFIX}dense_{k}"
+        x = kl.Dense(width, kernel_initializer=_initializer(initializer, draw), name=name)(x)
+        if batch_norm:
+            x = kl.BatchNormalization(name=f"{PREFIX}batch_norm_{k}")(x)
+        x = kl.ReLU(name=f"{PREFIX}relu_{k}")(x)
+        if dropout:
+            x = kl.Dropout(dropout, seed=_integer(draw), name=f"{PREFIX}dropout_{k}")(x)
+    out = kl.Dense(
+        n_classes,
+        activation="softmax",
+        kernel_initializer=_initializer(initializer, draw),
+        name=OUTPUT,
+    )
+    model = keras.Model(backbone.inputs, out(x), name=f"{backbone.name}_probe")
+    if frozen:
+        for layer in model.layers:
+            if layer.name.startswith(PREFIX):
+                layer.trainable = False
+    return model
+
+
+def detach_probe(
+    model: keras.Model,
+    n_classes: int,
+    *,
+    seed: int | np.random.Generator | None = None,
+) -> keras.Model:
+    """Return the fine-tuned backbone with an ordinary head: one dense layer with softmax.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With a probe from `attach_probe`; left as it is. The backbone's layers are shared.
+    n_classes : int
+        At least 2.
+    seed : int or numpy.random.Generator, optional
+        Decides the new head's kernel (Glorot uniform).
+
+    Returns
+    -------
+    keras.Model
+        Not compiled; compile and fit it to go on with training.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a model without a probe, or fewer than two classes.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from edgedyn import nn
+    >>> inputs = keras.Input((4,))
+    >>> backbone = keras.Model(inputs, keras.layers.Dense(6, activation="relu")(inputs))
+    >>> model = nn.detach_probe(nn.attach_probe(backbone, 3, seed=0), n_classes=3, seed=0)
+    >>> model.output_shape, len(model.trainable_weights)
+    ((None, 3), 4)
+    """
+    n_classes = check.positive_int(n_classes, "n_classes")
+    if n_classes < 2:
+        raise ValueError(f"n_classes must be at least 2; got {n_classes}.")
+    features = probe_input(model)
+    draw = np.random.default_rng(seed)
+    initializer = keras.initializers.GlorotUniform(_integer(draw))
+    head = kl.Dense(n_classes, activation="softmax", kernel_initializer=initializer, name="head")
+    return keras.Model(model.inputs, head(features), name=model.name.removesuffix("_probe"))
+
+
+def probe_input(model: keras.Model) -> Any:
+    """Return the symbolic tensor of features that a model's probe receives.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a model that is no Keras model, or has no probe.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"model must be a Keras model; got {type(model).__name__}.")
+    for layer in model.layers:
+        if layer.name.startswith(PREFIX) and isinstance(layer, kl.Dense):
+            return layer.input
+    raise ValueError(
+        f"model {model.name!r} has no probe; put one on with nn.attach_probe, or use "
+        "scope='network'."
+    )
+
+
+def _check_backbone(backbone: Any) -> None:
+    """Refuse what has no flat features, or has a probe already."""
+    if not isinstance(backbone, keras.Model):
+        raise TypeError(f"backbone must be a Keras model; got {type(backbone).__name__}.")
+    if not backbone.built or getattr(backbone, "output", None) is None:
+        raise ValueError(
+            f"backbone {backbone.name!r} must be a functional or built sequential model."
+        )
+    shape = backbone.output_shape
+    if not isinstance(shape, tuple) or len(shape) != 2 or shape[1] is None:
+        raise ValueError(
+            f"backbone {backbone.name!r} must give features of shape (batch, n_features); it gives "
+            f"{shape}: end it with a pooling or flatten layer."
+        )
+    if any(layer.name.startswith(PREFIX) for layer in backbone.layers):
+        raise ValueError(
+            f"model {backbone.name!r} has a probe already; take it off with nn.detach_probe first."
+        )
+
+
+def _check_units(units: Any) -> tuple[int, ...]:
+    """Return the hidden widths: at least one positive integer."""
+    if isinstance(units, str) or not isinstance(units, Sequence):
+        raise TypeError(f"units must be a sequence of integers like (256, 128); got {units!r}.")
+    if not units:
+        raise ValueError("units is empty; the probe needs at least one hidden layer.")
+    return tuple(check.positive_int(n, f"units[{k}]") for k, n in enumerate(units))
+
+
+def _initializer(initializer: Any, draw: np.random.Generator) -> Any:
+    """Return a new initializer; one given by name is seeded."""
+    if not isinstance(initializer, str):
+        return initializer
+    try:
+        made = keras.initializers.get(initializer)
+    except ValueError:
+        raise ValueError(
+            f"initializer must be one that Keras knows, such as 'he_normal'; got {initializer!r}."
+        ) from None
+    config = made.get_config()
+    return type(made)(**{**config, "seed": _integer(draw)}) if "seed" in config else made
+
+
+def _integer(draw: np.random.Generator) -> int:
+    """Draw a seed for Keras."""
+    return int(draw.integers(2**31 - 1))
