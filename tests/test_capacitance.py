@@ -147,9 +147,9 @@ def test_homogeneous_of_degree_one(case, kind, factor):
     net, X, y, _ = random_case(**case)
     accumulator = net.degree_accumulator(**kind)
     accumulator.update(X, y)
-    provenance = Provenance(**kind, n_samples=len(X), magnitude_total=0.0, largest_error=1.0,
-                            epsilon=2.2e-16,
-                            **chain_structure(net.n_layers, net.loss == "cross_entropy"))  # fmt: skip
+    structure = chain_structure(net.n_layers, net.loss == "cross_entropy")
+    provenance = Provenance(**kind, **structure, n_samples=len(X), magnitude_total=0.0,
+                            largest_error=1.0, epsilon=2.2e-16)  # fmt: skip
     layers = accumulator.degrees()
     total = sum(np.abs(layer.flat()[0]).sum() for layer in layers)
     before = from_degrees(layers, replace(provenance, magnitude_total=total))

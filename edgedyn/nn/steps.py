@@ -85,12 +85,15 @@ class Dense(Layer):
     """``u @ kernel`` on the last axis; kernel of shape (inputs, outputs)."""
 
     def apply(self, kernel: Tensor, u: Tensor) -> Tensor:
+        """Return ``f(kernel, u)``."""
         return ops.matmul(u, kernel)
 
     def ones_forward(self, u: Tensor) -> Tensor:
+        """Return ``f(1, u)``."""
         return _spread(ops.sum(u, axis=-1, keepdims=True), self.kernel.shape[1])
 
     def ones_pull(self, u: Tensor, e: Tensor) -> Tensor:
+        """Return ``f(1, .)^T e``."""
         return _spread(ops.sum(e, axis=-1, keepdims=True), self.kernel.shape[0])
 
 
@@ -109,6 +112,15 @@ class Conv2D(Layer):
         return self.channels // self.kernel.shape[2]
 
     def apply(self, kernel: Tensor, u: Tensor) -> Tensor:
+        """Convolve, group by group: some backends cannot differentiate grouped ones."""
+        if self.groups == 1:
+            return self._convolve(u, kernel)
+        inputs, kernels = ops.split(u, self.groups, -1), ops.split(kernel, self.groups, -1)
+        parts = [self._convolve(v, k) for v, k in zip(inputs, kernels, strict=True)]
+        return ops.concatenate(parts, -1)
+
+    def _convolve(self, u: Tensor, kernel: Tensor) -> Tensor:
+        """Convolve without groups."""
         return ops.conv(
             u,
             kernel,
@@ -124,9 +136,11 @@ class Conv2D(Layer):
         return _depthwise(s, ones, self.strides, self.padding, self.dilation)
 
     def ones_forward(self, u: Tensor) -> Tensor:
+        """Return ``f(1, u)``."""
         return _spread(self._box(_channel_sums(u, self.groups)), self.kernel.shape[3])
 
     def ones_pull(self, u: Tensor, e: Tensor) -> Tensor:
+        """Return ``f(1, .)^T e``."""
         like = _channel_sums(u, self.groups)
         pulled = pull_back(self._box, [like], _channel_sums(e, self.groups))[0]
         return _spread(pulled, self.channels)
@@ -141,6 +155,7 @@ class DepthwiseConv2D(Layer):
     dilation: tuple[int, int]
 
     def apply(self, kernel: Tensor, u: Tensor) -> Tensor:
+        """Return ``f(kernel, u)``."""
         return _depthwise(u, kernel, self.strides, self.padding, self.dilation)
 
     def _box(self, u: Tensor) -> Tensor:
@@ -149,9 +164,11 @@ class DepthwiseConv2D(Layer):
         return _depthwise(u, ones, self.strides, self.padding, self.dilation)
 
     def ones_forward(self, u: Tensor) -> Tensor:
+        """Return ``f(1, u)``."""
         return _spread(self._box(u), self.kernel.shape[2] * self.kernel.shape[3])
 
     def ones_pull(self, u: Tensor, e: Tensor) -> Tensor:
+        """Return ``f(1, .)^T e``."""
         return pull_back(self._box, [u], _channel_sums(e, self.kernel.shape[2]))[0]
 
 
@@ -159,12 +176,15 @@ class Scale(Layer):
     """``gamma * u`` channel by channel: a batch norm's weights as nodes of their own."""
 
     def apply(self, kernel: Tensor, u: Tensor) -> Tensor:
+        """Return ``f(kernel, u)``."""
         return kernel * u
 
     def ones_forward(self, u: Tensor) -> Tensor:
+        """Return ``f(1, u)``."""
         return u
 
     def ones_pull(self, u: Tensor, e: Tensor) -> Tensor:
+        """Return ``f(1, .)^T e``."""
         return e
 
 
@@ -209,9 +229,11 @@ class Linear(Map):
     absolute: Callable[..., Tensor]
 
     def pull(self, values: Sequence[Tensor], q: Tensor, magnitude: bool) -> list[Tensor]:
+        """Return ``J^T q``, or ``|J|^T q``."""
         return pull_back(self.absolute if magnitude else self.linear, values, q)
 
     def push(self, values: Sequence[Tensor], t: Sequence[Tensor], magnitude: bool) -> Tensor:
+        """Return ``J t``, or ``|J| t``."""
         return (self.absolute if magnitude else self.linear)(*t)
 
 
@@ -227,9 +249,11 @@ class Elementwise(Map):
         return ops.abs(slope) if magnitude else slope
 
     def pull(self, values: Sequence[Tensor], q: Tensor, magnitude: bool) -> list[Tensor]:
+        """Return ``J^T q``, or ``|J|^T q``."""
         return [q * self._slope(values[0], magnitude)]
 
     def push(self, values: Sequence[Tensor], t: Sequence[Tensor], magnitude: bool) -> Tensor:
+        """Return ``J t``, or ``|J| t``."""
         return t[0] * self._slope(values[0], magnitude)
 
 
@@ -237,9 +261,11 @@ class Product(Map):
     """A product of tensors: the Jacobian by one holds the others."""
 
     def pull(self, values: Sequence[Tensor], q: Tensor, magnitude: bool) -> list[Tensor]:
+        """Return ``J^T q``, or ``|J|^T q``."""
         return pull_back(self.function, _sizes(values, magnitude), q)
 
     def push(self, values: Sequence[Tensor], t: Sequence[Tensor], magnitude: bool) -> Tensor:
+        """Return ``J t``, or ``|J| t``."""
         return push_forward(self.function, _sizes(values, magnitude), t)
 
 

@@ -1,0 +1,69 @@
+"""Whole-network degrees against dense double differentiation of small networks."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="install the extra 'tf'")
+
+import keras  # noqa: E402
+from dense_oracle import NETWORKS, Keras, degrees, full_degrees  # noqa: E402
+
+from edgedyn.nn.capacitance import CapacitanceMeter  # noqa: E402
+
+pytestmark = pytest.mark.tensorflow
+SHAPE = (5, 6, 2)
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    yield
+    keras.config.set_floatx(before)
+
+
+def case(name, seed=0):
+    builder = Keras(seed)
+    model = builder.model(NETWORKS[name], SHAPE)
+    x = np.random.default_rng(seed).standard_normal((2, *SHAPE))
+    return builder.made, model, x, np.array([0, 1])
+
+
+def measured(model, x, y, **kind):
+    meter = CapacitanceMeter(model, scope="network", batch_size=2, **kind)
+    cap = meter.by_differentiation(*meter.check_data(x, y))
+    flat = {layer.name: layer.flat() for layer in meter._network.degrees()}
+    return cap, flat
+
+
+def compare(ours, oracle):
+    assert set(ours) == set(oracle)
+    scale = max(np.abs(v).max() for pair in oracle.values() for v in pair)
+    for name, (ins, outs) in oracle.items():
+        np.testing.assert_allclose(ours[name][0], ins, rtol=1e-10, atol=1e-12 * scale, err_msg=name)
+        np.testing.assert_allclose(ours[name][1], outs, rtol=1e-10, atol=1e-12 * scale)
+    return sum(i @ o for i, o in oracle.values()) / sum(i.sum() for i, _ in oracle.values())
+
+
+@pytest.mark.parametrize("nodes", ["kernels", "all"])
+@pytest.mark.parametrize("strength", ["magnitude", "signed"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_direct_degrees_are_those_of_the_dense_matrix(name, strength, nodes):
+    made, model, x, y = case(name)
+    cap, ours = measured(model, x, y, strength=strength, nodes=nodes)
+    dense = degrees(NETWORKS[name], made, x, np.eye(3)[y], strength, nodes)
+    value = compare(ours, dense)
+    if name == "plain" and strength == "signed":  # three layers: only blocks into the softmax
+        assert cap.status == "gauge_degenerate" and abs(value) < 1e-10
+        return
+    assert cap.status == "ok"
+    assert cap.value == pytest.approx(value, rel=1e-10)
+
+
+@pytest.mark.parametrize("nodes", ["kernels", "all"])
+@pytest.mark.parametrize("name", ["plain", "residual", "branches"])
+def test_full_degrees_are_those_of_the_dense_hessian(name, nodes):
+    made, model, x, y = case(name)
+    cap, ours = measured(model, x, y, coupling="full", strength="signed", nodes=nodes)
+    compare(ours, full_degrees(NETWORKS[name], made, model, x, np.eye(3)[y], nodes))
+    assert cap.status == ("gauge_degenerate" if name == "plain" else "ok")
