@@ -272,7 +272,7 @@ def _depthwise(walker: _Walker, layer: Any, given: list[int]) -> int:
 
 
 def _separable(walker: _Walker, layer: Any, given: list[int]) -> int:
-    """A depthwise and a pointwise layer; the bias is the latter's."""
+    """Add a depthwise and a pointwise layer; the bias is the latter's."""
     window = (layer.strides, layer.padding, layer.dilation_rate)
     depthwise = (layer.depthwise_kernel, None, walker.all_nodes)
     k = walker.add(DepthwiseConv2D, f"{layer.name}/depthwise", given, *depthwise, *window)

@@ -33,6 +33,9 @@ class Keras:
     def bn(self, name, x, **options):
         return self._call(name, kl.BatchNormalization(name=name, **options), x)
 
+    def subtract(self, x, y):
+        return kl.Subtract()([x, y])
+
     def model(self, net, shape):
         inputs = keras.Input(shape)
         model = keras.Model(inputs, kl.Softmax()(net(self, inputs)))
@@ -83,6 +86,11 @@ class Oracle:
             return out
         straight = tf.abs(scale * gamma) * (x - tf.stop_gradient(x))
         return tf.stop_gradient(out) + straight
+
+    def subtract(self, x, y):
+        if not self.magnitude:
+            return x - y
+        return tf.stop_gradient(x - y - x - y) + x + y
 
     def _layer(self, name, x):
         if self.free is None:
@@ -330,7 +338,7 @@ def mobile(L, x):
 def grouped(L, x):
     x = kl.Activation("tanh")(L.conv("c1", x, 4, 3, dilation_rate=2, padding="same"))
     x = kl.ReLU()(L.conv("c2", x, 6, 2, groups=2))
-    x = kl.Subtract()([L.conv("c3", x, 3, 1), L.conv("c4", x, 3, 1, use_bias=False)])
+    x = L.subtract(L.conv("c3", x, 3, 1), L.conv("c4", x, 3, 1, use_bias=False))
     x = kl.ReLU()(kl.Dropout(0.5)(x))
     x = kl.Cropping2D(1)(kl.UpSampling2D(2)(x))
     return L.dense("out", kl.Flatten()(kl.AveragePooling2D(2)(x)), 3)
