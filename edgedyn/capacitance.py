@@ -26,6 +26,10 @@ NODES = ("kernels", "all")
 JACKKNIFE_GROUPS = 10
 
 
+class DivergedError(ValueError):
+    """A network whose output is not finite on good samples: there is no capacitance to speak of."""
+
+
 @dataclass(frozen=True)
 class LayerDegrees:
     """In- and out-degrees of the line-graph nodes that one layer owns.

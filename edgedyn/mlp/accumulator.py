@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from edgedyn import _validate as check
 from edgedyn.capacitance import (
     Capacitance,
+    DivergedError,
     LayerDegrees,
     Provenance,
     chain_structure,
@@ -134,7 +135,7 @@ class DegreeAccumulator:
         records = self.net.records_unchecked(X, y)
         error = float(np.abs(records[-1].cotangent).max())
         if not np.isfinite(error):
-            raise ValueError(
+            raise DivergedError(
                 "the network's output is not finite on these samples: its weights have diverged "
                 "or the inputs are too large."
             )

@@ -8,7 +8,7 @@ from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
 from edgedyn import _validate as check
-from edgedyn.capacitance import Capacitance
+from edgedyn.capacitance import Capacitance, DivergedError, LayerDegrees
 from edgedyn.mlp import degree_accumulator
 from edgedyn.mlp.coupling import check_choices
 from edgedyn.nn.autodiff import compiled
@@ -129,13 +129,7 @@ class CapacitanceMeter:
         loss: Any = None,
         batch_size: int = 64,
     ) -> None:
-        check.choice(scope, "scope", SCOPES)
-        check_choices(coupling, strength, nodes)
-        if scope == "network" and strength == "absolute":
-            raise ValueError(
-                "the network scope has no 'absolute' strength (it needs every entry of P); pass "
-                "strength='magnitude' or 'signed'."
-            )
+        check_kind(scope, coupling, strength, nodes)
         if not isinstance(model, keras.Model):
             raise TypeError(f"model must be a Keras model; got {type(model).__name__}.")
         self.model, self.scope = model, scope
@@ -144,9 +138,9 @@ class CapacitanceMeter:
         self.loss_given = loss
         if scope == "probe":
             features = probe_input(model)
-            self._features = keras.Model(model.inputs, features)
+            self.backbone = keras.Model(model.inputs, features)
             part = keras.Model(features, model.output)
-            self._forward = compiled(lambda x: self._features(x, training=False))
+            self._forward = compiled(lambda x: self.backbone(x, training=False))
         else:
             part = model
         self.graph: Graph = extract(part, nodes=nodes)
@@ -171,7 +165,7 @@ class CapacitanceMeter:
     def measure(self, x: Array, targets: Array) -> Capacitance:
         """Compute beta_eff on what `check_data` returned."""
         if self.scope == "network":
-            return self.by_differentiation(x, targets)
+            return self.by_differentiation(x, targets)[0]
         return self.of_features(self.features(x), targets)
 
     def features(self, x: Array) -> Array:
@@ -188,7 +182,7 @@ class CapacitanceMeter:
     def of_features(self, features: Array, targets: Array) -> Capacitance:
         """Compute the probe's beta_eff in closed form from the features."""
         if not np.isfinite(features).all():
-            raise ValueError(
+            raise DivergedError(
                 "the backbone's features are not finite on these samples: its weights have "
                 "diverged or the inputs are too large."
             )
@@ -201,8 +195,10 @@ class CapacitanceMeter:
         accumulator.update(features, targets)
         return accumulator.capacitance(tuple(layer.name for layer in self.graph.layers))
 
-    def by_differentiation(self, x: Array, targets: Array) -> Capacitance:
-        """Compute beta_eff of the graph by automatic differentiation, batch by batch."""
+    def by_differentiation(
+        self, x: Array, targets: Array
+    ) -> tuple[Capacitance, list[LayerDegrees]]:
+        """Compute beta_eff and degrees of the graph by automatic differentiation, in batches."""
         if self._network is None:
             self._network = GraphDegrees(
                 self.graph,
@@ -217,7 +213,19 @@ class CapacitanceMeter:
         for start in range(0, len(x), degrees.batch_size):
             chunk = slice(start, start + degrees.batch_size)
             degrees.update(x[chunk], targets[chunk])
-        return degrees.capacitance()
+        found = degrees.degrees()
+        return degrees.capacitance(found), found
+
+
+def check_kind(scope: str, coupling: str, strength: str, nodes: str) -> None:
+    """Refuse unknown names and what has no meaning together."""
+    check.choice(scope, "scope", SCOPES)
+    check_choices(coupling, strength, nodes)
+    if scope == "network" and strength == "absolute":
+        raise ValueError(
+            "the network scope has no 'absolute' strength (it needs every entry of P); pass "
+            "strength='magnitude' or 'signed'."
+        )
 
 
 def check_samples(x: ArrayLike, model: keras.Model) -> Array:

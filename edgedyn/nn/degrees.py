@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from edgedyn.capacitance import Capacitance, LayerDegrees, Provenance, from_degrees
+from edgedyn.capacitance import Capacitance, DivergedError, LayerDegrees, Provenance, from_degrees
 from edgedyn.nn import sweeps
 from edgedyn.nn.autodiff import compiled, hessian_product
 from edgedyn.nn.graph import Graph
@@ -76,7 +76,7 @@ class GraphDegrees:
         result = self._sweep(x, targets, weight)
         largest = float(result["largest"])
         if not np.isfinite(largest):
-            raise ValueError(
+            raise DivergedError(
                 "the network's output is not finite on these samples: its weights have diverged "
                 "or the inputs are too large."
             )
@@ -108,8 +108,8 @@ class GraphDegrees:
             found.append(LayerDegrees(k, parts["in"], parts["out"], layer.name))
         return found
 
-    def capacitance(self) -> Capacitance:
-        """Form beta_eff from all samples so far."""
+    def capacitance(self, degrees: list[LayerDegrees]) -> Capacitance:
+        """Form beta_eff from all samples so far, given their `degrees()`."""
         provenance = Provenance(
             coupling=self.coupling,
             strength=self.strength,
@@ -120,7 +120,7 @@ class GraphDegrees:
             epsilon=self.epsilon,
             **self.graph.structure,
         )
-        return from_degrees(self.degrees(), provenance)
+        return from_degrees(degrees, provenance)
 
     # One batch -------------------------------------------------------------------------------
 

@@ -5,21 +5,12 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 
-import keras  # noqa: E402
 from dense_oracle import NETWORKS, Keras, degrees, full_degrees  # noqa: E402
 
 from edgedyn.nn.capacitance import CapacitanceMeter  # noqa: E402
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("float64")]
 SHAPE = (5, 6, 2)
-
-
-@pytest.fixture(autouse=True)
-def float64():
-    before = keras.config.floatx()
-    keras.config.set_floatx("float64")
-    yield
-    keras.config.set_floatx(before)
 
 
 def case(name, seed=0):
@@ -31,9 +22,8 @@ def case(name, seed=0):
 
 def measured(model, x, y, **kind):
     meter = CapacitanceMeter(model, scope="network", batch_size=2, **kind)
-    cap = meter.by_differentiation(*meter.check_data(x, y))
-    flat = {layer.name: layer.flat() for layer in meter._network.degrees()}
-    return cap, flat
+    cap, degrees = meter.by_differentiation(*meter.check_data(x, y))
+    return cap, {layer.name: layer.flat() for layer in degrees}
 
 
 def compare(ours, oracle):

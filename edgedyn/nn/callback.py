@@ -1,0 +1,212 @@
+"""beta_eff at the end of every epoch of a Keras training run."""
+
+from dataclasses import asdict, dataclass
+from math import nan
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedyn import _validate as check
+from edgedyn.capacitance import Capacitance, DivergedError
+from edgedyn.nn.capacitance import CapacitanceMeter, check_kind
+from edgedyn.nn.sampling import sample_dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[Any]
+
+SOURCES = ("model", "features")
+DIVERGED = "diverged"
+
+
+@dataclass(frozen=True)
+class CapacitanceRecord:
+    """One measurement of a `CapacitanceCallback`.
+
+    Parameters
+    ----------
+    fit : int
+        Which call of ``fit``, from 1.
+    epoch : int
+        As Keras counts, from 0.
+    beta_eff : float
+        NaN unless the status is "ok" or "converged".
+    status : str
+        That of the `Capacitance`, or "diverged" where the network's output is not finite.
+    loss : float
+        The epoch's training loss as Keras logs it; NaN or infinity where training diverged.
+    seconds : float
+        What the measurement took.
+    capacitance : Capacitance or None
+        Everything else; None where the run has diverged.
+    """
+
+    fit: int
+    epoch: int
+    beta_eff: float
+    status: str
+    loss: float
+    seconds: float
+    capacitance: Capacitance | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields as plain Python values."""
+        whole = self.capacitance
+        return {**asdict(self), "capacitance": None if whole is None else whole.to_dict()}
+
+
+class CapacitanceCallback(keras.callbacks.Callback):
+    """Measure beta_eff on a fixed training sample at the end of each epoch.
+
+    Writes ``beta_eff`` into the epoch's ``logs`` (NaN unless the status is "ok" or "converged"),
+    where History, CSVLogger and TensorBoard find it if they come later in the list of callbacks;
+    History always does.
+
+    Parameters
+    ----------
+    x : array_like or tf.data.Dataset
+        Training samples, or a finite data set of ``(x, y)`` pairs, batched or not, which is read
+        once.
+    y : array_like, optional
+        Targets as the model's loss takes them; None with a data set.
+    n_samples : int
+        Size of the sample, drawn once, stratified by class; all samples where there are fewer.
+    scope, coupling, strength, nodes : str
+        As for `edgedyn.nn.neural_capacitance`.
+    source : {"model", "features"}
+        ``model``: the sample passes through the whole model each time. ``features``: it passes
+        through the backbone once, when ``fit`` begins, and its features are reused; right where
+        the backbone is frozen and the probe is trained, and refused otherwise.
+    batch_size : int
+        Samples taken at a time.
+    seed : int or numpy.random.Generator, optional
+        Decides the sample.
+
+    Attributes
+    ----------
+    beta_eff : ndarray, shape (n_epochs,)
+        Values of the latest call of ``fit``, in line with its History.
+    seconds : ndarray, shape (n_epochs,)
+        What each of them took.
+    records : list of CapacitanceRecord
+        Those of all calls of ``fit``, also of interrupted ones.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Here for data that cannot be sampled and unknown names; when ``fit`` begins for a model
+        without a probe (probe scope), unknown layers or losses, and data that do not fit the
+        model.
+
+    Notes
+    -----
+    Jiang et al., Nat. Commun. 15:5718 (2024), Algorithm 1.
+
+    Examples
+    --------
+    >>> import keras, numpy as np
+    >>> from edgedyn import nn
+    >>> inputs = keras.Input((4,))
+    >>> backbone = keras.Model(inputs, keras.layers.Dense(6, activation="relu")(inputs))
+    >>> model = nn.attach_probe(backbone, n_classes=3, units=(8, 5), seed=0)
+    >>> model.compile("sgd", "sparse_categorical_crossentropy")
+    >>> x, y = np.random.default_rng(0).standard_normal((30, 4)), np.arange(30) % 3
+    >>> watch = nn.CapacitanceCallback(x, y, seed=0)
+    >>> history = model.fit(x, y, epochs=2, verbose=0, callbacks=[watch])
+    >>> history.history["beta_eff"] == watch.beta_eff.tolist(), watch.records[-1].status
+    (True, 'ok')
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        n_samples: int = 1024,
+        scope: str = "probe",
+        coupling: str = "direct",
+        strength: str = "magnitude",
+        nodes: str = "kernels",
+        source: str = "model",
+        batch_size: int = 64,
+        seed: int | np.random.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        check.choice(source, "source", SOURCES)
+        check_kind(scope, coupling, strength, nodes)
+        if source == "features" and scope != "probe":
+            raise ValueError("source='features' is for scope='probe'; the network scope needs x.")
+        n_samples = check.positive_int(n_samples, "n_samples")
+        self.source = source
+        self._kind = {"scope": scope, "coupling": coupling, "strength": strength, "nodes": nodes}
+        self._batch_size = check.positive_int(batch_size, "batch_size")
+        self.x, self.y = sample_dataset(x, y, n_samples, np.random.default_rng(seed))
+        self.records: list[CapacitanceRecord] = []
+        self._fits = 0
+        self._meter: CapacitanceMeter | None = None
+        self._features: Array | None = None
+
+    @property
+    def beta_eff(self) -> Array:
+        """Values of the latest call of ``fit``."""
+        return np.array([r.beta_eff for r in self.records if r.fit == self._fits])
+
+    @property
+    def seconds(self) -> Array:
+        """What each value of the latest call of ``fit`` took."""
+        return np.array([r.seconds for r in self.records if r.fit == self._fits])
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return the records as a pandas DataFrame, one row a measurement."""
+        import pandas as pd
+
+        rows = [asdict(r) for r in self.records]
+        frame = pd.DataFrame(rows, columns=list(CapacitanceRecord.__dataclass_fields__))
+        return frame.drop(columns="capacitance")
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Check model, loss and sample before the first step of training."""
+        meter = CapacitanceMeter(self.model, batch_size=self._batch_size, **self._kind)
+        known = self._meter
+        if known is None or known.model is not self.model or known.loss != meter.loss:
+            self._meter = meter  # else the compiled functions of the last fit still serve
+        self._targets = self._current.check_data(self.x, self.y)[1]
+        self._features = None
+        if self.source == "features":
+            if self._current.backbone.trainable_weights:
+                raise ValueError(
+                    "source='features' reuses one forward pass, but the backbone is trained and "
+                    "its features change: freeze it (backbone.trainable = False) or pass "
+                    "source='model'."
+                )
+            self._features = self._current.features(self.x)
+        self._fits += 1
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Measure, record, and write into `logs`."""
+        start = perf_counter()
+        cap: Capacitance | None = None
+        try:
+            if self._features is None:
+                cap = self._current.measure(self.x, self._targets)
+            else:
+                cap = self._current.of_features(self._features, self._targets)
+        except DivergedError:
+            value, status = nan, DIVERGED
+        else:
+            value, status = cap.value, cap.status
+        loss = float((logs or {}).get("loss", nan))
+        seconds = perf_counter() - start
+        self.records.append(CapacitanceRecord(self._fits, epoch, value, status, loss, seconds, cap))
+        if logs is not None:
+            logs["beta_eff"] = value
+
+    @property
+    def _current(self) -> CapacitanceMeter:
+        """The meter of the model that is being trained."""
+        assert self._meter is not None  # on_train_begin comes first
+        return self._meter

@@ -1,0 +1,109 @@
+"""The probe's degrees by closed form against the same by automatic differentiation."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedyn.capacitance import LayerDegrees
+from edgedyn.mlp import degree_accumulator
+from edgedyn.nn.capacitance import CapacitanceMeter
+from edgedyn.nn.chain import to_chain
+
+Array = NDArray[Any]
+
+TOLERANCES = {"float32": 1e-4, "float64": 1e-10}
+
+
+@dataclass(frozen=True)
+class CrossCheck:
+    """How far two independent routes to the probe's degrees lie apart.
+
+    Parameters
+    ----------
+    closed_form, autodiff : float
+        beta_eff by either route; NaN where it is degenerate.
+    in_degree, out_degree : float
+        Largest difference of a degree, in units of the largest degree of its layer.
+    tolerance : float
+        1e-4 for float32, 1e-10 for float64.
+    passed : bool
+        Whether degrees and values agree within it.
+    """
+
+    closed_form: float
+    autodiff: float
+    in_degree: float
+    out_degree: float
+    tolerance: float
+    passed: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields as plain Python values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        verdict = "agree" if self.passed else "DISAGREE"
+        return (
+            f"closed form {self.closed_form:.8g} and automatic differentiation "
+            f"{self.autodiff:.8g} {verdict}: degrees differ by at most {self.in_degree:.1e} (in) "
+            f"and {self.out_degree:.1e} (out); tolerance {self.tolerance:g}"
+        )
+
+
+def cross_check(meter: CapacitanceMeter, features: Array, targets: Array) -> CrossCheck:
+    """Compute a probe's degrees twice: in closed form, and by automatic differentiation.
+
+    The second route differentiates the Keras layers themselves: the direct coupling by two sweeps
+    (`edgedyn.nn.sweeps`), the full one by Hessian-vector products.
+
+    Parameters
+    ----------
+    meter : CapacitanceMeter
+        Of scope "probe", strength "magnitude" or "signed".
+    features, targets : ndarray
+        From its `features` and `check_data`.
+
+    Returns
+    -------
+    CrossCheck
+
+    Raises
+    ------
+    ValueError
+        For another scope, or the strength "absolute", which needs every entry of P.
+    """
+    if meter.scope != "probe" or meter.strength == "absolute":
+        raise ValueError(
+            "the check compares probe-scope magnitude or signed strengths; got "
+            f"scope={meter.scope!r}, strength={meter.strength!r}."
+        )
+    accumulator = degree_accumulator(
+        to_chain(meter.graph, meter.loss.name),
+        coupling=meter.coupling,
+        strength=meter.strength,
+        nodes=meter.nodes,
+    )
+    accumulator.update(features, targets)
+    closed = accumulator.capacitance().value
+    other, theirs = meter.by_differentiation(features, targets)
+    ours = accumulator.degrees()
+    apart = [_apart(ours, theirs, way) for way in ("in_degree", "out_degree")]
+    tolerance = TOLERANCES[meter.graph.dtype]
+    same = bool(np.isclose(closed, other.value, rtol=tolerance, atol=0, equal_nan=True))
+    return CrossCheck(closed, other.value, *apart, tolerance, same and max(apart) <= tolerance)
+
+
+def _apart(ours: list[LayerDegrees], theirs: list[LayerDegrees], way: str) -> float:
+    """Return the largest difference in units of the layer's largest degree.
+
+    Keras holds dense kernels as (inputs, outputs), the closed form as (outputs, inputs).
+    """
+    worst = 0.0
+    for a, b in zip(ours, theirs, strict=True):
+        for own, other in zip(getattr(a, way), getattr(b, way), strict=True):
+            scale = max(np.abs(own).max(), np.abs(other).max())
+            if scale:
+                worst = max(worst, float(np.abs(own - other.T).max() / scale))
+    return worst

@@ -1,0 +1,159 @@
+"""Stratified samples of arrays and of tf.data pipelines."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[Any]
+
+SLACK = 1.5  # a class keeps this many times its present share, so that its share can still grow
+HELD = 4  # samples held at a time, in units of the sample's size
+
+
+def stratified_indices(labels: ArrayLike, n: int, rng: np.random.Generator) -> Array:
+    """Return sorted indices of a sample in which each class has its share.
+
+    Parameters
+    ----------
+    labels : array_like, shape (n_samples,)
+    n : int
+        Size of the sample; all indices where there are not more.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of int
+        Shares by largest remainder; at least one of each class where `n` allows it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from edgedyn.nn.sampling import stratified_indices
+    >>> labels = np.array([0] * 80 + [1] * 20)
+    >>> chosen = stratified_indices(labels, 10, np.random.default_rng(0))
+    >>> np.bincount(labels[chosen]).tolist()
+    [8, 2]
+    """
+    labels = np.asarray(labels)
+    if n >= len(labels):
+        return np.arange(len(labels))
+    classes, counts = np.unique(labels, return_counts=True)
+    chosen = [
+        rng.choice(np.flatnonzero(labels == c), size, replace=False)
+        for c, size in zip(classes, shares(counts, n), strict=True)
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def shares(counts: Array, n: int) -> Array:
+    """Divide n places among classes by largest remainder; none empty where n allows it."""
+    exact = n * counts / counts.sum()
+    sizes = np.floor(exact).astype(int)
+    if n >= len(counts):
+        sizes = np.maximum(sizes, 1)
+    while sizes.sum() < n:
+        sizes[np.argmax(np.where(sizes < counts, exact - sizes, -np.inf))] += 1
+    while sizes.sum() > n:
+        sizes[np.argmax(np.where(sizes > 1, sizes - exact, -np.inf))] -= 1
+    return sizes
+
+
+def class_of(y: Array) -> Array:
+    """Return the class of each target: a label, or the largest entry of a row."""
+    if y.ndim == 2 and y.shape[1] > 1:
+        return y.argmax(axis=1)
+    return y.reshape(len(y))
+
+
+def sample_dataset(
+    x: Any, y: ArrayLike | None, n: int, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Return a stratified sample of arrays, or of a ``tf.data.Dataset`` of ``(x, y)`` pairs.
+
+    Parameters
+    ----------
+    x : array_like or tf.data.Dataset
+        A data set is read once, holding at most about ``4 n`` samples at a time.
+    y : array_like or None
+        None with a data set.
+    n : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    x, y : ndarray
+        The targets in the form they were given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an infinite or empty data set, arrays of different length, or one class only.
+    """
+    if hasattr(x, "element_spec"):
+        if y is not None:
+            raise TypeError("y must be None where x is a tf.data.Dataset of (x, y) pairs.")
+        x, y = _from_pipeline(x, n, rng)
+    elif y is None:
+        raise TypeError("y is missing: give arrays x and y, or a tf.data.Dataset of (x, y) pairs.")
+    x, y = np.asarray(x), np.asarray(y)
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
+        raise ValueError(
+            f"x and y must have one entry a sample; got shapes {x.shape} and {y.shape}."
+        )
+    if len(x) == 0:
+        raise ValueError("x is empty; give at least one sample of each of two classes.")
+    labels = class_of(y)
+    if (labels == labels[0]).all():
+        raise ValueError(f"y holds one class only ({labels[0]}); give at least two classes.")
+    chosen = stratified_indices(labels, n, rng)
+    return x[chosen], y[chosen]
+
+
+def _from_pipeline(data: Any, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Read a pipeline once; keep of each class those with the smallest random keys."""
+    if int(data.cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
+        raise ValueError("the data set is infinite; give a finite one, without repeat().")
+    spec = data.element_spec
+    if not isinstance(spec, tuple) or len(spec) < 2:
+        raise TypeError("the data set must give (x, y) pairs.")
+    held: dict[Any, list[tuple[float, Array, Array]]] = {}
+    counts: dict[Any, int] = {}
+    batched = _is_batched(spec[0].shape, spec[1].shape)
+    for element in data.as_numpy_iterator():
+        xs, ys = (element[0], element[1]) if batched else (element[0][None], element[1][None])
+        for one, target, label in zip(xs, ys, class_of(np.asarray(ys)), strict=True):
+            held.setdefault(label, []).append((rng.random(), one, target))
+            counts[label] = counts.get(label, 0) + 1
+        if sum(map(len, held.values())) > HELD * n + len(xs):
+            _prune(held, counts, n)
+    if not held:
+        raise ValueError("the data set is empty; give at least one sample of each of two classes.")
+    kept = _final(held, counts, n)
+    return np.stack([k[1] for k in kept]), np.stack([k[2] for k in kept])
+
+
+def _is_batched(x_shape: Any, y_shape: Any) -> bool:
+    """Tell batches from single pairs: x and y of a batch begin with the same axis."""
+    return len(x_shape) > 0 and len(y_shape) > 0 and x_shape[0] == y_shape[0]
+
+
+def _prune(held: dict[Any, list[Any]], counts: dict[Any, int], n: int) -> None:
+    """Drop what cannot be among a class's final share any more."""
+    total = sum(counts.values())
+    for label, entries in held.items():
+        entries.sort(key=lambda entry: entry[0])
+        del entries[int(SLACK * n * counts[label] / total) + 2 :]
+
+
+def _final(held: dict[Any, list[Any]], counts: dict[Any, int], n: int) -> list[Any]:
+    """Take each class's share, smallest keys first; fill up from all where one falls short."""
+    labels = sorted(held)
+    sizes = shares(np.array([counts[c] for c in labels]), min(n, sum(counts.values())))
+    kept, rest = [], []
+    for label, size in zip(labels, sizes, strict=True):
+        entries = sorted(held[label], key=lambda entry: entry[0])
+        kept += entries[:size]
+        rest += entries[size:]
+    rest.sort(key=lambda entry: entry[0])
+    return kept + rest[: min(n, sum(counts.values())) - len(kept)]
