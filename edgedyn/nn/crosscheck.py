@@ -89,7 +89,7 @@ def cross_check(meter: CapacitanceMeter, features: Array, targets: Array) -> Cro
     closed = accumulator.capacitance()
     other, theirs = meter.by_differentiation(features, targets)
     ours = accumulator.degrees()
-    apart = [_apart(ours, theirs, way) for way in ("in_degree", "out_degree")]
+    apart = _apart(ours, theirs)
     tolerance = TOLERANCES[meter.graph.dtype]
     rtol = tolerance / max(closed.conditioning, tolerance)
     same = bool(np.isclose(closed.value, other.value, rtol=rtol, atol=0, equal_nan=True))
@@ -97,16 +97,19 @@ def cross_check(meter: CapacitanceMeter, features: Array, targets: Array) -> Cro
     return CrossCheck(closed.value, other.value, *apart, tolerance, passed)
 
 
-def _apart(ours: list[LayerDegrees], theirs: list[LayerDegrees], way: str) -> float:
-    """Return the largest difference in units of the largest degree.
+def _apart(ours: list[LayerDegrees], theirs: list[LayerDegrees]) -> list[float]:
+    """Return the largest difference of in- and of out-degrees, in units of the largest degree.
 
-    Of all layers, since some vanish: signed in-degrees in front of a softmax. Keras holds dense
-    kernels as (inputs, outputs), the closed form as (outputs, inputs).
+    Of either kind and all layers, since some vanish: signed in-degrees in front of a softmax.
+    Keras holds dense kernels as (inputs, outputs), the closed form as (outputs, inputs).
     """
     pairs = [
-        (own, other.T)
-        for a, b in zip(ours, theirs, strict=True)
-        for own, other in zip(getattr(a, way), getattr(b, way), strict=True)
+        [
+            (own, other.T)
+            for a, b in zip(ours, theirs, strict=True)
+            for own, other in zip(getattr(a, way), getattr(b, way), strict=True)
+        ]
+        for way in ("in_degree", "out_degree")
     ]
-    scale = max(float(np.abs(own).max()) for own, _ in pairs)
-    return max(float(np.abs(own - other).max()) for own, other in pairs) / (scale or 1.0)
+    scale = max(float(np.abs(own).max()) for both in pairs for own, _ in both) or 1.0
+    return [max(float(np.abs(a - b).max()) for a, b in both) / scale for both in pairs]
