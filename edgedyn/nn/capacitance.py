@@ -1,5 +1,6 @@
 """beta_eff of a Keras model: of its probe in closed form, or of the whole network."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -20,6 +21,8 @@ from edgedyn.nn.loss import OutputLoss, output_loss
 from edgedyn.nn.probe import probe_input
 
 Array = NDArray[Any]
+
+Progress = Callable[[float, str], None]
 
 SCOPES = ("probe", "network")
 
@@ -162,16 +165,21 @@ class CapacitanceMeter:
         x = check_samples(x, self.model)
         return x, self.loss.targets(y, len(x), self.model.output_shape[-1], self.graph.dtype)
 
-    def measure(self, x: Array, targets: Array) -> Capacitance:
-        """Compute beta_eff on what `check_data` returned."""
-        if self.scope == "network":
-            return self.by_differentiation(x, targets)[0]
-        return self.of_features(self.features(x), targets)
+    def measure(self, x: Array, targets: Array, progress: Progress | None = None) -> Capacitance:
+        """Compute beta_eff on what `check_data` returned.
 
-    def features(self, x: Array) -> Array:
+        `progress` is called with the fraction done and a word for what is being done.
+        """
+        if self.scope == "network":
+            return self.by_differentiation(x, targets, progress)[0]
+        return self.of_features(self.features(x, progress), targets)
+
+    def features(self, x: Array, progress: Progress | None = None) -> Array:
         """Return what the probe receives, shape (n_samples, n_features)."""
         parts = []
         for start in range(0, len(x), self.batch_size):
+            if progress is not None:
+                progress(start / len(x), "features")
             batch = x[start : start + self.batch_size]
             short = self.batch_size - len(batch) if start else 0  # one shape, one compilation
             filled = np.concatenate([batch, batch[:1].repeat(short, 0)]) if short else batch
@@ -196,7 +204,7 @@ class CapacitanceMeter:
         return accumulator.capacitance(tuple(layer.name for layer in self.graph.layers))
 
     def by_differentiation(
-        self, x: Array, targets: Array
+        self, x: Array, targets: Array, progress: Progress | None = None
     ) -> tuple[Capacitance, list[LayerDegrees]]:
         """Compute beta_eff and degrees of the graph by automatic differentiation, in batches."""
         if self._network is None:
@@ -211,6 +219,8 @@ class CapacitanceMeter:
         degrees = self._network
         degrees.reset()
         for start in range(0, len(x), degrees.batch_size):
+            if progress is not None:
+                progress(start / len(x), "sweeps")
             chunk = slice(start, start + degrees.batch_size)
             degrees.update(x[chunk], targets[chunk])
         found = degrees.degrees()
@@ -242,5 +252,7 @@ def check_samples(x: ArrayLike, model: keras.Model) -> Array:
     )
     if not fits:
         raise ValueError(f"x has shape {x.shape}; the model takes (n_samples, *{shape[1:]}).")
+    if not len(x):
+        raise ValueError(f"x is empty: its shape is {x.shape}; give at least one sample.")
     check.number_matrix(x.reshape(len(x), -1), "x")
     return x

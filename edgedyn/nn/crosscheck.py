@@ -97,7 +97,7 @@ def cross_check(meter: CapacitanceMeter, features: Array, targets: Array) -> Cro
     return CrossCheck(closed.value, other.value, *apart, tolerance, passed)
 
 
-def _apart(ours: list[LayerDegrees], theirs: list[LayerDegrees]) -> list[float]:
+def _apart(ours: list[LayerDegrees], theirs: list[LayerDegrees]) -> tuple[float, float]:
     """Return the largest difference of in- and of out-degrees, in units of the largest degree.
 
     Of either kind and all layers, since some vanish: signed in-degrees in front of a softmax.
@@ -112,4 +112,5 @@ def _apart(ours: list[LayerDegrees], theirs: list[LayerDegrees]) -> list[float]:
         for way in ("in_degree", "out_degree")
     ]
     scale = max(float(np.abs(own).max()) for both in pairs for own, _ in both) or 1.0
-    return [max(float(np.abs(a - b).max()) for a, b in both) / scale for both in pairs]
+    into, out_of = (max(float(np.abs(a - b).max()) for a, b in both) / scale for both in pairs)
+    return into, out_of

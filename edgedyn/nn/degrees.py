@@ -92,21 +92,18 @@ class GraphDegrees:
 
     def degrees(self) -> list[LayerDegrees]:
         """Return the mean degrees, layers in topological order."""
-        found = []
-        for k, layer in enumerate(self.graph.layers, start=1):
-            shapes = [] if isinstance(layer, Shift) else [tuple(layer.kernel.shape)]
-            if isinstance(layer, Shift) or (layer.bias is not None and layer.bias_is_node):
-                shapes.append(tuple(layer.bias.shape))
-            parts = {
-                way: tuple(
-                    sums[i] / self.n_samples if i < len(sums) else np.broadcast_to(0.0, shape)
-                    for i, shape in enumerate(shapes)
-                )
-                for way in ("in", "out")
-                for sums in [self._sums.get((way, layer), [])]
-            }
-            found.append(LayerDegrees(k, parts["in"], parts["out"], layer.name))
-        return found
+        return [
+            LayerDegrees(k, self._mean("in", layer), self._mean("out", layer), layer.name)
+            for k, layer in enumerate(self.graph.layers, start=1)
+        ]
+
+    def _mean(self, way: str, layer: Layer | Shift) -> tuple[Array, ...]:
+        """Return one array a parameter; zeros where nothing was summed."""
+        sums = self._sums.get((way, layer), [])
+        return tuple(
+            sums[i] / self.n_samples if i < len(sums) else np.broadcast_to(0.0, tuple(p.shape))
+            for i, p in enumerate(self._nodes_of(layer))
+        )
 
     def capacitance(self, degrees: list[LayerDegrees]) -> Capacitance:
         """Form beta_eff from all samples so far, given their `degrees()`."""
@@ -174,17 +171,17 @@ class GraphDegrees:
     def _add_full(self, x: Tensor, targets: Tensor, weight: Tensor, direct: dict[str, Any]) -> None:
         """Add one Hessian-vector product a layer, read at its neighbours."""
         layers = self.graph.layers
-        before = {id(b): a for b, a in self.graph.predecessors.items()}
+        before = self.graph.predecessors
         bend = {layer: [-ops.convert_to_numpy(p) for p in parts]
                 for layer, parts in zip(layers, direct["in"], strict=True)}  # fmt: skip
         for source in layers:
             products = self._product(x, targets, weight, self._ones_at(source))
             for layer, parts in zip(layers, products, strict=True):
-                if layer in before.get(id(source), ()):
+                if layer in before.get(source, set()):
                     self._add("in", layer, parts)
                     for total, part in zip(bend[layer], parts, strict=True):
                         total += ops.convert_to_numpy(part)
-                if source in before.get(id(layer), ()):
+                if source in before.get(layer, set()):
                     self._add("out", layer, parts)
         # The direct part counts per sample and link, the curvature's per batch and target node.
         self.magnitude_total += float(sum(np.abs(p).sum() for ps in bend.values() for p in ps))

@@ -39,10 +39,10 @@ class Graph:
         return str(next(s for s in self.steps if isinstance(s, Layer)).kernel.dtype)
 
     @cached_property
-    def predecessors(self) -> dict[Layer, set[Layer | Shift]]:
+    def predecessors(self) -> dict[Layer | Shift, set[Layer | Shift]]:
         """For each layer those from which a parameter-free path leads to it."""
         reach: dict[int, set[Layer | Shift]] = {INPUT: set()}
-        found: dict[Layer, set[Layer | Shift]] = {}
+        found: dict[Layer | Shift, set[Layer | Shift]] = {}
         for step in self.steps:
             arriving = set().union(*(reach[i] for i in step.inputs))
             if isinstance(step, Layer):
@@ -58,7 +58,7 @@ class Graph:
         """`edgedyn.capacitance.Provenance`'s counts of interior and informative layers."""
         from edgedyn.nn.steps import Dense
 
-        followers: dict[Layer | Shift, set[Layer]] = {}
+        followers: dict[Layer | Shift, set[Layer | Shift]] = {}
         for layer, before in self.predecessors.items():
             for other in before:
                 followers.setdefault(other, set()).add(layer)
@@ -86,9 +86,9 @@ class Graph:
         for step in self.steps:
             given = [values[i] for i in step.inputs]
             if parameters is not None and isinstance(step, Layer):
-                values[step.output] = step.forward(*given, *parameters[step])
+                values[step.output] = step.forward(given[0], *parameters[step])
             elif parameters is not None and isinstance(step, Shift):
-                values[step.output] = step.forward(*given, parameters[step][1])
+                values[step.output] = step.forward(given[0], parameters[step][1])
             else:
                 assert isinstance(step, Layer | Shift | Map)
                 values[step.output] = step.forward(*given)

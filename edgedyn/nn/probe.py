@@ -176,6 +176,11 @@ def probe_input(model: keras.Model) -> Any:
     )
 
 
+def has_probe(model: keras.Model) -> bool:
+    """Tell whether a model carries a probe from `attach_probe`."""
+    return any(layer.name.startswith(PREFIX) for layer in model.layers)
+
+
 def _check_backbone(backbone: Any) -> None:
     """Refuse what has no flat features, or has a probe already."""
     if not isinstance(backbone, keras.Model):
@@ -190,7 +195,7 @@ def _check_backbone(backbone: Any) -> None:
             f"backbone {backbone.name!r} must give features of shape (batch, n_features); it gives "
             f"{shape}: end it with a pooling or flatten layer."
         )
-    if any(layer.name.startswith(PREFIX) for layer in backbone.layers):
+    if has_probe(backbone):
         raise ValueError(
             f"model {backbone.name!r} has a probe already; take it off with nn.detach_probe first."
         )
