@@ -132,7 +132,8 @@ class DegreeAccumulator:
         numbers = np.arange(len(X)) + self.n_samples if index is None else np.asarray(index)
         if numbers.shape != (len(X),) or numbers.dtype.kind not in "iu":
             raise ValueError(f"index must hold one integer for each of the {len(X)} samples.")
-        records = self.net.records_unchecked(X, y)
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused below
+            records = self.net.records_unchecked(X, y)
         error = float(np.abs(records[-1].cotangent).max())
         if not np.isfinite(error):
             raise DivergedError(

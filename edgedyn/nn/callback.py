@@ -1,7 +1,7 @@
 """beta_eff at the end of every epoch of a Keras training run."""
 
 from dataclasses import asdict, dataclass
-from math import nan
+from math import isfinite, nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,8 @@ class CapacitanceRecord:
     beta_eff : float
         NaN unless the status is "ok" or "converged".
     status : str
-        That of the `Capacitance`, or "diverged" where the network's output is not finite.
+        That of the `Capacitance`, or "diverged" where the logged loss or the network's output is
+        not finite.
     loss : float
         The epoch's training loss as Keras logs it; NaN or infinity where training diverged.
     seconds : float
@@ -189,21 +190,25 @@ class CapacitanceCallback(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measure, record, and write into `logs`."""
         start = perf_counter()
-        cap: Capacitance | None = None
-        try:
-            if self._features is None:
-                cap = self._current.measure(self.x, self._targets)
-            else:
-                cap = self._current.of_features(self._features, self._targets)
-        except DivergedError:
-            value, status = nan, DIVERGED
-        else:
-            value, status = cap.value, cap.status
         loss = float((logs or {}).get("loss", nan))
+        cap = None
+        # Some backends' ReLU turns NaN into 0, so a diverged network may still give numbers.
+        if "loss" not in (logs or {}) or isfinite(loss):
+            cap = self._measure()
+        value, status = (nan, DIVERGED) if cap is None else (cap.value, cap.status)
         seconds = perf_counter() - start
         self.records.append(CapacitanceRecord(self._fits, epoch, value, status, loss, seconds, cap))
         if logs is not None:
             logs["beta_eff"] = value
+
+    def _measure(self) -> Capacitance | None:
+        """Measure the model as it is; None where its output is not finite."""
+        try:
+            if self._features is None:
+                return self._current.measure(self.x, self._targets)
+            return self._current.of_features(self._features, self._targets)
+        except DivergedError:
+            return None
 
     @property
     def _current(self) -> CapacitanceMeter:

@@ -85,7 +85,7 @@ def arrivals(graph: Graph, values: Values, magnitude: bool) -> dict[Layer, Tenso
 
 def out_degrees(
     arrived: dict[Layer, Tensor], e: Values, magnitude: bool
-) -> dict[Layer, list[Tensor]]:
+) -> dict[Any, list[Tensor]]:
     """Return each layer's kernel out-degrees, summed over samples; those of biases are 0."""
     return {
         layer: [layer.gradient(t, _sizes(e[layer.output], magnitude))]

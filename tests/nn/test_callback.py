@@ -118,10 +118,22 @@ def test_an_interrupted_fit_keeps_what_it_has():
     assert len(watch.beta_eff) == 2
 
 
-def test_a_diverged_run_is_recorded():
+def test_a_finite_loss_beside_an_output_that_is_not():
     x, y = task()
     model, watch = compiled_model(), nn.CapacitanceCallback(x, y)
-    model.layers[1].kernel.assign(np.full((4, 6), np.nan))
+    watch.set_model(model)
+    watch.on_train_begin()
+    model.get_layer("probe_output").kernel.assign(np.full((5, 3), np.inf))
+    logs = {"loss": 1.0}
+    watch.on_epoch_end(0, logs)
+    assert watch.records[-1].status == "diverged" and np.isnan(logs["beta_eff"])
+
+
+@pytest.mark.parametrize("layer", ["probe_dense_1", "probe_output"])
+def test_a_diverged_run_is_recorded(layer):
+    x, y = task()
+    model, watch = compiled_model(), nn.CapacitanceCallback(x, y)
+    model.get_layer(layer).kernel.assign(model.get_layer(layer).kernel * np.nan)
     history = fit(model, watch, x, y, epochs=2)
     last = watch.records[-1]
     assert last.status == "diverged" and np.isnan(last.beta_eff) and last.capacitance is None
