@@ -56,16 +56,3 @@ def hessian_product(
             value = function(inputs)
         gradient = tape.gradient(value, inputs, unconnected_gradients="zero")
     return [accumulator.jvp(g, tf.UnconnectedGradients.ZERO) for g in gradient]
-
-
-def mixed_derivative(
-    function: Callable[[Tensor, Tensor], Tensor], first: Tensor, second: Tensor
-) -> Tensor:
-    """Return the dense ``d^2 f / d first d second``, shape (*first.shape, *second.shape)."""
-    with tf.GradientTape(watch_accessed_variables=False) as outer:
-        outer.watch(second)
-        with tf.GradientTape(watch_accessed_variables=False) as inner:
-            inner.watch(first)
-            value = function(first, second)
-        gradient = inner.gradient(value, first, unconnected_gradients="zero")
-    return outer.jacobian(gradient, second, unconnected_gradients="zero")

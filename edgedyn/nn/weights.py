@@ -1,0 +1,251 @@
+"""Weight files of Keras, new and old, read into models by layer name; all or nothing."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+SUFFIXES = (".keras", ".h5")
+
+# A weight of a file: the layer names it may belong to, best first, its own name and its values.
+Entry = tuple[tuple[str, ...], str, NDArray[Any]]
+
+
+def is_model_file(value: Any) -> bool:
+    """Tell a path to a model or weight file from a name, by its ending."""
+    return isinstance(value, str | Path) and str(value).endswith(SUFFIXES)
+
+
+def load_weights(model: keras.Model, path: str | Path) -> None:
+    """Fill a model with the weights of a file; change nothing unless every layer is served.
+
+    Layers are matched by name and weights by name and shape. Layers that only the file has, such
+    as the classification top, are ignored. Names that Keras numbers by itself (``conv2d_94``) are
+    matched by their order.
+
+    Parameters
+    ----------
+    model : keras.Model
+    path : str or Path
+        A whole model (``.keras``, ``.h5``, also of Keras 2), weights of Keras 3
+        (``.weights.h5``, matched by layer order as Keras does) or weights of Keras 2 (``.h5``).
+
+    Raises
+    ------
+    ValueError
+        For a file that is missing or cannot be read, layers without weights in the file, and
+        shapes that differ.
+
+    Examples
+    --------
+    >>> import tempfile, keras
+    >>> from edgedyn.nn.weights import load_weights
+    >>> full = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="hidden"),
+    ...                          keras.layers.Dense(1, name="top")])
+    >>> part = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="hidden")])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     full.save(f"{folder}/full.keras")
+    ...     load_weights(part, f"{folder}/full.keras")
+    >>> bool((part.get_weights()[0] == full.get_weights()[0]).all())
+    True
+    """
+    path = _existing(path)
+    if path.suffix == ".keras":
+        _assign(model, _entries_of_model(load_model(path)), path)
+    elif path.name.endswith(".weights.h5"):
+        _load_keras3(model, path)
+    else:
+        with _open(path) as file:
+            entries = _entries_of_file(file)
+        _assign(model, entries, path)
+
+
+def load_model(path: str | Path) -> keras.Model:
+    """Load a whole model without compiling it and without running code from the file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.keras`` file or a whole model in ``.h5``, also of Keras 2.
+
+    Returns
+    -------
+    keras.Model
+
+    Raises
+    ------
+    ValueError
+        For a file that is missing, cannot be read, holds only weights or has a Lambda layer.
+
+    Examples
+    --------
+    >>> import tempfile, keras
+    >>> from edgedyn.nn.weights import load_model
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)], name="small")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(f"{folder}/small.keras")
+    ...     load_model(f"{folder}/small.keras").name
+    'small'
+    """
+    path = _existing(path)
+    if path.suffix == ".h5":
+        _check_config(path)
+    try:
+        return keras.models.load_model(
+            path, compile=False, custom_objects={"DepthwiseConv2D": _Depthwise}
+        )
+    except Exception as error:
+        raise ValueError(f"{str(path)!r} cannot be loaded as a model: {_brief(error)}") from error
+
+
+class _Depthwise(keras.layers.DepthwiseConv2D):
+    """Reads the configuration of Keras 2, which has a `groups` that Keras 3 does not know."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> keras.layers.Layer:
+        config = {key: value for key, value in config.items() if key != "groups"}
+        return keras.layers.DepthwiseConv2D.from_config(config)
+
+
+# Files ------------------------------------------------------------------------------------------
+
+
+def _existing(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"there is no file {str(path)!r}.")
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"{str(path)!r} must end in .keras or .h5.")
+    return path
+
+
+def _open(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r")
+    except OSError:
+        raise ValueError(f"{str(path)!r} cannot be read as an HDF5 file.") from None
+
+
+def _check_config(path: Path) -> None:
+    """Refuse a file without a model, and Lambda layers: older Keras ran their code unasked."""
+    with _open(path) as file:
+        config = file.attrs.get("model_config")
+    if config is None:
+        raise ValueError(
+            f"{str(path)!r} holds weights without a model; name the architecture and give the "
+            "file as weights=PATH."
+        )
+    if "Lambda" in _class_names(json.loads(config)):
+        raise ValueError(
+            f"{str(path)!r} has a Lambda layer, whose code is not run; load the model yourself "
+            "and give the model."
+        )
+
+
+def _class_names(config: Any) -> Iterator[str]:
+    """Yield every class named in a nested configuration."""
+    if isinstance(config, dict):
+        if isinstance(config.get("class_name"), str):
+            yield config["class_name"]
+        config = list(config.values())
+    if isinstance(config, list):
+        for item in config:
+            yield from _class_names(item)
+
+
+def _brief(error: Exception) -> str:
+    """Return the first line of a message, of a length one can read."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line if len(line) < 300 else line[:297] + "..."
+
+
+# The weights of a file or model -----------------------------------------------------------------
+
+
+def _layers(model: Any) -> Iterator[Any]:
+    """Yield the layers that hold weights, nested models unrolled."""
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from _layers(layer)
+        elif layer.weights:
+            yield layer
+
+
+def _entries_of_model(model: keras.Model) -> list[Entry]:
+    return [
+        ((layer.name,), weight.name, np.asarray(weight))
+        for layer in _layers(model)
+        for weight in layer.weights
+    ]
+
+
+def _entries_of_file(file: h5py.File) -> list[Entry]:
+    """Read every array once; its layer is its group, or what stands before its own name."""
+    root = file["model_weights"] if "model_weights" in file else file
+    entries: list[Entry] = []
+    for group in _names(root, "layer_names") or list(root):
+        if not isinstance(root.get(group), h5py.Group):
+            continue
+        for name in _names(root[group], "weight_names") or _datasets(root[group]):
+            *owner, own = name.removesuffix(":0").split("/")
+            owners = (group.replace("/", "_"), "_".join(owner), *owner[-1:])
+            entries.append((owners, own, np.asarray(root[group][name])))
+    return entries
+
+
+def _names(group: h5py.Group, attribute: str) -> list[str]:
+    """Return a list of names kept as an attribute, which Keras splits when it grows too large."""
+    parts = [attribute] if attribute in group.attrs else []
+    while not parts or f"{attribute}{len(parts)}" in group.attrs:
+        following = f"{attribute}{len(parts)}"
+        if following not in group.attrs:
+            break
+        parts.append(following)
+    names = [name for part in parts for name in group.attrs[part]]
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+
+
+def _datasets(group: h5py.Group) -> list[str]:
+    found: list[str] = []
+    group.visititems(lambda name, item: found.append(name) if hasattr(item, "shape") else None)
+    return found
+
+
+# Matching ---------------------------------------------------------------------------------------
+
+
+def _assign(model: keras.Model, entries: Sequence[Entry], path: Path) -> None:
+    """Find an array for every weight of the model, then assign them all."""
+    layers = list(_layers(model))
+    bases = {_base(layer) for layer in layers}
+    ours = _ranked([layer.name for layer in layers], bases)
+    theirs = _ranked([name for owners, _, _ in entries for name in owners[:1]], bases)
+    if any(count != _count(theirs, base) for base, count in _counts(ours).items()):
+        ours, theirs = {}, {}  # not the same network: only equal names are equal layers
+    wanted = {ours.get(layer.name, layer.name.replace("/", "_")): layer for layer in layers}
+    found: dict[str, list[tuple[str, NDArray[Any]]]] = {}
+    for owners, name, array in entries:
+        known = [theirs.get(owner, owner) for owner in owners]
+        for owner in [name for name in known if name in wanted][:1]:
+            found.setdefault(owner, []).append((name, array))
+    missing = [layer.name for owner, layer in wanted.items() if owner not in found]
+    if missing:
+        some = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        raise ValueError(
+            f"{str(path)!r} has no weights for {len(missing)} of the {len(wanted)} layers of "
+            f"{model.name!r}: {some}; is it a file of another architecture?"
+        )
+    pairs = [
+        pair
+        for owner, layer in wanted.items()
+        for pair in _pairs(layer, found[owner], path)
+    ]
+    for variable, array in pairs:
+        variable.assign(array)
