@@ -46,6 +46,27 @@ def stratified_indices(labels: ArrayLike, n: int, rng: np.random.Generator) -> A
     return np.sort(np.concatenate(chosen))
 
 
+def nested_order(labels: ArrayLike, rng: np.random.Generator) -> Array:
+    """Return an order of all indices whose every beginning is as balanced as the data allow.
+
+    Classes take turns, each turn in a random order; within a class the order is random.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from edgedyn.nn.sampling import nested_order
+    >>> labels = np.array([0] * 6 + [1] * 2)
+    >>> np.bincount(labels[nested_order(labels, np.random.default_rng(0))[:4]]).tolist()
+    [2, 2]
+    """
+    labels = np.asarray(labels)
+    turn = np.empty(len(labels))
+    for c in np.unique(labels):
+        members = np.flatnonzero(labels == c)
+        turn[members] = rng.permutation(len(members))
+    return np.lexsort((rng.random(len(labels)), turn))
+
+
 def shares(counts: Array, n: int) -> Array:
     """Divide n places among classes by largest remainder; none empty where n allows it."""
     exact = n * counts / counts.sum()

@@ -242,10 +242,6 @@ def _assign(model: keras.Model, entries: Sequence[Entry], path: Path) -> None:
             f"{str(path)!r} has no weights for {len(missing)} of the {len(wanted)} layers of "
             f"{model.name!r}: {some}; is it a file of another architecture?"
         )
-    pairs = [
-        pair
-        for owner, layer in wanted.items()
-        for pair in _pairs(layer, found[owner], path)
-    ]
+    pairs = [pair for owner, layer in wanted.items() for pair in _pairs(layer, found[owner], path)]
     for variable, array in pairs:
         variable.assign(array)

@@ -1,0 +1,367 @@
+"""Image data sets: training, validation and test images with integer labels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedyn import _validate as check
+from edgedyn.nn.images import check_image, class_folders, read_image, resize_images
+from edgedyn.nn.readers import Raw, read_keras, read_npz, read_svhn
+from edgedyn.nn.sampling import nested_order, stratified_indices
+
+Array = NDArray[Any]
+
+SPECS = (
+    "digits, cifar10, cifar100, fashion_mnist, svhn:PATH, birds:PATH, folder:PATH (one sub-folder "
+    "a class) or npz:PATH"
+)
+PAPER_VALIDATION = 15_000
+FOLDER_SIZE = (224, 224)
+TEST_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and labels of one part of a data set.
+
+    Parameters
+    ----------
+    y : ndarray of int, shape (n,)
+    source : ndarray or tuple of Path
+        The images, or their files.
+    size : (height, width)
+    """
+
+    y: Array
+    source: Any = field(repr=False)
+    size: tuple[int, int]
+
+    @cached_property
+    def x(self) -> Array:
+        """Images, shape (n, height, width, 3), uint8 RGB; files are read on first use."""
+        if isinstance(self.source, np.ndarray):
+            return self.source
+        return np.stack([read_image(path, self.size) for path in self.source])
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def first(self, n: int) -> "Split":
+        """Return the first n images."""
+        n = check.positive_int(n, "n")
+        if n > len(self):
+            raise ValueError(f"n must be at most {len(self)}; got {n}.")
+        return Split(self.y[:n], self.source[:n], self.size)
+
+    def batches(self, batch_size: int = 64, *, shuffle_seed: int | None = None) -> Any:
+        """Return a ``tf.data.Dataset`` of batches: float32 images in 0..255, int64 labels.
+
+        Files are read as they are needed. With a `shuffle_seed` every epoch has an order of its
+        own.
+        """
+        import tensorflow as tf
+
+        batch_size = check.positive_int(batch_size, "batch_size")
+        order = tf.data.Dataset.range(len(self))
+        if shuffle_seed is not None:
+            order = order.shuffle(len(self), seed=shuffle_seed, reshuffle_each_iteration=True)
+        if isinstance(self.source, np.ndarray):
+            images, labels = tf.constant(self.source), tf.constant(self.y)
+            pairs = order.batch(batch_size).map(
+                lambda k: (tf.cast(tf.gather(images, k), tf.float32), tf.gather(labels, k))
+            )
+            return pairs.prefetch(tf.data.AUTOTUNE)
+
+        def read(k: Any) -> Any:
+            return read_image(self.source[int(k)], self.size).astype(np.float32)
+
+        def load(k: Any) -> Any:
+            image = tf.numpy_function(read, [k], tf.float32)
+            image.set_shape((*self.size, 3))
+            return image, tf.constant(self.y)[k]
+
+        pairs = order.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+        return pairs.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set in three parts.
+
+    Parameters
+    ----------
+    name : str
+    train, validation, test : Split
+    class_names : tuple of str
+        Label k is ``class_names[k]``.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    class_names: tuple[str, ...]
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Shape of one image, (height, width, 3)."""
+        return (*self.train.size, 3)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return name, classes, image shape and the sizes of the parts."""
+        return {
+            "name": self.name,
+            "class_names": list(self.class_names),
+            "image_shape": list(self.image_shape),
+            "train": len(self.train),
+            "validation": len(self.validation),
+            "test": len(self.test),
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"Dataset({self.name!r}, {len(self.train)} training, {len(self.validation)} validation "
+            f"and {len(self.test)} test images {self.image_shape}, {self.n_classes} classes)"
+        )
+
+
+def load_dataset(
+    spec: str,
+    *,
+    image_size: int | tuple[int, int] | None = None,
+    validation_size: int | float | None = None,
+    n_train: int | None = None,
+    seed: int | np.random.Generator | None = 0,
+) -> Dataset:
+    """Load images by name or from the user's files, in stratified, seeded parts.
+
+    Parameters
+    ----------
+    spec : str
+        - ``digits``: scikit-learn's 1797 handwritten digits, 8x8, without network access;
+        - ``cifar10``, ``cifar100``, ``fashion_mnist``: by Keras' loaders;
+        - ``svhn:PATH``: a folder with ``train_32x32.mat`` and ``test_32x32.mat``;
+        - ``birds:PATH``: a folder with ``train``, ``valid`` and ``test`` folders, each with one
+          sub-folder a class;
+        - ``folder:PATH``: one sub-folder a class, or ``train`` and ``test`` folders of such (and
+          ``valid``, ``val`` or ``validation``);
+        - ``npz:PATH``: arrays ``x_train, y_train, x_test, y_test``, or ``x, y``; and optionally
+          ``class_names``.
+    image_size : int or (height, width), optional
+        Images are resized to it bilinearly; by default they stay as stored, and files become
+        224x224.
+    validation_size : int or float, optional
+        How many of the training images validate, or what share of them in (0, 1); by default
+        15 000 as in the paper, but at most 20 %.
+    n_train : int, optional
+        Take only so many training images. Smaller parts are contained in larger ones, every one
+        as balanced as the data allow; validation and test images do not depend on it.
+    seed : int or numpy.random.Generator, optional
+        Decides the parts.
+
+    Returns
+    -------
+    Dataset
+        Grey images have become RGB. Where the data have no test part of their own, 20 % are set
+        apart first.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For unknown names, files that are missing or cannot be read (by name), images with NaN or
+        outside 0..255, labels that do not fit, one class only, sizes out of range.
+
+    Examples
+    --------
+    >>> from edgedyn import nn
+    >>> nn.load_dataset("digits", image_size=32, n_train=100)
+    Dataset('digits', 100 training, 287 validation and 360 test images (32, 32, 3), 10 classes)
+    """
+    name, path = _parse(spec)
+    size = _image_size(image_size)
+    _check_validation_size(validation_size)
+    if n_train is not None:
+        n_train = check.positive_int(n_train, "n_train")
+    rng = np.random.default_rng(seed)
+    raw = _read(name, path)
+    if raw.test is None:
+        raw = _set_test_apart(raw, rng)
+    train, validation = _validation_apart(raw, validation_size, rng)
+    if n_train is not None:
+        train = _fewer(train, n_train, len(raw.class_names), rng)
+    assert raw.test is not None
+    parts = [_split(part, size) for part in (train, validation, raw.test)]
+    return Dataset(spec, *parts, class_names=raw.class_names)
+
+
+Part = tuple[Any, Array]  # images or files, and labels
+
+
+def _parse(spec: Any) -> tuple[str, Path | None]:
+    """Return the name and the path that a spec holds."""
+    if not isinstance(spec, str):
+        raise TypeError(f"spec must be a string: {SPECS}; got {spec!r}.")
+    name, _, path = spec.partition(":")
+    with_path, without = ("svhn", "birds", "folder", "npz"), tuple(_READERS)
+    if name in with_path and not path:
+        hints = {
+            "svhn": "download train_32x32.mat and test_32x32.mat (cropped digits) and write "
+            "svhn:FOLDER",
+            "birds": "download the images (folders train, valid and test) and write birds:FOLDER",
+        }
+        raise ValueError(f"{name!r} needs a path: {hints.get(name, f'write {name}:PATH')}.")
+    if name not in (*with_path, *without) or (path and name in without):
+        raise ValueError(f"data must be {SPECS}; got {spec!r}.")
+    return name, Path(path) if path else None
+
+
+def _read(name: str, path: Path | None) -> Raw:
+    """Read what a spec names."""
+    if path is None:
+        return _READERS[name]()
+    if name == "svhn":
+        return read_svhn(path)
+    if name == "npz":
+        return read_npz(path)
+    return _folder(path, fixed=name == "birds")
+
+
+def _digits() -> Raw:
+    """Return scikit-learn's digits, their 0..16 as 0..255."""
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    grey = np.round(x.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
+    return Raw((grey.repeat(3, axis=3), y.astype(np.int64)), None, None, tuple("0123456789"))
+
+
+_READERS: dict[str, Callable[[], Raw]] = {
+    "digits": _digits,
+    "cifar10": lambda: read_keras(keras.datasets.cifar10, "cifar10"),
+    "cifar100": lambda: read_keras(keras.datasets.cifar100, "cifar100"),
+    "fashion_mnist": lambda: read_keras(keras.datasets.fashion_mnist, "fashion_mnist"),
+}
+
+
+def _folder(path: Path, *, fixed: bool) -> Raw:
+    """Find the images of a folder; nothing is decoded yet, but every file is checked."""
+    if not path.is_dir():
+        raise ValueError(f"there is no folder {str(path)!r}; give one with a sub-folder a class.")
+    present = {sub.name: sub for sub in path.iterdir() if sub.is_dir()}
+    if not {"train", "test"} <= set(present):
+        if fixed:
+            raise ValueError(f"{path} must have the folders train, valid and test.")
+        files = class_folders(path)
+        return Raw(_listed(files, tuple(files)), None, None, tuple(files))
+    folders = {"train": present["train"], "test": present["test"]}
+    for word in ("valid", "val", "validation"):
+        if word in present:
+            folders["validation"] = present[word]
+    found = {part: class_folders(folder) for part, folder in folders.items()}
+    names = tuple(found["train"])
+    for part, files in found.items():
+        if different := set(files) ^ set(names):
+            raise ValueError(
+                f"{path}: the folders train and {part} differ in the class {sorted(different)[0]!r}."
+            )
+    parts = {part: _listed(files, names) for part, files in found.items()}
+    return Raw(parts["train"], parts.get("validation"), parts["test"], names)
+
+
+def _listed(files: dict[str, list[Path]], names: tuple[str, ...]) -> Part:
+    """Return all files with their labels."""
+    paths = np.array([p for name in names for p in files[name]], dtype=object)
+    for path in paths:
+        check_image(path)
+    return paths, np.repeat(np.arange(len(names)), [len(files[name]) for name in names])
+
+
+def _set_test_apart(raw: Raw, rng: np.random.Generator) -> Raw:
+    """Take a stratified test part off the training part."""
+    images, y = raw.train
+    n = max(round(TEST_SHARE * len(y)), len(raw.class_names))
+    chosen = _apart(y, n, len(raw.class_names), rng, "a test part")
+    rest = np.setdiff1d(np.arange(len(y)), chosen)
+    return Raw(
+        (images[rest], y[rest]), raw.validation, (images[chosen], y[chosen]), raw.class_names
+    )
+
+
+def _validation_apart(raw: Raw, size: Any, rng: np.random.Generator) -> tuple[Part, Part]:
+    """Return training and validation part."""
+    if raw.validation is not None and size is None:
+        return raw.train, raw.validation
+    images, y = raw.train
+    if size is None:
+        size = min(PAPER_VALIDATION, round(0.2 * len(y)))
+    n = round(size * len(y)) if isinstance(size, float) else int(size)
+    chosen = _apart(y, n, len(raw.class_names), rng, "validation_size")
+    rest = np.setdiff1d(np.arange(len(y)), chosen)
+    return (images[rest], y[rest]), (images[chosen], y[chosen])
+
+
+def _apart(y: Array, n: int, n_classes: int, rng: np.random.Generator, what: str) -> Array:
+    """Choose a stratified part that leaves every class something."""
+    chosen = stratified_indices(y, n, rng) if 0 < n < len(y) else np.arange(len(y))
+    left = np.bincount(np.delete(y, chosen), minlength=n_classes)
+    if n < 1 or (left == 0).any():
+        raise ValueError(
+            f"{what} of {n} of {len(y)} images leaves a class without training images or takes "
+            "none; give more images or another size."
+        )
+    return chosen
+
+
+def _fewer(train: Part, n: int, n_classes: int, rng: np.random.Generator) -> Part:
+    """Return the first n images of an order whose every beginning is balanced."""
+    images, y = train
+    if not n_classes <= n <= len(y):
+        raise ValueError(
+            f"n_train must be in {n_classes}..{len(y)} (at least one a class); got {n}."
+        )
+    chosen = nested_order(y, rng)[:n]
+    return images[chosen], y[chosen]
+
+
+def _split(part: Part, size: tuple[int, int] | None) -> Split:
+    """Return a split of images of the wanted size."""
+    images, y = part
+    if images.dtype == object:
+        return Split(y, tuple(images), size or FOLDER_SIZE)
+    images = resize_images(images, size) if size else images
+    return Split(y, images, images.shape[1:3])
+
+
+def _image_size(size: Any) -> tuple[int, int] | None:
+    """Return (height, width)."""
+    if size is None:
+        return None
+    pair = size if isinstance(size, tuple | list) else (size, size)
+    if len(pair) != 2:
+        raise ValueError(f"image_size must be one integer or (height, width); got {size!r}.")
+    height, width = (check.positive_int(n, "image_size") for n in pair)
+    return height, width
+
+
+def _check_validation_size(size: Any) -> None:
+    """Accept a number of images or a share of them."""
+    if size is None:
+        return
+    if isinstance(size, bool) or not isinstance(size, Real):
+        raise TypeError(f"validation_size must be a number of images or a share; got {size!r}.")
+    if not isinstance(size, Integral) and not 0 < float(size) < 1:
+        raise ValueError(f"validation_size as a share must be in (0, 1); got {size!r}.")
+    if isinstance(size, Integral) and size < 1:
+        raise ValueError(f"validation_size must be at least 1; got {size!r}.")

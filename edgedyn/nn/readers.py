@@ -1,0 +1,153 @@
+"""Readers of stored image arrays: Keras' loaders, .npz and .mat files."""
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+_FASHION = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
+_CIFAR10 = "airplane,automobile,bird,cat,deer,dog,frog,horse,ship,truck"
+_NAMES = {"fashion_mnist": _FASHION.split(","), "cifar10": _CIFAR10.split(",")}
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Images (or files) and labels as they were found, before they are split.
+
+    Parameters
+    ----------
+    train, validation, test : (images, labels)
+        The latter two None where the source has no such part.
+    class_names : tuple of str
+    """
+
+    train: tuple[Any, Array]
+    validation: tuple[Any, Array] | None
+    test: tuple[Any, Array] | None
+    class_names: tuple[str, ...]
+
+
+def read_keras(module: Any, name: str) -> Raw:
+    """Load by one of Keras' own loaders, which download once."""
+    try:
+        (x_train, y_train), (x_test, y_test) = module.load_data()
+    except Exception as error:
+        if "URL fetch failure" not in str(error) and not isinstance(error, OSError):
+            raise
+        raise ValueError(
+            f"{name} could not be downloaded; download it elsewhere and write npz:PATH of a file "
+            "with x_train, y_train, x_test and y_test."
+        ) from None
+    return _stored((x_train, y_train), (x_test, y_test), _NAMES.get(name), name)
+
+
+def read_npz(path: Path) -> Raw:
+    """Read a .npz file of plain arrays; nothing in it is executed."""
+    if not path.is_file():
+        raise ValueError(f"there is no file {str(path)!r}; give a .npz file.")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, EOFError, ValueError, TypeError, AttributeError, BadZipFile, zlib.error):
+        raise ValueError(f"{path} could not be read as a .npz file of plain arrays.") from None
+    names = arrays.get("class_names")
+    listed = None if names is None else [str(n) for n in np.atleast_1d(names)]
+    if {"x_train", "y_train", "x_test", "y_test"} <= set(arrays):
+        train = arrays["x_train"], arrays["y_train"]
+        return _stored(train, (arrays["x_test"], arrays["y_test"]), listed, str(path))
+    for x, y in (("x", "y"), ("X", "y")):
+        if {x, y} <= set(arrays):
+            return _stored((arrays[x], arrays[y]), None, listed, str(path))
+    raise ValueError(
+        f"{path} holds {', '.join(arrays) or 'nothing'}; it must hold x_train, y_train, x_test and "
+        "y_test, or x and y."
+    )
+
+
+def read_svhn(folder: Path) -> Raw:
+    """Read the cropped digits of SVHN; label 10 is the digit 0."""
+    from scipy.io import loadmat
+
+    parts = []
+    for name in ("train_32x32.mat", "test_32x32.mat"):
+        path = folder / name
+        if not path.is_file():
+            raise ValueError(
+                f"there is no file {str(path)!r}; download train_32x32.mat and test_32x32.mat "
+                "(cropped digits) into that folder."
+            )
+        try:
+            stored = loadmat(path)
+            x, y = stored["X"], stored["y"]
+        except Exception:  # scipy raises whatever its readers do
+            raise ValueError(f"{path} could not be read as SVHN's cropped digits.") from None
+        if x.ndim != 4:
+            raise ValueError(f"{path}: X must have shape (32, 32, 3, n); got {x.shape}.")
+        parts.append((np.moveaxis(x, 3, 0), y.ravel() % 10))
+    return _stored(parts[0], parts[1], list("0123456789"), str(folder))
+
+
+def _stored(
+    train: tuple[Any, Any], test: tuple[Any, Any] | None, names: list[str] | None, where: str
+) -> Raw:
+    """Check stored arrays; number the labels; make the images RGB."""
+    parts = [(_images(x, where), _labels(y, where)) for x, y in (train, *([test] if test else []))]
+    for x, y in parts:
+        if len(x) != len(y):
+            raise ValueError(f"{where}: {len(x)} images but {len(y)} labels.")
+    classes = np.unique(parts[0][1])
+    if len(classes) < 2:
+        raise ValueError(f"{where} holds one class only; give at least two.")
+    if test and (unknown := np.setdiff1d(parts[1][1], classes)).size:
+        raise ValueError(f"{where}: the test part has the label {unknown[0]}, training has not.")
+    if test and parts[0][0].shape[1:] != parts[1][0].shape[1:]:
+        raise ValueError(
+            f"{where}: training images have shape {parts[0][0].shape[1:]}, test images "
+            f"{parts[1][0].shape[1:]}."
+        )
+    if names is not None and len(names) != len(classes):
+        raise ValueError(f"{where}: {len(names)} class names but {len(classes)} classes.")
+    numbered = [(x, np.searchsorted(classes, y)) for x, y in parts]
+    words = tuple(names or [str(c) for c in classes])
+    return Raw(numbered[0], None, numbered[1] if test else None, words)
+
+
+def _images(x: Any, where: str) -> Array:
+    """Return RGB uint8 images, shape (n, height, width, 3)."""
+    x = np.asarray(x)
+    if x.ndim == 3:
+        x = x[..., None]
+    if x.ndim != 4 or x.shape[3] not in (1, 3) or 0 in x.shape:
+        raise ValueError(
+            f"{where}: images must have shape (n, height, width), with 1 or 3 channels at the end; "
+            f"got {x.shape}."
+        )
+    if x.dtype.kind not in "biuf":
+        raise ValueError(f"{where}: images must hold numbers; got {x.dtype}.")
+    if x.dtype != np.uint8:
+        if x.dtype.kind == "f" and not np.isfinite(x).all():
+            raise ValueError(f"{where}: images contain NaN or infinity; all values must be finite.")
+        if x.min() < 0 or x.max() > 255:
+            raise ValueError(f"{where}: images must be in 0..255; got {x.min():g}..{x.max():g}.")
+        if x.dtype.kind == "f" and x.max() <= 1:
+            raise ValueError(f"{where}: images look like 0..1; multiply them by 255.")
+        x = np.round(x).astype(np.uint8)
+    return x.repeat(3, axis=3) if x.shape[3] == 1 else x
+
+
+def _labels(y: Any, where: str) -> Array:
+    """Return integer labels, shape (n,)."""
+    y = np.asarray(y)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1 or y.dtype.kind not in "iuf":
+        raise ValueError(f"{where}: labels must be one integer an image; got {y.dtype} {y.shape}.")
+    if y.dtype.kind == "f" and not (np.isfinite(y).all() and (y == np.floor(y)).all()):
+        raise ValueError(f"{where}: labels must be integers.")
+    return y.astype(np.int64)
