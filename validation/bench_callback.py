@@ -31,9 +31,11 @@ class Clock(keras.callbacks.Callback):
         self.seconds = []
 
     def on_epoch_begin(self, epoch, logs=None):
+        """Start the clock."""
         self.start = perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
+        """Stop it before any other callback works."""
         self.seconds.append(perf_counter() - self.start)
 
 

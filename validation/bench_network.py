@@ -31,7 +31,7 @@ PROBE = {"features": 64, "units": (32, 16), "classes": 10, "samples": 256}
 
 
 def network(name):
-    """A backbone with its probe, unfrozen so that the gradient has every weight, and samples."""
+    """Build a backbone with its probe, unfrozen for a gradient by every weight, and samples."""
     keras.utils.set_random_seed(0)
     backbone = nn.backbone(name, weights=None, input_shape=(32, 32, 3))
     model = nn.attach_probe(backbone, n_classes=10, frozen=False, seed=0)
@@ -41,7 +41,7 @@ def network(name):
 
 
 def gradient_of(model):
-    """The compiled gradient of the loss by all weights, in inference mode like the sweeps."""
+    """Compile the gradient of the loss by all weights, in inference mode like the sweeps."""
     loss = keras.losses.SparseCategoricalCrossentropy()
 
     @tf.function
@@ -129,7 +129,7 @@ def measure_memory(name, way):
 
 
 def probe_routes():
-    """The full coupling of a small probe by three routes, which must agree."""
+    """Time the full coupling of a small probe by three routes, which must agree."""
     inputs = keras.Input((PROBE["features"],))
     backbone = keras.Model(inputs, keras.layers.Identity()(inputs))
     model = nn.attach_probe(backbone, PROBE["classes"], units=PROBE["units"], seed=0)

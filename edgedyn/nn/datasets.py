@@ -202,8 +202,13 @@ def load_dataset(
     if n_train is not None:
         train = _fewer(train, n_train, len(raw.class_names), rng)
     assert raw.test is not None
-    parts = [_split(part, size) for part in (train, validation, raw.test)]
-    return Dataset(spec, *parts, class_names=raw.class_names)
+    return Dataset(
+        spec,
+        _split(train, size),
+        _split(validation, size),
+        _split(raw.test, size),
+        raw.class_names,
+    )
 
 
 Part = tuple[Any, Array]  # images or files, and labels
@@ -274,7 +279,7 @@ def _folder(path: Path, *, fixed: bool) -> Raw:
     for part, files in found.items():
         if different := set(files) ^ set(names):
             raise ValueError(
-                f"{path}: the folders train and {part} differ in the class {sorted(different)[0]!r}."
+                f"{path}: the folders train and {part} differ in class {sorted(different)[0]!r}."
             )
     parts = {part: _listed(files, names) for part, files in found.items()}
     return Raw(parts["train"], parts.get("validation"), parts["test"], names)

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
     """
     path = _existing(path)
     if path.suffix == ".keras":
-        _assign(model, _entries_of_model(load_model(path)), path)
+        _assign(model, _entries_of_model(load_model(path, compile=False)), path)
     elif path.name.endswith(".weights.h5"):
         _load_keras3(model, path)
     else:
@@ -67,13 +67,15 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
         _assign(model, entries, path)
 
 
-def load_model(path: str | Path) -> keras.Model:
-    """Load a whole model without compiling it and without running code from the file.
+def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
+    """Load a whole model without running code from the file.
 
     Parameters
     ----------
     path : str or Path
         A ``.keras`` file or a whole model in ``.h5``, also of Keras 2.
+    compile : bool, default True
+        Also restore loss, metrics and optimizer, where the file has them.
 
     Returns
     -------
@@ -98,9 +100,11 @@ def load_model(path: str | Path) -> keras.Model:
     if path.suffix == ".h5":
         _check_config(path)
     try:
-        return keras.models.load_model(
-            path, compile=False, custom_objects={"DepthwiseConv2D": _Depthwise}
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of older formats and optimizers
+            return keras.models.load_model(
+                path, compile=compile, custom_objects={"DepthwiseConv2D": _Depthwise}
+            )
     except Exception as error:
         raise ValueError(f"{str(path)!r} cannot be loaded as a model: {_brief(error)}") from error
 
@@ -203,11 +207,8 @@ def _entries_of_file(file: h5py.File) -> list[Entry]:
 def _names(group: h5py.Group, attribute: str) -> list[str]:
     """Return a list of names kept as an attribute, which Keras splits when it grows too large."""
     parts = [attribute] if attribute in group.attrs else []
-    while not parts or f"{attribute}{len(parts)}" in group.attrs:
-        following = f"{attribute}{len(parts)}"
-        if following not in group.attrs:
-            break
-        parts.append(following)
+    while f"{attribute}{len(parts)}" in group.attrs:
+        parts.append(f"{attribute}{len(parts)}")
     names = [name for part in parts for name in group.attrs[part]]
     return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
 
@@ -224,24 +225,104 @@ def _datasets(group: h5py.Group) -> list[str]:
 def _assign(model: keras.Model, entries: Sequence[Entry], path: Path) -> None:
     """Find an array for every weight of the model, then assign them all."""
     layers = list(_layers(model))
-    bases = {_base(layer) for layer in layers}
-    ours = _ranked([layer.name for layer in layers], bases)
-    theirs = _ranked([name for owners, _, _ in entries for name in owners[:1]], bases)
-    if any(count != _count(theirs, base) for base, count in _counts(ours).items()):
-        ours, theirs = {}, {}  # not the same network: only equal names are equal layers
+    ours, theirs = _common_names(layers, entries)
     wanted = {ours.get(layer.name, layer.name.replace("/", "_")): layer for layer in layers}
     found: dict[str, list[tuple[str, NDArray[Any]]]] = {}
     for owners, name, array in entries:
-        known = [theirs.get(owner, owner) for owner in owners]
-        for owner in [name for name in known if name in wanted][:1]:
+        for owner in [n for n in (theirs.get(o, o) for o in owners) if n in wanted][:1]:
             found.setdefault(owner, []).append((name, array))
     missing = [layer.name for owner, layer in wanted.items() if owner not in found]
     if missing:
         some = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise ValueError(
             f"{str(path)!r} has no weights for {len(missing)} of the {len(wanted)} layers of "
-            f"{model.name!r}: {some}; is it a file of another architecture?"
+            f"{model.name!r}: {some}; it is probably a file of another architecture."
         )
     pairs = [pair for owner, layer in wanted.items() for pair in _pairs(layer, found[owner], path)]
     for variable, array in pairs:
         variable.assign(array)
+
+
+def _common_names(
+    layers: Sequence[Any], entries: Sequence[Entry]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Renumber names that Keras numbers by itself, which depend on what was built before.
+
+    Where the model and the file have different numbers of them, only equal names are trusted.
+    """
+    to_snake_case = keras.src.utils.naming.to_snake_case
+    ours: dict[str, str] = {}
+    theirs: dict[str, str] = {}
+    for base in sorted({to_snake_case(type(layer).__name__) for layer in layers}):
+        in_model = _numbered((layer.name for layer in layers), base)
+        in_file = _numbered((owner for owners, _, _ in entries for owner in owners), base)
+        if len(in_model) == len(in_file):
+            ours |= {name: f"{base}#{k}" for k, name in enumerate(in_model)}
+            theirs |= {name: f"{base}#{k}" for k, name in enumerate(in_file)}
+    return ours, theirs
+
+
+def _numbered(names: Iterable[str], base: str) -> list[str]:
+    """Return the names that are `base` or `base_7`, in the order of their numbers."""
+    found = {}
+    for name in names:
+        if match := re.fullmatch(rf"{base}(?:_(\d+))?", name):
+            found[name] = int(match[1] or 0)
+    return sorted(found, key=lambda name: found[name])
+
+
+def _pairs(
+    layer: Any, arrays: list[tuple[str, NDArray[Any]]], path: Path
+) -> list[tuple[Any, NDArray[Any]]]:
+    """Pair a layer's variables with arrays by name or, under foreign names, by unique shape."""
+    by_name = dict(arrays)
+    if "depthwise_kernel" in by_name:  # Keras 2's name
+        by_name.setdefault("kernel", by_name["depthwise_kernel"])
+    variables = {weight.name: weight for weight in layer.weights}
+    if len(by_name) < len(arrays) or len(variables) < len(layer.weights):
+        raise ValueError(
+            f"layer {layer.name!r} has several weights of one name; they cannot be told apart in "
+            f"{str(path)!r}."
+        )
+    if set(variables) <= set(by_name):
+        pairs = [(variable, by_name[name]) for name, variable in variables.items()]
+        _check_shapes(layer, pairs, path)
+        return pairs
+    shapes = {array.shape: array for _, array in arrays}
+    alike = sorted(shapes) == sorted(tuple(v.shape) for v in layer.weights)
+    if not alike or len(shapes) < len(arrays):
+        raise ValueError(
+            f"layer {layer.name!r} needs {_listed(variables.items())}; {str(path)!r} has "
+            f"{_listed(arrays)} for it."
+        )
+    return [(variable, shapes[tuple(variable.shape)]) for variable in layer.weights]
+
+
+def _listed(weights: Iterable[tuple[str, Any]]) -> str:
+    return ", ".join(f"{name} {tuple(weight.shape)}" for name, weight in weights)
+
+
+def _check_shapes(layer: Any, pairs: list[tuple[Any, NDArray[Any]]], path: Path) -> None:
+    for variable, array in pairs:
+        if tuple(variable.shape) != array.shape:
+            raise ValueError(
+                f"{variable.name} of layer {layer.name!r} has shape {tuple(variable.shape)}, but "
+                f"{array.shape} in {str(path)!r}; the likely cause is another width (alpha) or "
+                "number of filters or input channels."
+            )
+
+
+def _load_keras3(model: keras.Model, path: Path) -> None:
+    """Let Keras match by order of layers; take its changes back if it fails half way."""
+    _open(path).close()
+    before = model.get_weights()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a layer left as it was is only a warning to Keras
+            model.load_weights(path)
+    except Exception as error:
+        model.set_weights(before)
+        raise ValueError(
+            f"{str(path)!r} does not fit {model.name!r}, probably another architecture or width "
+            f"(alpha): {_brief(error)}"
+        ) from error
