@@ -235,11 +235,14 @@ def _beta(arguments: argparse.Namespace) -> int:
 
     from edgedyn._environment import environment
     from edgedyn._files import to_json
+    from edgedyn._validate import positive_int
     from edgedyn.nn.capacitance import CapacitanceMeter, check_kind
     from edgedyn.nn.crosscheck import cross_check
     from edgedyn.nn.sampling import sample_dataset
 
     _seed(arguments.seed)
+    positive_int(arguments.samples, "--samples")
+    positive_int(arguments.batch_size, "--batch-size")
     kind = {name: getattr(arguments, name) for name in ("scope", "coupling", "strength", "nodes")}
     check_kind(**kind)
     if arguments.check and (arguments.scope != "probe" or arguments.strength == "absolute"):
@@ -272,12 +275,12 @@ def _beta(arguments: argparse.Namespace) -> int:
 def _beta_inputs(arguments: argparse.Namespace) -> tuple[Any, Any]:
     """Load the data, then the model, with a probe if it has none and needs one."""
     from edgedyn import nn
-    from edgedyn.nn.backbones import load_model
     from edgedyn.nn.probe import has_probe
+    from edgedyn.nn.weights import is_model_file, load_model
 
     data = nn.load_dataset(arguments.data, image_size=arguments.image_size, seed=arguments.seed)
     options = {} if arguments.alpha is None else {"alpha": arguments.alpha}
-    if Path(arguments.model).suffix in (".keras", ".h5"):
+    if is_model_file(arguments.model):
         model = load_model(arguments.model)
         if has_probe(model) or arguments.scope == "network":
             return data, model

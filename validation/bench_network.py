@@ -174,7 +174,7 @@ def dense_route(model, x, y):
     @tf.function
     def block(below, above):
         flat = [v for k in (below, above) for v in groups[k]]
-        with tf.GradientTape() as outer:
+        with tf.GradientTape(persistent=True) as outer:
             outer.watch(flat)
             with tf.GradientTape() as inner:
                 inner.watch(flat)

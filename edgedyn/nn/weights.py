@@ -227,6 +227,8 @@ def _assign(model: keras.Model, entries: Sequence[Entry], path: Path) -> None:
     layers = list(_layers(model))
     ours, theirs = _common_names(layers, entries)
     wanted = {ours.get(layer.name, layer.name.replace("/", "_")): layer for layer in layers}
+    if len(wanted) < len(layers):
+        raise ValueError(f"model {model.name!r} has several layers of one name.")
     found: dict[str, list[tuple[str, NDArray[Any]]]] = {}
     for owners, name, array in entries:
         for owner in [n for n in (theirs.get(o, o) for o in owners) if n in wanted][:1]:
@@ -250,16 +252,23 @@ def _common_names(
 
     Where the model and the file have different numbers of them, only equal names are trusted.
     """
-    to_snake_case = keras.src.utils.naming.to_snake_case
     ours: dict[str, str] = {}
     theirs: dict[str, str] = {}
-    for base in sorted({to_snake_case(type(layer).__name__) for layer in layers}):
+    for base in sorted({_snake_case(type(layer).__name__) for layer in layers}):
         in_model = _numbered((layer.name for layer in layers), base)
-        in_file = _numbered((owner for owners, _, _ in entries for owner in owners), base)
-        if len(in_model) == len(in_file):
-            ours |= {name: f"{base}#{k}" for k, name in enumerate(in_model)}
-            theirs |= {name: f"{base}#{k}" for k, name in enumerate(in_file)}
+        for place in (0, -1):  # a file's groups, or its layers inside the group of a nested model
+            in_file = _numbered((owners[place] for owners, _, _ in entries), base)
+            if len(in_model) == len(in_file):
+                ours |= {name: f"{base}#{k}" for k, name in enumerate(in_model)}
+                theirs |= {name: f"{base}#{k}" for k, name in enumerate(in_file)}
+                break
     return ours, theirs
+
+
+def _snake_case(name: str) -> str:
+    """Return the name Keras derives from a class."""
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def _numbered(names: Iterable[str], base: str) -> list[str]:
