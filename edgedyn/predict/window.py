@@ -30,8 +30,10 @@ def bic_scores(X: Array, y: Array, n_validation: int | None) -> Array:
     Returns
     -------
     ndarray, shape (K - 2,)
-        Where s^2 is 0 (observations without any noise), RSS counts as 0 up to rounding and as
-        infinite beyond: the limit of s^2 -> 0.
+        Where s^2 is 0 up to rounding (most neighbours lie on straight lines), RSS counts as 0 up to
+        rounding and as infinite beyond: the limit of s^2 -> 0. The earliest perfectly straight
+        window then has the smallest score; where none is perfectly straight, all scores are
+        infinite and ``np.argmin`` gives t0 = 1, all observations.
 
     Examples
     --------
@@ -45,9 +47,9 @@ def bic_scores(X: Array, y: Array, n_validation: int | None) -> Array:
     starts = np.arange(K - 2)
     rss = np.array([residual_sum(X[start:], y[start:]) for start in starts])
     s2 = noise_variance(X, y, n_validation)
-    rounding = K * (64 * np.finfo(float).eps * max(1.0, np.abs(y).max())) ** 2
-    with np.errstate(divide="ignore"):
-        misfit = np.where(rss <= rounding, 0.0, np.divide(rss, s2) if s2 > 0 else np.inf)
+    # Squared rounding errors are no noise: a ratio of two of them would choose the window.
+    rounding = (64 * np.finfo(float).eps * max(1.0, np.abs(y).max())) ** 2
+    misfit = np.where(rss <= K * rounding, 0.0, rss / s2 if s2 > rounding else np.inf)
     return misfit + starts * np.log(K)
 
 
@@ -77,7 +79,11 @@ def noise_variance(X: Array, y: Array, n_validation: int | None) -> float:
         w = np.clip(np.where(span == 0, 0.5, (place[1:-1] - place[:-2]) / span), 0.0, 1.0)
     expected = (1 - w) * y[:-2] + w * y[2:]
     q = (y[1:-1] - expected) ** 2 / (1 + w**2 + (1 - w) ** 2)
-    binomial = 0.0
-    if n_validation is not None:
-        binomial = float(np.mean(np.clip(y * (1 - y), 0.0, None))) / n_validation
-    return max(binomial, float(np.median(q)) / _CHI2_MEDIAN)
+    return max(binomial_variance(y, n_validation), float(np.median(q)) / _CHI2_MEDIAN)
+
+
+def binomial_variance(y: Array, n_validation: int | None) -> float:
+    """Mean sampling variance I(1 - I)/n_validation of the accuracies; 0 where n is unknown."""
+    if n_validation is None:
+        return 0.0
+    return float(np.mean(np.clip(y * (1 - y), 0.0, None))) / n_validation

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t as student
+from sklearn.linear_model import BayesianRidge
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import edgedyn as ed
@@ -20,42 +22,111 @@ def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
 
-def evidence_fixed_point(x, y):
-    """Slope, intercept and variances by iterating MacKay's updates on standardised data."""
-    z, t = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
-    n, alpha, lam = len(x), 1.0, 1.0
+def standardised(X):
+    return (X - X.mean(axis=0)) / X.std(axis=0)
+
+
+def dense_posterior(X, y, at):
+    """Mean and standard deviation of the line at `at`, and of the noise, by dense matrices.
+
+    MacKay's updates on standardised data, the intercept a column of its own with a flat prior;
+    the noise then from RSS/(n - tr H), H the hat matrix of the whole line.
+    """
+    n, p = X.shape
+    design = np.column_stack([np.ones(n), standardised(X)])
+    t, alpha, lam = (y - y.mean()) / y.std(), 1.0, 1.0
     for _ in range(20_000):
-        variance = 1 / (lam + alpha * (z @ z))
-        slope = alpha * variance * (z @ t)
-        gamma = 1 - lam * variance
-        lam = (gamma + 2e-6) / (slope**2 + 2e-6)
-        alpha = (n - gamma + 2e-6) / (np.sum((t - slope * z) ** 2) + 2e-6)
-    variance = 1 / (lam + alpha * (z @ z))
-    z0 = -x.mean() / x.std()
-    value = y.mean() + y.std() * slope * z0
-    return value, y.std() * np.sqrt(z0**2 * variance + 1 / (n * alpha)), y.std() / np.sqrt(alpha)
+        prior = np.diag([0.0] + p * [lam / alpha])
+        inverse = np.linalg.inv(design.T @ design + prior)
+        mean = inverse @ design.T @ t
+        trace = np.trace(design @ inverse @ design.T)
+        rss = np.sum((t - design @ mean) ** 2)
+        lam = (trace - 1 + 2e-6) / (mean[1:] @ mean[1:] + 2e-6)
+        alpha = (n - (trace - 1) + 2e-6) / (rss + 2e-6)
+    noise = y.std() * np.sqrt((rss + 2e-6) / (n - trace + 2e-6))
+    row = np.append(1.0, (at - X.mean(axis=0)) / X.std(axis=0))
+    return y.mean() + y.std() * row @ mean, noise * np.sqrt(row @ inverse @ row), noise
 
 
-def test_value_and_variance_equal_the_evidence_fixed_point():
-    reg = ed.NeuralCapacitanceRegressor(t0=1).fit(BETA[:, None], ACCURACY)
-    value, std, noise = evidence_fixed_point(BETA, ACCURACY)
-    np.testing.assert_allclose(reg.final_, value, rtol=1e-6)
-    np.testing.assert_allclose(reg.final_std_, std, rtol=1e-4)
-    np.testing.assert_allclose(reg.noise_std_, noise, rtol=1e-4)
+def several_columns():
+    """Nine observations of three distinct columns, one with little to say."""
+    rng = np.random.default_rng(3)
+    X = rng.uniform(0.1, 1.0, (9, 3)) * [1.0, 1e-3, 50.0]
+    return X, 0.9 - X @ [0.3, 80.0, 1e-5] + 0.01 * rng.standard_normal(9)
 
 
-def test_variance_equals_the_dense_posterior_with_a_flat_prior_on_the_intercept():
-    reg = ed.NeuralCapacitanceRegressor(t0=1).fit(BETA[:, None], ACCURACY)
-    z = (BETA - BETA.mean()) / BETA.std()
-    alpha = 1 / reg.noise_std_**2
-    slope_variance = reg._covariance[0, 0]
-    lam = 1 / slope_variance - alpha * (z @ z)
-    design = np.column_stack([np.ones_like(z), z])
-    posterior = np.linalg.inv(alpha * design.T @ design + np.diag([0.0, lam]))
-    at_zero = np.array([1.0, -BETA.mean() / BETA.std()])
-    np.testing.assert_allclose(reg.final_std_**2, at_zero @ posterior @ at_zero, rtol=1e-9)
-    _, spread = reg.predict(np.zeros((1, 1)), return_std=True)
-    np.testing.assert_allclose(spread[0] ** 2, reg.final_std_**2 + reg.noise_std_**2, rtol=1e-12)
+@pytest.mark.parametrize("data", [(BETA[:, None], ACCURACY), several_columns()], ids=["1", "3"])
+def test_value_and_deviations_equal_the_dense_posterior(data):
+    X, y = data
+    reg = ed.NeuralCapacitanceRegressor(t0=1).fit(X, y)
+    for at in (np.zeros(X.shape[1]), X[2], 2 * X[0] - X[1]):
+        value, std, noise = dense_posterior(X, y, at)
+        mean, spread = reg.predict(at[None], return_std=True)
+        np.testing.assert_allclose(mean, value, rtol=1e-6)
+        np.testing.assert_allclose(spread, np.hypot(std, noise), rtol=1e-5)
+        np.testing.assert_allclose(reg.noise_std_, noise, rtol=1e-5)
+        if not at.any():
+            np.testing.assert_allclose(reg.predict_final(True), (value, std), rtol=1e-5)
+
+
+@pytest.mark.parametrize("data", [(BETA[:, None], ACCURACY), several_columns()], ids=["1", "3"])
+def test_the_prediction_is_scikit_learns(data):
+    X, y = data
+    reg = ed.NeuralCapacitanceRegressor(t0=1).fit(X, y)
+    ridge = BayesianRidge(tol=1e-10, max_iter=10_000).fit(standardised(X), standardised(y))
+    zero = -X.mean(axis=0) / X.std(axis=0)
+    expected = y.mean() + y.std() * ridge.predict(zero[None])[0]
+    np.testing.assert_allclose(reg.final_, expected, rtol=1e-12)
+
+
+def test_a_clear_line_has_the_textbook_standard_error():
+    rng = np.random.default_rng(1)
+    x = np.linspace(1.0, 0.1, 7)
+    y = 0.9 - 0.4 * x + 1e-3 * rng.standard_normal(7)
+    reg = ed.NeuralCapacitanceRegressor(t0=1).fit(x[:, None], y)
+    s = np.sqrt(np.sum((y - np.polyval(np.polyfit(x, y, 1), x)) ** 2) / (7 - 2))
+    error = s * np.sqrt(1 / 7 + x.mean() ** 2 / np.sum((x - x.mean()) ** 2))
+    assert reg.noise_std_ == pytest.approx(s, rel=0.02)  # the ridge costs some 1e-5, the priors 1 %
+    assert reg.final_std_ == pytest.approx(error, rel=0.02)
+    assert reg.dof_ == pytest.approx(5, abs=1e-3)
+
+
+@pytest.mark.parametrize("K", [3, 5, 8])
+def test_the_deviation_covers_what_student_t_says(K):
+    rng = np.random.default_rng(0)
+    z, dof = [], []
+    for _ in range(1500):
+        x = np.sort(rng.uniform(0.1, 1.0, K))[::-1]
+        y = 0.9 - 0.4 * x + 0.01 * rng.standard_normal(K)
+        reg = ed.NeuralCapacitanceRegressor(t0=1).fit(x[:, None], y)
+        z.append(abs(reg.final_ - 0.9) / reg.final_std_)
+        dof.append(reg.dof_)
+    # The sampling error is 0.013; with RSS/(n - gamma) some 0.40 came out for K = 3, not 0.50.
+    within = 2 * student.cdf(1, K - 2) - 1
+    assert np.mean(np.array(z) < 1) == pytest.approx(within, abs=0.05)
+    assert np.mean(z < student.ppf(0.84, dof)) == pytest.approx(0.68, abs=0.05)
+
+
+def test_equal_accuracies_keep_the_binomial_noise():
+    y = np.full(6, 0.9)
+    s = np.sqrt(0.9 * 0.1 / 500)
+    error = s * np.sqrt(1 / 6 + BETA.mean() ** 2 / np.sum((BETA - BETA.mean()) ** 2))
+    reg = ed.NeuralCapacitanceRegressor(t0=1, n_validation=500).fit(BETA[:, None], y)
+    assert (reg.final_, reg.noise_std_) == (pytest.approx(0.9), pytest.approx(s))
+    assert reg.final_std_ == pytest.approx(error)
+    silent = ed.NeuralCapacitanceRegressor(t0=1).fit(BETA[:, None], y)
+    assert (silent.final_, silent.final_std_) == (pytest.approx(0.9), 0.0)
+
+
+def test_the_binomial_noise_is_a_floor():
+    plain = ed.NeuralCapacitanceRegressor(t0=1).fit(BETA[:, None], ACCURACY)
+    few = ed.NeuralCapacitanceRegressor(t0=1, n_validation=20).fit(BETA[:, None], ACCURACY)
+    many = ed.NeuralCapacitanceRegressor(t0=1, n_validation=10**6).fit(BETA[:, None], ACCURACY)
+    s = np.sqrt(np.mean(ACCURACY * (1 - ACCURACY)) / 20)
+    assert few.noise_std_ == pytest.approx(s)
+    assert few.final_std_ / plain.final_std_ == pytest.approx(s / plain.noise_std_)
+    assert few.final_ == plain.final_
+    assert many.final_std_ == plain.final_std_
 
 
 @settings(deadline=None, max_examples=60)
@@ -139,6 +210,19 @@ def test_an_exact_line_keeps_all_observations():
     assert reg.final_ == pytest.approx(0.9, abs=1e-3)
 
 
+@pytest.mark.parametrize("step", [0.1, 0.125])  # the second is exact in binary
+def test_without_noise_only_straight_windows_have_finite_scores(step):
+    x = np.arange(6.0, 0.0, -1.0)
+    line = 0.875 - step * x
+    kinked = line + [0, 0, 0, 0, 0, 0.05]  # three of four neighbourhoods are straight: s^2 = 0
+    assert np.isinf(bic_scores(x[:, None], kinked, None)).all()
+    reg = ed.NeuralCapacitanceRegressor().fit(x[:, None], kinked)
+    assert (reg.t0_, reg.bic_.shape) == (1, (4,))
+    early = line + [0.05, 0, 0, 0, 0, 0]
+    expected = [np.inf, np.log(6), 2 * np.log(6), 3 * np.log(6)]
+    np.testing.assert_allclose(bic_scores(x[:, None], early, None), expected)
+
+
 def test_straight_lines_mostly_keep_all_observations():
     """The rate over many settings, beside unequal windows, is validation/window_rule.py."""
     rng = np.random.default_rng(0)
@@ -153,9 +237,36 @@ def test_straight_lines_mostly_keep_all_observations():
 
 
 def test_a_flat_beta_says_so():
-    reg = ed.NeuralCapacitanceRegressor(t0=1).fit(np.full((4, 1), 0.3), [0.5, 0.6, 0.7, 0.6])
+    y = np.array([0.5, 0.6, 0.7, 0.6])
+    reg = ed.NeuralCapacitanceRegressor(t0=1).fit(np.full((4, 1), 0.3), y)
     assert (reg.status_, reg.final_, reg.final_std_) == ("flat", pytest.approx(0.6), np.inf)
     assert reg.coef_ == [0.0]
+    mean, spread = reg.predict([[0.0], [0.3], [0.31]], return_std=True)
+    np.testing.assert_allclose(mean, 0.6)
+    s = y.std(ddof=1)
+    np.testing.assert_allclose(spread, [np.inf, s * np.sqrt(1 + 1 / 4), np.inf], rtol=1e-5)
+
+
+def test_a_beta_of_zero_throughout_extrapolates_nothing():
+    y = np.array([0.5, 0.6, 0.7, 0.6])
+    reg = ed.NeuralCapacitanceRegressor(t0=1).fit(np.zeros((4, 1)), y)
+    assert (reg.status_, reg.final_) == ("flat", pytest.approx(0.6))
+    assert reg.final_std_ == pytest.approx(y.std(ddof=1) / np.sqrt(4), rel=1e-5)
+    assert reg.predict([[1e-9]], return_std=True)[1] == [np.inf]
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_a_constant_column_beside_a_varying_one(order):
+    alone = ed.NeuralCapacitanceRegressor(t0=1).fit(BETA[:, None], ACCURACY)
+    X = np.column_stack([BETA, np.full(6, 0.3)])[:, order]
+    reg = ed.NeuralCapacitanceRegressor(t0=1).fit(X, ACCURACY)
+    assert (reg.status_, reg.final_std_) == ("flat", np.inf)
+    there = np.array([[0.0, 0.3]])[:, order]
+    mean, spread = reg.predict(there, return_std=True)
+    np.testing.assert_allclose(mean, alone.final_, rtol=1e-6)
+    np.testing.assert_allclose(spread, np.hypot(alone.final_std_, alone.noise_std_), rtol=1e-4)
+    zero = ed.NeuralCapacitanceRegressor(t0=1).fit(X - there, ACCURACY)
+    assert (zero.status_, zero.final_std_) == ("flat", pytest.approx(alone.final_std_, rel=1e-4))
 
 
 def test_a_plateau_says_through_its_deviation_that_it_is_far_from_zero():
@@ -165,10 +276,16 @@ def test_a_plateau_says_through_its_deviation_that_it_is_far_from_zero():
     assert far.final_std_ > 100 * near.final_std_
 
 
-@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("n", [0, 1, 2])
 def test_fewer_than_three_observations(n):
     with pytest.raises(ValueError, match=f"{n} sample.*three observations"):
         ed.NeuralCapacitanceRegressor().fit(BETA[:n, None], ACCURACY[:n])
+
+
+@pytest.mark.parametrize("nothing", [[], (), np.array([])], ids=["list", "tuple", "array"])
+def test_no_observations_at_all(nothing):
+    with pytest.raises(ValueError, match=r"0 sample.*three observations"):
+        ed.NeuralCapacitanceRegressor().fit(nothing, nothing)
 
 
 @pytest.mark.parametrize("bad", [0, 5, -1, 99])
@@ -189,8 +306,14 @@ def test_bad_validation_sizes(bad):
         ed.NeuralCapacitanceRegressor(n_validation=bad).fit(BETA[:, None], ACCURACY)
 
 
-def test_nan_is_refused():
-    beta = BETA.copy()
-    beta[2] = np.nan
-    with pytest.raises(ValueError, match="NaN"):
-        ed.NeuralCapacitanceRegressor().fit(beta[:, None], ACCURACY)
+@pytest.mark.parametrize(("value", "name"), [(np.nan, "NaN"), (np.inf, "inf"), (-np.inf, "-inf")])
+def test_nan_is_refused_with_what_to_do(value, name):
+    beta = BETA[:, None].copy()
+    beta[[2, 4]] = value
+    message = rf"beta_eff of observation 3 is {name} \(2 of 6 .*drop the epochs"
+    with pytest.raises(ValueError, match=message) as error:
+        ed.NeuralCapacitanceRegressor().fit(beta, ACCURACY)
+    assert "sklearn" not in str(error.value)
+    reg = ed.NeuralCapacitanceRegressor().fit(BETA[:, None], ACCURACY)
+    with pytest.raises(ValueError, match=message):
+        reg.predict(beta)
