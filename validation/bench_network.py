@@ -9,7 +9,6 @@ Run: ``python validation/bench_network.py`` (needs the extra "tf"; about five mi
 """
 
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +26,8 @@ from edgedyn.nn.capacitance import CapacitanceMeter
 
 NETWORKS = ("MobileNetV2", "ResNet50")
 BATCH, BATCHES, ROUNDS = 64, 4, 5
-PROBE = {"features": 64, "units": (32, 16), "classes": 10, "samples": 256}
+SMALL = {"features": 64, "units": (32, 16), "classes": 10, "samples": 256}
+DEFAULT = {"features": 1024, "units": (256, 128), "classes": 10, "samples": 1024}
 
 
 def network(name):
@@ -125,44 +125,44 @@ def measure_memory(name, way):
     elif way == "beta":
         meter = CapacitanceMeter(model, scope="network", batch_size=BATCH)
         meter.measure(*meter.check_data(x, y))
-    print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    # Not ru_maxrss: a child inherits its parent's.
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    peak = next(line for line in lines if line.startswith("VmHWM"))
+    print(json.dumps(int(peak.split()[1]) / 1024))
 
 
-def probe_routes():
-    """Time the full coupling of a small probe by three routes, which must agree."""
-    inputs = keras.Input((PROBE["features"],))
+def probe_routes(size, with_dense):
+    """Time the degrees of a probe by every route; the routes must agree."""
+    inputs = keras.Input((size["features"],))
     backbone = keras.Model(inputs, keras.layers.Identity()(inputs))
-    model = nn.attach_probe(backbone, PROBE["classes"], units=PROBE["units"], seed=0)
+    model = nn.attach_probe(backbone, size["classes"], units=size["units"], seed=0)
     rng = np.random.default_rng(0)
-    x = np.abs(rng.standard_normal((PROBE["samples"], PROBE["features"]))).astype("f4")
-    y = np.arange(len(x)) % PROBE["classes"]
-    kind = {"coupling": "full", "strength": "signed", "nodes": "all"}
-    meter = CapacitanceMeter(model, batch_size=len(x), **kind)
-    x, targets = meter.check_data(x, y)
-    dense = dense_route(model, x, y)
-    ways = {
-        "closed form": lambda: meter.of_features(x, targets).mean_strength,
-        "Hessian-vector products": lambda: meter.by_differentiation(x, targets)[0].mean_strength,
-        "dense Jacobians": dense,
+    x = np.abs(rng.standard_normal((size["samples"], size["features"]))).astype("f4")
+    y = np.arange(len(x)) % size["classes"]
+    kinds = {
+        "direct": {"nodes": "all"},
+        "full": {"coupling": "full", "strength": "signed", "nodes": "all"},
     }
-    totals = [work() for work in ways.values()]
-    assert np.allclose(totals, totals[0], rtol=1e-3), totals
-    seconds, _ = in_turn(ways, ROUNDS)
-    direct = CapacitanceMeter(model, batch_size=len(x))
-    seconds_direct, _ = in_turn(
-        {
-            "closed form": lambda: direct.of_features(x, targets),
-            "two sweeps": lambda: direct.by_differentiation(x, targets),
-        },
-        20,
-    )
-    return {
-        **PROBE,
-        "full, times closed form": {way: ratio(seconds, way, "closed form") for way in ways},
-        "direct, times closed form": ratio(seconds_direct, "two sweeps", "closed form"),
-        "median_seconds": {way: median(values) for way, values in seconds.items()},
-        "mean_strength": dict(zip(ways, totals, strict=True)),
-    }
+    result = dict(size)
+    for coupling, kind in kinds.items():
+        meter = CapacitanceMeter(model, batch_size=len(x), **kind)
+        x, targets = meter.check_data(x, y)
+        other = "two sweeps" if coupling == "direct" else "Hessian-vector products"
+        ways = {
+            "closed form": lambda m=meter, x=x, t=targets: m.of_features(x, t).mean_strength,
+            other: lambda m=meter, x=x, t=targets: m.by_differentiation(x, t)[0].mean_strength,
+        }
+        if with_dense and coupling == "full":
+            ways["dense Jacobians"] = dense_route(model, x, y)
+        totals = [work() for work in ways.values()]
+        assert np.allclose(totals, totals[0], rtol=1e-3), totals
+        seconds, _ = in_turn(ways, ROUNDS)
+        result[coupling] = {
+            "times_closed_form": {way: ratio(seconds, way, "closed form") for way in ways},
+            "median_seconds": {way: median(values) for way, values in seconds.items()},
+            "mean_strength": dict(zip(ways, totals, strict=True)),
+        }
+    return result
 
 
 def dense_route(model, x, y):
@@ -197,7 +197,10 @@ def dense_route(model, x, y):
 
 def main():
     """Measure, write the results and print the ratios."""
-    results = {"network": [against_a_gradient(name) for name in NETWORKS], "probe": probe_routes()}
+    results = {
+        "network": [against_a_gradient(name) for name in NETWORKS],
+        "probe": [probe_routes(SMALL, with_dense=True), probe_routes(DEFAULT, with_dense=False)],
+    }
     path = Path(__file__).parent / "results" / "network.json"
     write_text(path, to_json({"environment": environment(), "rounds": ROUNDS, **results}))
     for row in results["network"]:
@@ -205,9 +208,10 @@ def main():
         for way, value in row["times_gradient"].items():
             print(f"  {way:24s}{value:8.2f}{row['median_seconds'][way]:10.2f} s")
         print(f"  peak memory in MiB: {row['peak_memory_mib']}")
-    print("probe, full coupling, times closed form:", results["probe"]["full, times closed form"])
-    print("probe, direct, two sweeps over closed form:",
-          results["probe"]["direct, times closed form"])  # fmt: skip
+    for row in results["probe"]:
+        print(f"probe {row['features']}-{row['units']}-{row['classes']}, times closed form:")
+        for coupling in ("direct", "full"):
+            print(f"  {coupling}: {row[coupling]['times_closed_form']}")
 
 
 if __name__ == "__main__":

@@ -96,5 +96,5 @@ def AlexNet(
         x = kl.GlobalAveragePooling2D(name="avg_pool")(x)
     elif pooling == "max":
         x = kl.GlobalMaxPooling2D(name="max_pool")(x)
-    source = inputs if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
+    source = inputs if input_tensor is None else keras.utils.get_source_inputs(input_tensor)[0]
     return keras.Model(source, x, name=name)

@@ -183,6 +183,8 @@ def backbone(
     The 17 models are those of Jiang et al., Nat. Commun. 15:5718 (2024). There are no ImageNet
     weights of AlexNet in Keras; its images are scaled as DenseNet's. Models that preprocess
     inside already (EfficientNet, MobileNetV3, ConvNeXt, ...) are left as they are.
+    Keras gives EfficientNetB0 to B7 one more rescaling with ``weights="imagenet"`` only: of these,
+    give a local file of ImageNet weights as a whole model.
 
     Examples
     --------
@@ -370,7 +372,7 @@ def _own(model: keras.Model, weights: Any, shape: Any, pooling: str, kw: Any) ->
             f"model {model.name!r} gives features of shape {features.shape}; a backbone gives "
             "feature maps (batch, height, width, channels) or (batch, n_features)."
         )
-    result = keras.Model(model.inputs, features, name=model.name)
+    result = keras.Model(model.inputs[0], features, name=model.name)
     if weights not in (None, "imagenet"):
         load_weights(result, weights)
     return result
@@ -393,7 +395,7 @@ def _features(model: Any) -> Any:
             inner = _features(operation)
             if inner is operation.outputs[0]:
                 break
-            return keras.Model(operation.inputs, inner)(below)
+            return keras.Model(operation.inputs[0], inner)(below)
         if isinstance(operation, kl.Dense) and squash:
             return below
         if isinstance(operation, kl.Conv2D):

@@ -141,7 +141,7 @@ class CapacitanceMeter:
         self.loss_given = loss
         if scope == "probe":
             features = probe_input(model)
-            self.backbone = keras.Model(model.inputs, features)
+            self.backbone = keras.Model(model.input, features)
             part = keras.Model(features, model.output)
             self._forward = compiled(lambda x: self.backbone(x, training=False))
         else:

@@ -102,7 +102,7 @@ def attach_probe(
         kernel_initializer=_initializer(initializer, draw),
         name=OUTPUT,
     )
-    model = keras.Model(backbone.inputs, out(x), name=f"{backbone.name}_probe")
+    model = keras.Model(backbone.input, out(x), name=f"{backbone.name}_probe")
     if frozen:
         for layer in model.layers:
             if layer.name.startswith(PREFIX):
@@ -154,7 +154,7 @@ def detach_probe(
     draw = np.random.default_rng(seed)
     initializer = keras.initializers.GlorotUniform(_integer(draw))
     head = kl.Dense(n_classes, activation="softmax", kernel_initializer=initializer, name="head")
-    return keras.Model(model.inputs, head(features), name=model.name.removesuffix("_probe"))
+    return keras.Model(model.input, head(features), name=model.name.removesuffix("_probe"))
 
 
 def probe_input(model: keras.Model) -> Any:

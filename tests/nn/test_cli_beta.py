@@ -83,7 +83,10 @@ def test_a_failed_check_is_an_exit_code_of_its_own(saved, capsys, monkeypatch):
         (["--model", "MobileNet", "--coupling", "full"], "signed strengths only"),
         (["--model", "MobileNet", "--seed", "-1"], "--seed must be 0 or more"),
         (["--model", "MobileNet", "--check", "--scope", "network"], "--check compares"),
-        (["--model", "MobileNet", "--samples", "0", "--weights", "none"], "--samples must be at least 1"),
+        (
+            ["--model", "MobileNet", "--samples", "0", "--weights", "none"],
+            "--samples must be at least 1",
+        ),
         (["--model", "VGG16", "--alpha", "0.5", "--weights", "none"], "takes no option alpha"),
         (["--model", "AlexNet"], "no ImageNet weights of AlexNet"),
     ],

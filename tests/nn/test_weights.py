@@ -1,0 +1,258 @@
+"""Weight files: formats, matching by name, and nothing changed unless everything fits."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="install the extra 'tf'")
+
+import h5py  # noqa: E402
+import keras  # noqa: E402
+from keras import layers as kl  # noqa: E402
+
+from edgedyn.nn.weights import load_model, load_weights  # noqa: E402
+
+pytestmark = pytest.mark.tensorflow
+realdata = pytest.mark.realdata
+SHAPE = (8, 8, 3)
+
+
+def network(top=False, filters=4, named=True):
+    """Convolution, batch norm, depthwise and separable convolutions; a top if wanted."""
+
+    def name(word):
+        return {"name": word} if named else {}
+
+    inputs = keras.Input(SHAPE)
+    x = kl.Conv2D(filters, 3, **name("conv"))(inputs)
+    x = kl.BatchNormalization(**name("bn"))(x)
+    x = kl.DepthwiseConv2D(3, **name("dw"))(x)
+    x = kl.SeparableConv2D(5, 3, **name("sep"))(x)
+    x = kl.Conv2D(6, 1, **name("last"))(x)
+    x = kl.GlobalAveragePooling2D()(x)
+    if top:
+        x = kl.Dense(10, activation="softmax", **name("predictions"))(x)
+    model = keras.Model(inputs, x)
+    rng = np.random.default_rng(len(model.weights))
+    model.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in model.get_weights()])
+    return model
+
+
+def random_like(model):
+    fresh = keras.models.clone_model(model)
+    assert not same(fresh, model)
+    return fresh
+
+
+def same(a, b):
+    """Whether a's weights are the first of b's."""
+    pairs = zip(a.get_weights(), b.get_weights()[: len(a.weights)], strict=True)
+    return all(np.array_equal(u, v) for u, v in pairs)
+
+
+def write_old(path, layers, nested=True, chunks=1):
+    """Write {layer: {weight: array}} as Keras 2 did."""
+    with h5py.File(path, "w") as file:
+        root = file.create_group("model_weights") if nested else file
+        names = np.array_split(np.array([name.encode() for name in layers]), chunks)
+        for k, part in enumerate(names):
+            root.attrs["layer_names" + (str(k) if chunks > 1 else "")] = part
+        for layer, weights in layers.items():
+            group = root.create_group(layer)
+            group.attrs["weight_names"] = [name.encode() for name in weights]
+            for name, array in weights.items():
+                group[name] = array
+    return path
+
+
+def old_weights(model, owner=lambda name: name):
+    """Return a model's weights under the names of Keras 2."""
+    found = {}
+    for layer in model.layers:
+        if isinstance(layer, kl.DepthwiseConv2D):
+            names = ["depthwise_kernel", "bias"]
+        else:
+            names = [w.name for w in layer.weights]
+        name = owner(layer.name)
+        arrays = zip(names, layer.get_weights(), strict=True)
+        found[name] = {f"{name}/{n}:0": array for n, array in arrays}
+    return found
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5", ".weights.h5"])
+@pytest.mark.filterwarnings("ignore::UserWarning:keras.src.saving")  # .h5 is "legacy"
+def test_files_of_whole_networks_serve_the_part_below_the_top(ending, tmp_path):
+    full, part = network(top=True), random_like(network())
+    full.compile("adam", "sparse_categorical_crossentropy")
+    full.fit(np.ones((2, *SHAPE)), np.array([0, 1]), verbose=0)
+    path = tmp_path / f"full{ending}"
+    (full.save_weights if ending == ".weights.h5" else full.save)(path)
+    load_weights(part, path)
+    assert same(part, full)
+
+
+@pytest.mark.parametrize("nested, chunks", [(True, 1), (False, 1), (True, 3)])
+def test_files_of_keras_2(nested, chunks, tmp_path):
+    full, part = network(top=True), random_like(network())
+    load_weights(part, write_old(tmp_path / "old.h5", old_weights(full), nested, chunks))
+    assert same(part, full)
+
+
+def test_slashes_in_old_layer_names(tmp_path):
+    full = network()
+    part = random_like(full)
+    for layer in part.layers:
+        layer.name = f"block_{layer.name}"
+    load_weights(part, write_old(tmp_path / "a.h5", old_weights(full, lambda n: f"block/{n}")))
+    assert same(part, full)
+
+
+def test_names_numbered_by_keras_are_matched_in_order(tmp_path):
+    full = network(top=True, named=False)
+    part = random_like(network(named=False))
+    renumbered = {"conv2d": 11, "batch_normalization": 9, "depthwise_conv2d": 0}
+
+    def other(name):
+        base = name.rstrip("0123456789_")
+        first = [w for w in full.layers if w.name.startswith(base)].index(full.get_layer(name))
+        number = renumbered.get(base, 5) + first
+        return f"{base}_{number}" if number else base
+
+    weights = old_weights(full, other)
+    assert set(weights) != {layer.name for layer in full.layers}
+    load_weights(part, write_old(tmp_path / "numbered.h5", dict(sorted(weights.items()))))
+    assert same(part, full)
+
+
+def test_layers_inside_the_group_of_a_nested_model(tmp_path):
+    full = network()
+    merged = {}
+    for weights in old_weights(full).values():
+        merged |= weights
+    part = random_like(full)
+    load_weights(part, write_old(tmp_path / "nested.h5", {"functional_7": merged}))
+    assert same(part, full)
+    outer = keras.Sequential([keras.Input(SHAPE), random_like(full)])
+    load_weights(outer, tmp_path / "nested.h5")
+    assert same(outer, full)
+
+
+def test_foreign_weight_names_are_matched_by_shape_where_that_is_unique(tmp_path):
+    inputs = keras.Input(SHAPE)
+    model = keras.Model(inputs, kl.Conv2D(4, 3, name="block1_conv1")(inputs))
+    kernel, bias = np.ones((3, 3, 3, 4)), np.arange(4.0)
+    names = {"block1_conv1_b_1:0": bias, "block1_conv1_W_1:0": kernel}
+    load_weights(model, write_old(tmp_path / "vgg.h5", {"block1_conv1": names}))
+    np.testing.assert_array_equal(model.get_weights()[1], bias)
+
+    norm = keras.Sequential([keras.Input((4,)), kl.BatchNormalization(name="bn")])
+    four = {f"bn_{k}": np.full(4, k) for k in range(4)}
+    with pytest.raises(ValueError, match="layer 'bn' needs gamma .* has bn_0 \\(4,\\)"):
+        load_weights(norm, write_old(tmp_path / "bn.h5", {"bn": four}))
+
+
+def unchanged_after(model, path, words):
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=words):
+        load_weights(model, path)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_missing_layers_are_named_and_counted(tmp_path):
+    weights = old_weights(network())
+    del weights["dw"], weights["last"]
+    path = write_old(tmp_path / "less.h5", weights)
+    unchanged_after(network(), path, "no weights for 2 of the 5 layers of .*: dw, last; it is")
+
+
+def test_other_shapes_name_layer_and_both_shapes(tmp_path):
+    path = write_old(tmp_path / "wide.h5", old_weights(network(filters=8)))
+    words = r"kernel of layer 'conv' has shape \(3, 3, 3, 4\), but \(3, 3, 3, 8\).*alpha"
+    unchanged_after(network(), path, words)
+    late = old_weights(network())
+    late["last"]["last/kernel:0"] = np.ones((1, 1, 5, 7))
+    unchanged_after(network(), write_old(tmp_path / "late.h5", late), "layer 'last'")
+
+
+def test_weights_of_keras_3_that_fit_half_way_change_nothing(tmp_path):
+    inputs = keras.Input(SHAPE)
+    first = kl.Conv2D(4, 3)(inputs)
+    narrow = keras.Model(inputs, kl.Conv2D(6, 1)(first))
+    wide = keras.Model(inputs, kl.Conv2D(7, 1)(first))
+    wide.layers[1].set_weights([np.full(w.shape, 9.0) for w in wide.layers[1].get_weights()])
+    wide.save_weights(tmp_path / "wide.weights.h5")
+    narrow = keras.models.clone_model(narrow)
+    unchanged_after(narrow, tmp_path / "wide.weights.h5", "does not fit .*another architecture")
+    short = keras.Sequential([keras.Input(SHAPE), kl.Conv2D(4, 3)])
+    short.save_weights(tmp_path / "short.weights.h5")
+    unchanged_after(narrow, tmp_path / "short.weights.h5", "does not fit")
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5", ".weights.h5"])
+def test_unreadable_files(ending, tmp_path):
+    path = tmp_path / f"broken{ending}"
+    unchanged_after(network(), path, "there is no file")
+    path.write_bytes(b"not a model at all")
+    unchanged_after(network(), path, "cannot be (read|loaded)")
+    if ending != ".weights.h5":
+        with pytest.raises(ValueError, match="cannot be (read|loaded)"):
+            load_model(path)
+
+
+def test_other_endings_and_files_without_a_model(tmp_path):
+    (tmp_path / "weights.npz").write_bytes(b"")
+    with pytest.raises(ValueError, match="must end in .keras or .h5"):
+        load_weights(network(), tmp_path / "weights.npz")
+    path = write_old(tmp_path / "old.h5", old_weights(network()))
+    with pytest.raises(ValueError, match="holds weights without a model; name the architecture"):
+        load_model(path)
+
+
+def test_layers_of_one_name_are_refused(tmp_path):
+    path = write_old(tmp_path / "old.h5", old_weights(network()))
+    twice = keras.Sequential([keras.Input(SHAPE), network()])
+    twice.add(kl.Dense(3, name="conv"))
+    unchanged_after(twice, path, "several layers of one name")
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+@pytest.mark.filterwarnings("ignore::UserWarning:keras.src.saving")
+def test_code_in_files_is_not_run(ending, tmp_path):
+    model = keras.Sequential([keras.Input((3,)), kl.Lambda(lambda x: 2 * x)])
+    path = tmp_path / f"code{ending}"
+    model.save(path)
+    with pytest.raises(ValueError, match=r"Lambda|lambda"):
+        load_model(path)
+
+
+def test_models_keep_their_loss(tmp_path):
+    model = network(top=True)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.save(tmp_path / "full.keras")
+    assert load_model(tmp_path / "full.keras").loss == "sparse_categorical_crossentropy"
+    assert not load_model(tmp_path / "full.keras", compile=False).compiled
+
+
+# Real data --------------------------------------------------------------------------------------
+
+
+def data():
+    if "EDGEDYN_DATA" not in os.environ:
+        pytest.skip("set EDGEDYN_DATA to the folder of the shared real data")
+    return Path(os.environ["EDGEDYN_DATA"])
+
+
+@realdata
+def test_resnet8_of_keras_2_reaches_its_published_accuracy():
+    model = load_model(data() / "weights/cifar10_resnet8.h5")
+    images = np.load(data() / "images/cifar10.npz")
+    predicted = model.predict(images["x_test"].astype("float32"), verbose=0, batch_size=250)
+    accuracy = np.mean(predicted.argmax(axis=1) == images["y_test"].ravel())
+    assert accuracy == pytest.approx(0.872, abs=0.01)
+
+    fresh = keras.models.clone_model(model)
+    load_weights(fresh, data() / "weights/cifar10_resnet8.h5")
+    assert same(fresh, model)
