@@ -164,10 +164,11 @@ class Capacitance:
         return {**asdict(self), "per_layer": [asdict(layer) for layer in self.per_layer]}
 
     def to_frame(self) -> "pd.DataFrame":
-        """Return `per_layer` as a pandas DataFrame, one row a layer."""
+        """Return `per_layer` as a pandas DataFrame, one row a layer; names where there are any."""
         import pandas as pd
 
-        return pd.DataFrame([asdict(layer) for layer in self.per_layer]).set_index("layer")
+        frame = pd.DataFrame([asdict(layer) for layer in self.per_layer]).set_index("layer")
+        return frame if frame["name"].any() else frame.drop(columns="name")
 
     def __str__(self) -> str:
         error = "" if self.stderr is None else f" +- {self.stderr:.2g}"

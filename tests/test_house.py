@@ -1,6 +1,7 @@
 """The import arrows of the house, and what importing it costs."""
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,47 @@ def test_files_stay_under_500_lines(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) < 500
 
 
+def imported_packages(path):
+    """Top-level packages that a file imports anywhere, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def test_only_nn_imports_keras_and_only_autodiff_differentiates():
+    for path in sorted(ROOT.rglob("*.py")):
+        packages = imported_packages(path)
+        if room(path) != "nn":
+            assert not packages & {"keras", "tensorflow"}, path
+        elif path.name not in ("autodiff.py", "datasets.py"):
+            assert "tensorflow" not in packages, path
+        if path.name not in ("autodiff.py",):
+            words = ("GradientTape", "ForwardAccumulator", "autodiff.gradient")
+            assert not any(word in path.read_text(encoding="utf-8") for word in words), path
+
+
+def test_nn_without_tensorflow_names_the_extra():
+    code = (
+        "import sys; sys.modules['tensorflow'] = None\n"
+        "import edgedyn as ed\n"
+        "print(ed.line_graph([4, 5, 3]).n_links)\n"
+        "for ask in (lambda: ed.nn, lambda: __import__('edgedyn.nn')):\n"
+        "    try: ask()\n"
+        "    except ImportError as error: print(error)\n"
+        "from edgedyn.cli import main\n"
+        "print(main(['beta', '--model', 'MobileNet']))"
+    )
+    lines = run_python(code).splitlines()
+    sentence = (
+        "edgedyn.nn needs TensorFlow; install it with the extra 'tf': pip install 'edgedyn[tf]'."
+    )
+    assert lines == ["60", sentence, sentence, "2"]
+
+
 def run_python(code):
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -97,6 +139,11 @@ def test_nothing_needs_tensorflow():
 def test_every_public_name_resolves():
     for name in edgedyn.__all__:
         assert getattr(edgedyn, name).__doc__
+    if importlib.util.find_spec("tensorflow") is not None:
+        for name in edgedyn.nn.__all__:
+            assert getattr(edgedyn.nn, name).__doc__
+        with pytest.raises(AttributeError, match="no attribute 'lines'"):
+            edgedyn.nn.lines  # noqa: B018
     assert set(edgedyn.__all__) <= set(dir(edgedyn))
     with pytest.raises(AttributeError, match="no attribute 'lines'"):
         edgedyn.lines  # noqa: B018

@@ -84,8 +84,8 @@ class CapacitanceCallback(keras.callbacks.Callback):
         the backbone is frozen and the probe is trained, and refused otherwise.
     batch_size : int
         Samples taken at a time.
-    seed : int or numpy.random.Generator, optional
-        Decides the sample.
+    seed : int, numpy.random.Generator or None
+        Decides the sample; None draws another one each time.
 
     Attributes
     ----------
@@ -134,7 +134,7 @@ class CapacitanceCallback(keras.callbacks.Callback):
         nodes: str = "kernels",
         source: str = "model",
         batch_size: int = 64,
-        seed: int | np.random.Generator | None = None,
+        seed: int | np.random.Generator | None = 0,
     ) -> None:
         super().__init__()
         check.choice(source, "source", SOURCES)

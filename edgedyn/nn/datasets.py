@@ -1,7 +1,7 @@
 """Image data sets: training, validation and test images with integer labels."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral, Real
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedyn import _validate as check
-from edgedyn.nn.images import check_image, class_folders, read_image, resize_images
+from edgedyn.nn.images import read_folder, read_image, resize_images
 from edgedyn.nn.readers import Raw, read_keras, read_npz, read_svhn
 from edgedyn.nn.sampling import nested_order, stratified_indices
 
@@ -27,7 +27,7 @@ FOLDER_SIZE = (224, 224)
 TEST_SHARE = 0.2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no single answer to ==
 class Split:
     """Images and labels of one part of a data set.
 
@@ -37,10 +37,19 @@ class Split:
     source : ndarray or tuple of Path
         The images, or their files.
     size : (height, width)
+
+    Examples
+    --------
+    >>> from edgedyn import nn
+    >>> train = nn.load_dataset("digits").train
+    >>> train
+    Split(1150 images (8, 8, 3))
+    >>> train.first(2).x.shape, train.first(2).y.shape
+    ((2, 8, 8, 3), (2,))
     """
 
     y: Array
-    source: Any = field(repr=False)
+    source: Any
     size: tuple[int, int]
 
     @cached_property
@@ -53,27 +62,58 @@ class Split:
     def __len__(self) -> int:
         return len(self.y)
 
+    def __repr__(self) -> str:
+        return f"Split({len(self)} images {(*self.size, 3)})"
+
     def first(self, n: int) -> "Split":
-        """Return the first n images."""
+        """Return the first n images.
+
+        Parameters
+        ----------
+        n : int
+            At most ``len(split)``.
+
+        Returns
+        -------
+        Split
+        """
         n = check.positive_int(n, "n")
         if n > len(self):
             raise ValueError(f"n must be at most {len(self)}; got {n}.")
         return Split(self.y[:n], self.source[:n], self.size)
 
     def batches(self, batch_size: int = 64, *, shuffle_seed: int | None = None) -> Any:
-        """Return a ``tf.data.Dataset`` of batches: float32 images in 0..255, int64 labels.
+        """Return a ``tf.data.Dataset`` of batches; files are read as they are needed.
 
-        Files are read as they are needed. With a `shuffle_seed` every epoch has an order of its
-        own.
+        Parameters
+        ----------
+        batch_size : int
+        shuffle_seed : int, optional
+            Every epoch has an order of its own, and the same seed the same epochs; by default
+            all have the order of `y`.
+
+        Returns
+        -------
+        tf.data.Dataset
+            Of pairs: float32 images in 0..255, int64 labels.
+
+        Examples
+        --------
+        >>> from edgedyn import nn
+        >>> images, labels = next(iter(nn.load_dataset("digits").train.batches(32)))
+        >>> images.shape, images.dtype.name, labels.dtype.name
+        (TensorShape([32, 8, 8, 3]), 'float32', 'int64')
         """
         import tensorflow as tf
 
         batch_size = check.positive_int(batch_size, "batch_size")
+        _check_shuffle_seed(shuffle_seed)
         order = tf.data.Dataset.range(len(self))
         if shuffle_seed is not None:
             order = order.shuffle(len(self), seed=shuffle_seed, reshuffle_each_iteration=True)
         if isinstance(self.source, np.ndarray):
-            images, labels = tf.constant(self.source), tf.constant(self.y)
+            with tf.device("CPU"):  # where pipelines run: no copy on an accelerator
+                images, labels = tf.constant(self.source), tf.constant(self.y)
             pairs = order.batch(batch_size).map(
                 lambda k: (tf.cast(tf.gather(images, k), tf.float32), tf.gather(labels, k))
             )
@@ -91,7 +131,7 @@ class Split:
         return pairs.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """A data set in three parts.
 
@@ -101,6 +141,13 @@ class Dataset:
     train, validation, test : Split
     class_names : tuple of str
         Label k is ``class_names[k]``.
+
+    Examples
+    --------
+    >>> from edgedyn import nn
+    >>> data = nn.load_dataset("digits")
+    >>> data.n_classes, data.image_shape, len(data.validation), data.to_dict()["test"]
+    (10, (8, 8, 3), 288, 359)
     """
 
     name: str
@@ -156,20 +203,20 @@ def load_dataset(
         - ``birds:PATH``: a folder with ``train``, ``valid`` and ``test`` folders, each with one
           sub-folder a class;
         - ``folder:PATH``: one sub-folder a class, or ``train`` and ``test`` folders of such (and
-          ``valid``, ``val`` or ``validation``);
+          ``valid``, ``val`` or ``validation``), which are then used as they are;
         - ``npz:PATH``: arrays ``x_train, y_train, x_test, y_test``, or ``x, y``; and optionally
-          ``class_names``.
+          ``class_names`` in the sorted order of the labels. Images are in 0..255, grey or RGB.
     image_size : int or (height, width), optional
-        Images are resized to it bilinearly; by default they stay as stored, and files become
-        224x224.
+        Images are resized to it, arrays and files alike by Pillow's bilinear filter; by default
+        they stay as stored, and files become 224x224.
     validation_size : int or float, optional
         How many of the training images validate, or what share of them in (0, 1); by default
-        15 000 as in the paper, but at most 20 %.
+        15 000 as in the paper, but at most 20 %. Not for folders with a validation part.
     n_train : int, optional
         Take only so many training images. Smaller parts are contained in larger ones, every one
         as balanced as the data allow; validation and test images do not depend on it.
     seed : int or numpy.random.Generator, optional
-        Decides the parts.
+        Decides the parts; None draws a new one.
 
     Returns
     -------
@@ -187,15 +234,17 @@ def load_dataset(
     --------
     >>> from edgedyn import nn
     >>> nn.load_dataset("digits", image_size=32, n_train=100)
-    Dataset('digits', 100 training, 287 validation and 360 test images (32, 32, 3), 10 classes)
+    Dataset('digits', 100 training, 288 validation and 359 test images (32, 32, 3), 10 classes)
     """
     name, path = _parse(spec)
     size = _image_size(image_size)
     _check_validation_size(validation_size)
     if n_train is not None:
         n_train = check.positive_int(n_train, "n_train")
-    rng = np.random.default_rng(seed)
+    rng = _generator(seed)
     raw = _read(name, path)
+    if raw.validation is not None and validation_size is not None:
+        raise ValueError(f"{spec} has a validation part of its own; leave out validation_size.")
     if raw.test is None:
         raw = _set_test_apart(raw, rng)
     train, validation = _validation_apart(raw, validation_size, rng)
@@ -222,14 +271,14 @@ def _parse(spec: Any) -> tuple[str, Path | None]:
     with_path, without = ("svhn", "birds", "folder", "npz"), tuple(_READERS)
     if name in with_path and not path:
         hints = {
-            "svhn": "download train_32x32.mat and test_32x32.mat (cropped digits) and write "
-            "svhn:FOLDER",
+            "svhn": "download train_32x32.mat and test_32x32.mat (cropped digits) from "
+            "http://ufldl.stanford.edu/housenumbers and write svhn:FOLDER",
             "birds": "download the images (folders train, valid and test) and write birds:FOLDER",
         }
         raise ValueError(f"{name!r} needs a path: {hints.get(name, f'write {name}:PATH')}.")
     if name not in (*with_path, *without) or (path and name in without):
         raise ValueError(f"data must be {SPECS}; got {spec!r}.")
-    return name, Path(path) if path else None
+    return name, Path(path).expanduser() if path else None  # no shell expands ~ after a colon
 
 
 def _read(name: str, path: Path | None) -> Raw:
@@ -240,7 +289,7 @@ def _read(name: str, path: Path | None) -> Raw:
         return read_svhn(path)
     if name == "npz":
         return read_npz(path)
-    return _folder(path, fixed=name == "birds")
+    return read_folder(path, fixed=name == "birds")
 
 
 def _digits() -> Raw:
@@ -260,73 +309,38 @@ _READERS: dict[str, Callable[[], Raw]] = {
 }
 
 
-def _folder(path: Path, *, fixed: bool) -> Raw:
-    """Find the images of a folder; nothing is decoded yet, but every file is checked."""
-    if not path.is_dir():
-        raise ValueError(f"there is no folder {str(path)!r}; give one with a sub-folder a class.")
-    present = {sub.name: sub for sub in path.iterdir() if sub.is_dir()}
-    if not {"train", "test"} <= set(present):
-        if fixed:
-            raise ValueError(f"{path} must have the folders train, valid and test.")
-        files = class_folders(path)
-        return Raw(_listed(files, tuple(files)), None, None, tuple(files))
-    folders = {"train": present["train"], "test": present["test"]}
-    for word in ("valid", "val", "validation"):
-        if word in present:
-            folders["validation"] = present[word]
-    found = {part: class_folders(folder) for part, folder in folders.items()}
-    names = tuple(found["train"])
-    for part, files in found.items():
-        if different := set(files) ^ set(names):
-            raise ValueError(
-                f"{path}: the folders train and {part} differ in class {sorted(different)[0]!r}."
-            )
-    parts = {part: _listed(files, names) for part, files in found.items()}
-    return Raw(parts["train"], parts.get("validation"), parts["test"], names)
-
-
-def _listed(files: dict[str, list[Path]], names: tuple[str, ...]) -> Part:
-    """Return all files with their labels."""
-    paths = np.array([p for name in names for p in files[name]], dtype=object)
-    for path in paths:
-        check_image(path)
-    return paths, np.repeat(np.arange(len(names)), [len(files[name]) for name in names])
-
-
 def _set_test_apart(raw: Raw, rng: np.random.Generator) -> Raw:
     """Take a stratified test part off the training part."""
-    images, y = raw.train
-    n = max(round(TEST_SHARE * len(y)), len(raw.class_names))
-    chosen = _apart(y, n, len(raw.class_names), rng, "a test part")
-    rest = np.setdiff1d(np.arange(len(y)), chosen)
-    return Raw(
-        (images[rest], y[rest]), raw.validation, (images[chosen], y[chosen]), raw.class_names
-    )
+    n = max(round(TEST_SHARE * len(raw.train[1])), len(raw.class_names))
+    train, test = _apart(raw, n, rng, "a test part")
+    return Raw(train, raw.validation, test, raw.class_names)
 
 
 def _validation_apart(raw: Raw, size: Any, rng: np.random.Generator) -> tuple[Part, Part]:
     """Return training and validation part."""
-    if raw.validation is not None and size is None:
+    if raw.validation is not None:
         return raw.train, raw.validation
-    images, y = raw.train
+    n_images = len(raw.train[1])
     if size is None:
-        size = min(PAPER_VALIDATION, round(0.2 * len(y)))
-    n = round(size * len(y)) if isinstance(size, float) else int(size)
-    chosen = _apart(y, n, len(raw.class_names), rng, "validation_size")
+        size = min(PAPER_VALIDATION, round(0.2 * n_images))
+    n = int(size) if isinstance(size, Integral) else round(float(size) * n_images)
+    return _apart(raw, n, rng, "a validation part")
+
+
+def _apart(raw: Raw, n: int, rng: np.random.Generator, what: str) -> tuple[Part, Part]:
+    """Take a stratified part of n images off the training part; every class keeps some."""
+    images, y = raw.train
+    if not 0 < n < len(y):
+        raise ValueError(f"{what} must take 1..{len(y) - 1} of {len(y)} images; got {n}.")
+    chosen = stratified_indices(y, n, rng)
     rest = np.setdiff1d(np.arange(len(y)), chosen)
-    return (images[rest], y[rest]), (images[chosen], y[chosen])
-
-
-def _apart(y: Array, n: int, n_classes: int, rng: np.random.Generator, what: str) -> Array:
-    """Choose a stratified part that leaves every class something."""
-    chosen = stratified_indices(y, n, rng) if 0 < n < len(y) else np.arange(len(y))
-    left = np.bincount(np.delete(y, chosen), minlength=n_classes)
-    if n < 1 or (left == 0).any():
+    left = np.bincount(y[rest], minlength=len(raw.class_names))
+    if (left == 0).any():
         raise ValueError(
-            f"{what} of {n} of {len(y)} images leaves a class without training images or takes "
-            "none; give more images or another size."
+            f"{what} of {n} of {len(y)} images leaves class {raw.class_names[left.argmin()]!r} "
+            "without training images; give it more images, or set fewer apart."
         )
-    return chosen
+    return (images[rest], y[rest]), (images[chosen], y[chosen])
 
 
 def _fewer(train: Part, n: int, n_classes: int, rng: np.random.Generator) -> Part:
@@ -358,6 +372,27 @@ def _image_size(size: Any) -> tuple[int, int] | None:
         raise ValueError(f"image_size must be one integer or (height, width); got {size!r}.")
     height, width = (check.positive_int(n, "image_size") for n in pair)
     return height, width
+
+
+def _generator(seed: Any) -> np.random.Generator:
+    """Return the generator that a seed starts; numpy's global state is never used."""
+    if seed is None or isinstance(seed, np.random.Generator):
+        return np.random.default_rng(seed)
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise TypeError(f"seed must be an integer or a numpy.random.Generator; got {seed!r}.")
+    if seed < 0:
+        raise ValueError(f"seed must be 0 or more; got {seed}.")
+    return np.random.default_rng(int(seed))
+
+
+def _check_shuffle_seed(seed: Any) -> None:
+    """Accept what tf.data takes as a seed."""
+    if seed is None:
+        return
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise TypeError(f"shuffle_seed must be an integer or None; got {seed!r}.")
+    if not 0 <= int(seed) < 2**63:
+        raise ValueError(f"shuffle_seed must be in 0..2**63-1; got {seed}.")
 
 
 def _check_validation_size(size: Any) -> None:

@@ -8,6 +8,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from edgedyn.capacitance import Capacitance, DivergedError, LayerDegrees, Provenance, from_degrees
+from edgedyn.mlp.loss import SOFTMAX_LOSSES
 from edgedyn.nn import sweeps
 from edgedyn.nn.autodiff import compiled, hessian_product
 from edgedyn.nn.graph import Graph
@@ -115,7 +116,7 @@ class GraphDegrees:
             magnitude_total=self.magnitude_total / self.n_samples,
             largest_error=self.largest_error,
             epsilon=self.epsilon,
-            **self.graph.structure,
+            **self.graph.structure(self.loss.name in SOFTMAX_LOSSES),
         )
         return from_degrees(degrees, provenance)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers as kl
 from keras import ops
 from keras.src.models.functional import Functional
@@ -171,8 +172,9 @@ class _Walker:
             return [self.add(Elementwise, operation.name, given, operation)]
         if type(operation).__name__ == "CustomScaleLayer":  # InceptionResNetV2's residual weight
             return [_residual(self, operation, given)]
-        if type(operation).__name__ == "Add" and len(given) == 2:
-            return [self.linear(operation.name, given, ops.add)]
+        if not isinstance(operation, kl.Layer) and self._dependent.intersection(given):
+            if (number := _arithmetic(self, node, given)) is not None:
+                return [number]
         return self._before_the_first_layer(node, given)
 
     def _before_the_first_layer(self, node: Any, given: list[int]) -> list[int]:
@@ -399,6 +401,25 @@ def _called(layer: Any, given: list[int]) -> Callable[..., Any]:
 def _no_causal(layer: Any) -> None:
     if layer.padding not in ("valid", "same"):
         raise ValueError(f"layer {layer.name!r} pads {layer.padding!r}; known are valid and same.")
+
+
+def _arithmetic(walker: _Walker, node: Any, given: list[int]) -> int | None:
+    """Add a sum or product by keras.ops: of two tensors, or of one and a constant."""
+    name, word = node.operation.name, type(node.operation).__name__
+    if word not in ("Add", "Multiply") or len(node.arguments.args) != 2:
+        return None
+    if len(given) == 2:
+        if word == "Multiply":
+            return walker.add(Product, name, given, ops.multiply)
+        return walker.linear(name, given, ops.add)
+    tensors = {id(t) for t in node.input_tensors}
+    constant = next(a for a in node.arguments.args if id(a) not in tensors)
+    if np.ndim(constant) != 0:
+        return None
+    c = float(constant)
+    if word == "Add":
+        return walker.linear(name, given, lambda u: u + c, lambda u: u)
+    return walker.linear(name, given, lambda u: c * u, lambda u: c * u, lambda u: abs(c) * u)
 
 
 def _is_elementwise(operation: Any) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from edgedyn.nn.steps import Layer, Map, Shift, Step
+from edgedyn.nn.steps import Dense, Layer, Map, Shift, Step
 
 Tensor = Any
 INPUT = 0
@@ -53,11 +53,12 @@ class Graph:
             reach[step.output] = arriving
         return found
 
-    @cached_property
-    def structure(self) -> dict[str, int]:
-        """`edgedyn.capacitance.Provenance`'s counts of interior and informative layers."""
-        from edgedyn.nn.steps import Dense
+    def structure(self, softmax: bool) -> dict[str, int]:
+        """Return `edgedyn.capacitance.Provenance`'s counts of interior and informative layers.
 
+        `softmax` tells whether the loss acts on the softmax of the logits, be it in the model or
+        in the loss.
+        """
         followers: dict[Layer | Shift, set[Layer | Shift]] = {}
         for layer, before in self.predecessors.items():
             for other in before:
@@ -65,7 +66,7 @@ class Graph:
         gauge = {
             layer
             for layer in self.predecessors
-            if self.softmax and layer.output == self.logits and isinstance(layer, Dense)
+            if softmax and layer.output == self.logits and isinstance(layer, Dense)
         }
         interior = [a for a, before in self.predecessors.items() if before and a in followers]
         informative = [a for a in interior if followers[a] - gauge]

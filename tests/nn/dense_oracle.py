@@ -344,4 +344,12 @@ def grouped(L, x):
     return L.dense("out", kl.Flatten()(kl.AveragePooling2D(2)(x)), 3)
 
 
-NETWORKS = {f.__name__: f for f in (plain, residual, branches, mobile, grouped)}
+def gated(L, x):
+    x = kl.ReLU()(L.conv("c1", x, 3, 2))
+    g = L.conv("c2", kl.GlobalAveragePooling2D(keepdims=True)(x), 3, 1)
+    x = kl.Multiply()([x, kl.Activation("sigmoid")(g)])
+    x = kl.Maximum()([x, L.conv("c3", x, 3, 1)])
+    return L.dense("out", kl.Flatten()(x), 3)
+
+
+NETWORKS = {f.__name__: f for f in (plain, residual, branches, mobile, grouped, gated)}
