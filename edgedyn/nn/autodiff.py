@@ -19,8 +19,21 @@ Tensor = Any
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function as one graph, which leaves out what no result needs."""
-    return tf.function(function, autograph=False)
+    """Return the function as one graph, which leaves out what no result needs.
+
+    Traced once for each set of shapes; through concrete functions, since TensorFlow takes the
+    tracings of many models for a mistake and warns.
+    """
+    traced: dict[Any, Any] = {}
+
+    def call(*arguments: Any) -> Any:
+        key = tuple((tuple(t.shape), t.dtype) for t in tf.nest.flatten(arguments))
+        if key not in traced:
+            whole = tf.function(function, autograph=False)
+            traced[key] = whole.get_concrete_function(*arguments)
+        return traced[key](*arguments)
+
+    return call
 
 
 def pull_back(

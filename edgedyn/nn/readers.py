@@ -13,7 +13,32 @@ Array = NDArray[Any]
 
 _FASHION = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
 _CIFAR10 = "airplane,automobile,bird,cat,deer,dog,frog,horse,ship,truck"
-_NAMES = {"fashion_mnist": _FASHION.split(","), "cifar10": _CIFAR10.split(",")}
+_CIFAR100 = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly
+camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile
+cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp
+lawn_mower leopard lion lizard lobster man maple_tree motorcycle mountain mouse mushroom
+oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
+possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake
+spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor
+train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
+_NAMES = {
+    "fashion_mnist": _FASHION.split(","),
+    "cifar10": _CIFAR10.split(","),
+    "cifar100": _CIFAR100.split(),
+}
+_DAMAGED = (  # what numpy and zipfile raise on files that are none, or damaged
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    RuntimeError,
+    BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +79,7 @@ def read_npz(path: Path) -> Raw:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-    except (OSError, EOFError, ValueError, TypeError, AttributeError, BadZipFile, zlib.error):
+    except _DAMAGED:
         raise ValueError(f"{path} could not be read as a .npz file of plain arrays.") from None
     names = arrays.get("class_names")
     listed = None if names is None else [str(n) for n in np.atleast_1d(names)]
@@ -89,7 +114,10 @@ def read_svhn(folder: Path) -> Raw:
             raise ValueError(f"{path} could not be read as SVHN's cropped digits.") from None
         if x.ndim != 4:
             raise ValueError(f"{path}: X must have shape (32, 32, 3, n); got {x.shape}.")
-        parts.append((np.moveaxis(x, 3, 0), y.ravel() % 10))
+        labels = _labels(y.reshape(-1), str(path))
+        if labels.size == 0 or labels.min() < 1 or labels.max() > 10:
+            raise ValueError(f"{path}: labels must be in 1..10, 10 for the digit 0.")
+        parts.append((np.moveaxis(x, 3, 0), labels % 10))
     return _stored(parts[0], parts[1], list("0123456789"), str(folder))
 
 
@@ -128,8 +156,8 @@ def _images(x: Any, where: str) -> Array:
             f"{where}: images must have shape (n, height, width), with 1 or 3 channels at the end; "
             f"got {x.shape}."
         )
-    if x.dtype.kind not in "biuf":
-        raise ValueError(f"{where}: images must hold numbers; got {x.dtype}.")
+    if x.dtype.kind not in "iuf":
+        raise ValueError(f"{where}: images must hold numbers in 0..255; got {x.dtype}.")
     if x.dtype != np.uint8:
         if x.dtype.kind == "f" and not np.isfinite(x).all():
             raise ValueError(f"{where}: images contain NaN or infinity; all values must be finite.")

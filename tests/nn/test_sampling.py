@@ -60,6 +60,25 @@ def test_a_sample_is_sorted_without_repeats_and_near_each_share(labels, n, seed)
             assert exact - lifted < taken[label] < exact + 1 or taken[label] == 1
 
 
+@pytest.mark.parametrize(
+    ("counts", "n", "expected"),
+    [
+        ([20, 1], 2, [1, 1]),
+        ([20, 1, 1, 1], 4, [1, 1, 1, 1]),
+        ([97, 1, 1, 1], 10, [7, 1, 1, 1]),
+        ([50, 30, 20], 10, [5, 3, 2]),
+        ([20, 1, 1], 2, [2, 0, 0]),
+    ],
+)
+def test_small_classes_have_a_sample_where_there_are_places(counts, n, expected):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    taken = np.bincount(labels[stratified_indices(labels, n, rng())], minlength=len(counts))
+    assert taken.tolist() == expected
+    if 0 not in expected:
+        y = sample_dataset(pipeline(numbered(labels), labels, 4), None, n, rng())[1]
+        assert np.bincount(y, minlength=len(counts)).tolist() == expected
+
+
 @given(st.lists(st.integers(10, 40), min_size=2, max_size=6), st.integers(20, 60))
 def test_shares_are_hamiltons_where_no_class_is_tiny(counts, n):
     labels = np.repeat(np.arange(len(counts)), counts)
