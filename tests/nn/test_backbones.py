@@ -235,7 +235,9 @@ def test_heads_of_operations_nested_and_sequential_models():
     assert nn.backbone(model).output_shape == (None, 5)
     outer = keras.Sequential([keras.Input((8, 8, 3)), kl.Rescaling(1 / 255), model])
     cut = nn.backbone(outer)
-    np.testing.assert_allclose(cut(pixels(8)), keras.Model(inputs, x)(pixels(8) / 255), rtol=1e-5)
+    np.testing.assert_allclose(
+        cut(pixels(8)), keras.Model(inputs, x)(pixels(8) / 255), rtol=1e-4, atol=1e-6
+    )
     plain = keras.Sequential([keras.Input((8, 8, 3)), keras.Model(inputs, x), kl.Dense(3)])
     assert nn.backbone(plain).output_shape == (None, 5)
     bare = keras.Sequential([keras.Input((8, 8, 3)), keras.Model(inputs, x)])
