@@ -357,7 +357,26 @@ def _linear(walker: _Walker, layer: Any, given: list[int]) -> int:
 
 
 def _selection(walker: _Walker, layer: Any, given: list[int]) -> int:
-    return walker.add(Map, layer.name, given, _called(layer, given))
+    function = _called(layer, given)
+    if isinstance(layer, kl.MaxPooling2D) and layer.padding == "same" and max(layer.strides) == 1:
+        function = _padded_maxima(layer)
+    return walker.add(Map, layer.name, given, function)
+
+
+def _padded_maxima(layer: Any) -> Callable[..., Any]:
+    """Return a pooling that does not keep the shape, as the same after explicit padding.
+
+    TensorFlow 2.21 may compute the second derivative of a shape-keeping maximum on the CPU in the
+    place of its own argument: the results then differ from call to call.
+    """
+    margins = [(0, 0), *(((k - 1) // 2, k // 2) for k in layer.pool_size), (0, 0)]
+
+    def function(u: Any) -> Any:
+        lowest = float(np.finfo(keras.backend.standardize_dtype(u.dtype)).min)
+        wide = ops.pad(u, margins, constant_values=lowest)
+        return ops.max_pool(wide, layer.pool_size, 1, "valid", "channels_last")
+
+    return function
 
 
 def _product(walker: _Walker, layer: Any, given: list[int]) -> int:
