@@ -259,6 +259,7 @@ def _beta(arguments: argparse.Namespace) -> int:
     with _progress(arguments.json) as progress:
         cap = meter.measure(x, targets, progress=progress)
         check = cross_check(meter, meter.features(x), targets) if arguments.check else None
+        progress(1.0, "done")
     if arguments.json:
         settings = {k: v for k, v in vars(arguments).items() if k not in ("run", "json")}
         result = {"settings": settings, "capacitance": cap.to_dict()}
