@@ -14,8 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgedyn._dispatch import line_graph
     from edgedyn.capacitance import Capacitance, neural_capacitance
-    from edgedyn.linegraph import LineGraph, line_graph
+    from edgedyn.linegraph import LineGraph
     from edgedyn.mlp import ReLUMLP, Theorem1Report, verify_theorem1
     from edgedyn.predict import NeuralCapacitanceRegressor
 
@@ -25,7 +26,7 @@ _HOME = {
     "Capacitance": "edgedyn.capacitance",
     "neural_capacitance": "edgedyn.capacitance",
     "LineGraph": "edgedyn.linegraph",
-    "line_graph": "edgedyn.linegraph",
+    "line_graph": "edgedyn._dispatch",
     "ReLUMLP": "edgedyn.mlp",
     "Theorem1Report": "edgedyn.mlp",
     "verify_theorem1": "edgedyn.mlp",

@@ -66,10 +66,13 @@ def test_linegraph_files(tmp_path, capsys):
         (["linegraph", "4", "0", "3"], "at least 1; got 0"),
         (["linegraph", "4"], "at least an input and an output layer"),
         (["linegraph", "4", "x"], "invalid int value"),
-        (["linegraph"], "required"),
+        (["linegraph"], "either neurons per layer"),
+        (["linegraph", "4", "5", "--model", "VGG16"], "either neurons per layer"),
+        (["linegraph", "4", "5", "--nodes", "all"], "--nodes belongs to --model"),
+        (["linegraph", "--model", "VGG16", "--bias"], "--bias belongs to sizes"),
         (["linegraph", "4", "5", "--out", "gb.pdf"], "must end in one of"),
         (["linegraph", "400", "500", "300", "--out", "gb.html"], "max_links"),
-        (["linegraph", "100000", "100000", "100000", "--out", "gb.npz"], "bytes"),
+        (["linegraph", "100000", "100000", "100000", "--out", "gb.npz"], "max_links"),
         (["linegraph", "2", "2", "--bias", "--out", "gb.svg"], "biases"),
         (["draw"], "invalid choice"),
         ([], "required"),
@@ -139,6 +142,6 @@ def test_a_full_disk_is_one_sentence(capsys, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device", str(tmp_path / "gb.npz"))
 
-    monkeypatch.setattr("scipy.sparse.save_npz", full)
+    monkeypatch.setattr("edgedyn.linegraph.export.row_pieces", full)
     assert "No space left" in rejected(capsys, "linegraph", 4, 5, 3, "--out", tmp_path / "gb.npz")
     assert list(tmp_path.iterdir()) == []

@@ -24,7 +24,9 @@ ALLOWED = {
     "_files": set(),
     "_data": set(),
     "_environment": set(),
-    "cli": {"linegraph", "mlp", "nn", "predict", "studies", "report"},
+    "_dispatch": {"linegraph", "nn"},
+    "commands": {"linegraph", "mlp", "nn", "predict", "studies", "report", "_dispatch"},
+    "cli": {"commands"},
 }
 
 

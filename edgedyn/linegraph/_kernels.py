@@ -4,23 +4,57 @@ from numba import njit
 
 
 @njit(cache=True)
-def fill_block(indptr, indices, links, first, n_in, n_mid, n_out):
-    """Fill the CSR rows of one layer's nodes: kernel (i, j) in C-order, then bias i, if any.
+def fill_patterns(groups, indptr, indices, data, first, step, fan, origin, ends, columns, values):
+    """Append one block's columns to the patterns of the groups of rows.
 
-    Every node that leads into neuron i is linked from the next layer's kernel entries (k, i),
-    whose numbers are ``first + k * n_mid + i``. `indptr` holds the ends of the layer's rows, one
-    a node; `indices` their links; `links` counts those of the rows before.
+    Row group e of the block, CSR ``(indptr, indices, data)``, is linked from the entries
+    ``origin + first[t] + f * step``, f below `fan`, of every group t in it; `ends` holds where the
+    next column of each group goes and is moved on.
     """
-    for row in range(len(indptr)):
-        indptr[row] = links + (row + 1) * n_out
-    n_kernel = n_mid * n_in
-    n_bias = len(indptr) - n_kernel
-    kernel = indices[: n_kernel * n_out].reshape(n_mid, n_in, n_out)
-    bias = indices[n_kernel * n_out :].reshape(n_bias, n_out)
-    for i in range(n_mid):
-        for j in range(n_in):
-            for k in range(n_out):
-                kernel[i, j, k] = first + k * n_mid + i
-    for i in range(n_bias):
-        for k in range(n_out):
-            bias[i, k] = first + k * n_mid + i
+    for e in range(groups):
+        at = ends[e]
+        for k in range(indptr[e], indptr[e + 1]):
+            start = origin + first[indices[k]]
+            for f in range(fan):
+                columns[at] = start + f * step
+                values[at] = data[k]
+                at += 1
+        ends[e] = at
+
+
+@njit(cache=True)
+def sort_patterns(starts, columns, values):
+    """Sort each group's columns where they are not, and their values with them."""
+    for e in range(len(starts) - 1):
+        a, b = starts[e], starts[e + 1]
+        for k in range(a + 1, b):
+            if columns[k] < columns[k - 1]:
+                order = columns[a:b].argsort()
+                columns[a:b] = columns[a:b][order]
+                values[a:b] = values[a:b][order]
+                break
+
+
+@njit(cache=True)
+def copy_patterns(groups, starts, columns, links, indptr, indices):
+    """Write the CSR rows of nodes from the patterns of their groups; `links` count the rows before.
+
+    `indptr` holds the ends of the rows, one a node.
+    """
+    at = 0
+    for row in range(len(groups)):
+        a, b = starts[groups[row]], starts[groups[row] + 1]
+        for k in range(a, b):
+            indices[at + k - a] = columns[k]
+        at += b - a
+        indptr[row] = links + at
+
+
+@njit(cache=True)
+def copy_values(groups, starts, values, data):
+    """Write the values of nodes' rows from the patterns of their groups."""
+    at = 0
+    for row in range(len(groups)):
+        for k in range(starts[groups[row]], starts[groups[row] + 1]):
+            data[at] = values[k]
+            at += 1

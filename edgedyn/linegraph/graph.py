@@ -1,146 +1,85 @@
-"""The reversed line graph G_B of a multilayer perceptron."""
+"""The reversed line graph G_B of a neural network."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from edgedyn import _validate as check
 from edgedyn.linegraph.index import NodeIndex
+from edgedyn.linegraph.network import Network
 
 if TYPE_CHECKING:
     import networkx as nx
     from scipy.sparse import csr_array
+    from scipy.sparse.linalg import LinearOperator
 
-_INT32_LIMIT = 2**31 - 1
-_MAX_BYTES = 2**32
+    from edgedyn.linegraph.counting import Moments
+    from edgedyn.linegraph.matrix import Rows
+    from edgedyn.linegraph.reach import Block, Parameter, Reach
+
+MAX_BYTES = 2**32
 NODES = ("kernels", "all")
+VALUES = ("links", "multiplicities")
 
 
-@runtime_checkable
-class SupportsLineGraph(Protocol):
-    """A multilayer perceptron as far as its line graph needs it, such as `edgedyn.ReLUMLP`."""
-
-    sizes: tuple[int, ...]
-    layer_biases: tuple[bool, ...]
-
-
-def line_graph(
-    source: "Sequence[int] | SupportsLineGraph",
-    *,
-    bias: bool | Sequence[bool] | None = None,
-    nodes: str | None = None,
-) -> "LineGraph":
-    """Describe the line graph of a multilayer perceptron; nothing is built yet.
-
-    Parameters
-    ----------
-    source : sequence of int, or ReLUMLP
-        Neurons per layer, input first; or a network.
-    bias : bool or sequence of bool, optional
-        With sizes: whether the layers have biases, which then are nodes (one bool for all or one
-        a layer). By default they have none.
-    nodes : {"kernels", "all"}, optional
-        With a network: whether its biases are nodes, too. By default kernels only.
-
-    Returns
-    -------
-    LineGraph
-
-    Raises
-    ------
-    TypeError, ValueError
-        For sizes that are not positive integers, or an option that belongs to the other kind of
-        source.
-
-    Notes
-    -----
-    Jiang et al., Nat. Commun. 15:5718 (2024): weights are nodes, and since
-    gradients flow backwards the links run from a layer's weights to those of the layer before.
-
-    Examples
-    --------
-    >>> import edgedyn as ed
-    >>> ed.line_graph([4, 5, 3])
-    LineGraph(4-5-3, 35 nodes, 60 links)
-    >>> ed.line_graph([4, 5, 3], bias=True).n_nodes
-    43
-    """
-    if isinstance(source, SupportsLineGraph):
-        if bias is not None:
-            raise TypeError("bias belongs to sizes; for a network say nodes='kernels' or 'all'.")
-        kind = check.choice("kernels" if nodes is None else nodes, "nodes", NODES)
-        sizes = check.layer_sizes(source.sizes)
-        flags = _bias_flags(source.layer_biases, len(sizes) - 1)
-        return LineGraph(NodeIndex(sizes, tuple(b and kind == "all" for b in flags)))
-    if not isinstance(source, Sequence | np.ndarray) or isinstance(source, str):
-        raise TypeError(
-            f"line_graph accepts sizes such as [64, 32, 10] or a ReLUMLP; got "
-            f"{type(source).__name__}."
-        )
-    if nodes is not None:
-        raise TypeError("nodes belongs to a network; for sizes say bias=True or bias=False.")
-    sizes = check.layer_sizes(source)
-    return LineGraph(NodeIndex(sizes, _bias_flags(bias, len(sizes) - 1)))
-
-
-def _bias_flags(bias: bool | Sequence[bool] | None, n_layers: int) -> tuple[bool, ...]:
-    """Return one flag a layer."""
-    if bias is None or isinstance(bias, bool | np.bool_):
-        return (bool(bias),) * n_layers
-    if isinstance(bias, str) or not isinstance(bias, Sequence | np.ndarray):
-        raise TypeError(f"bias must be True, False or one of them a layer; got {bias!r}.")
-    flags = list(bias)
-    if len(flags) != n_layers or not all(isinstance(b, bool | np.bool_) for b in flags):
-        raise ValueError(f"bias must hold {n_layers} times True or False; got {bias!r}.")
-    return tuple(bool(b) for b in flags)
-
-
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class LineGraph:
-    """The reversed line graph G_B of a multilayer perceptron, known without building it.
+    """The reversed line graph G_B of a neural network, known without building it.
 
-    Nodes are the weights (and, where asked for, the biases). There is a link from weight (i -> k)
-    of layer l + 1 to weight (j -> i) of layer l, which share neuron i: ``n_{l-1} n_l n_{l+1}``
-    links a hidden layer. A bias is the weight of an edge from a constant neuron: it receives links
-    and sends none. Obtain one from `edgedyn.line_graph`.
+    Nodes are parameters. There is a link from parameter q to parameter p of an earlier layer where
+    a parameter-free path leads from the end of a route of p to the beginning of a route of q; a
+    route is a pair of neurons that the parameter connects. The number of such paths is the link's
+    multiplicity: 1 in a perceptron, more where weights are shared. A bias is the weight of an edge
+    from a constant neuron: it receives links and sends none. Obtain one from `edgedyn.line_graph`.
 
     Parameters
     ----------
-    index : NodeIndex
-        The order of the nodes.
+    network : Network
+        The neural network G_A.
+    nodes : {"kernels", "all"}
+        Whether biases and batch norms are nodes, too.
 
     Notes
     -----
     As a matrix, ``P[target, source]``: rows are what is influenced, columns what influences, as
-    ``x_i' = f(x_i) + sum_j P_ij g(x_i, x_j)`` demands. Graph libraries keep the transpose, and
-    ``networkx.line_graph(gb.ga())`` has every link the other way round, along forward propagation.
+    ``x_i' = f(x_i) + sum_j P_ij g(x_i, x_j)`` demands. Graph libraries keep the transpose.
+    Everything but the explicit matrix comes from path counts between groups of parameters with the
+    same routes' ends, of which there are few; links are never enumerated.
+
+    Jiang et al., Nat. Commun. 15:5718 (2024), for perceptrons; shared weights and acyclic graphs
+    follow the definition above.
 
     Examples
     --------
     >>> import edgedyn as ed
-    >>> gb = ed.line_graph([2, 1, 2])
-    >>> gb.to_scipy().toarray()
-    array([[0., 0., 1., 1.],
-           [0., 0., 1., 1.],
-           [0., 0., 0., 0.],
-           [0., 0., 0., 0.]])
-    >>> gb.in_degree(), gb.out_degree()
-    (array([2, 2, 0, 0]), array([0, 0, 2, 2]))
+    >>> from edgedyn.linegraph import Conv1D, Network
+    >>> gb = ed.line_graph(Network.sequential((5, 1), [Conv1D(1, 2), Conv1D(1, 3)]))
+    >>> gb
+    LineGraph(2 layers, 5 nodes, 6 links)
+    >>> gb.to_scipy("multiplicities").toarray()[:2, 2:]
+    array([[2., 2., 2.],
+           [2., 2., 2.]])
     """
 
-    index: NodeIndex
+    network: Network
+    nodes: str = "kernels"
 
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Neurons per layer, input first."""
-        return self.index.sizes
+    # What is there ------------------------------------------------------------------------------
+
+    @cached_property
+    def index(self) -> NodeIndex:
+        """The order of the nodes."""
+        from edgedyn.linegraph.reach import layer_nodes
+
+        return NodeIndex(layer_nodes(self.network, self.nodes))
 
     @property
     def n_layers(self) -> int:
-        """Layers with weights."""
+        """Layers with nodes."""
         return self.index.n_layers
 
     @property
@@ -148,101 +87,279 @@ class LineGraph:
         """Number of nodes, an exact integer."""
         return self.index.n_nodes
 
-    @property
+    @cached_property
     def n_links(self) -> int:
-        """Number of links, an exact integer: ``sum_l n_l (n_{l-1} + bias_l) n_{l+1}``."""
-        return sum(self._block_links(layer) for layer in range(1, self.n_layers))
+        """Number of links, an exact integer."""
+        from edgedyn.linegraph.counting import total_in
+
+        return total_in(self.reach, self._in_groups("links"))
 
     @property
     def beta_eff(self) -> float:
-        """beta_eff of the unweighted graph, ``sum delta_out delta_in / n_links``; NaN if empty.
+        """beta_eff of the unweighted graph, ``sum delta_out delta_in / n_links``; NaN if empty."""
+        return self.moments().beta_eff
 
-        From counts alone: within a layer all kernel entries have the same degrees, and biases,
-        which send no links, do not count.
-        """
-        products = 0
-        for layer in range(2, self.n_layers):
-            out = self.sizes[layer - 2] + self.index.bias[layer - 2]
-            products += self.sizes[layer] * self.sizes[layer - 1] * out * self.sizes[layer + 1]
-        return products / self.n_links if self.n_links else float("nan")
+    @cached_property
+    def reach(self) -> "Reach":
+        """Path counts between the layers."""
+        from edgedyn.linegraph.reach import trace
+
+        return trace(self.network, self.nodes)
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """The pairs (target, source) of layers between which there are links."""
+        return sorted({(b.target.layer, b.source.layer) for b in self.reach.blocks})
 
     def __repr__(self) -> str:
-        chain = "-".join(map(str, self.sizes))
-        return f"LineGraph({chain}, {self.n_nodes} nodes, {self.n_links} links)"
+        return f"LineGraph({self.n_layers} layers, {self.n_nodes} nodes, {self.n_links} links)"
 
-    def in_degree(self, *, max_bytes: int = _MAX_BYTES) -> NDArray[np.int64]:
-        """Return the number of links into each node, shape (n_nodes,).
+    # Degrees ------------------------------------------------------------------------------------
 
-        ``n_{l+1}`` for every node of layer l < L; 0 in the last layer.
+    def in_degree(self, values: str = "links", *, max_bytes: int = MAX_BYTES) -> NDArray[np.int64]:
+        """Return how many links lead into each node, shape (n_nodes,).
 
-        Raises
-        ------
-        ValueError
-            Where the array would take more than `max_bytes` (4 GiB by default).
-        """
-        self._check_degree_bytes(max_bytes)
-        after = [*self.sizes[2:], 0]
-        counts = [self.index.layer_nodes(layer) for layer in range(1, self.n_layers + 1)]
-        return np.repeat(np.array(after, np.int64), counts)
-
-    def out_degree(self, *, max_bytes: int = _MAX_BYTES) -> NDArray[np.int64]:
-        """Return the number of links out of each node, shape (n_nodes,).
-
-        ``n_{l-2}``, plus 1 where the biases of layer l - 1 are nodes, for every kernel entry of
-        layer l > 1; 0 for biases and in the first layer.
+        Parameters
+        ----------
+        values : {"links", "multiplicities"}
+            Whether links count once or as often as there are paths.
+        max_bytes : int
+            Refuse a larger array; 4 GiB by default.
 
         Raises
         ------
         ValueError
-            Where the array would take more than `max_bytes` (4 GiB by default).
+            For other values, or more bytes.
         """
-        self._check_degree_bytes(max_bytes)
-        parts = []
-        for layer in range(1, self.n_layers + 1):
-            into = 0
-            if layer > 1:
-                into = self.sizes[layer - 2] + self.index.bias[layer - 2]
-            kernel = self.sizes[layer] * self.sizes[layer - 1]
-            parts.append(np.full(kernel, into, np.int64))
-            parts.append(np.zeros(self.index.layer_nodes(layer) - kernel, np.int64))
-        return np.concatenate(parts)
+        groups = self._degree_groups(values, max_bytes, self._in_groups)
+        degrees = np.zeros(self.n_nodes, np.int64)
+        for parameter in self.reach.parameters:
+            entries = parameter.entries
+            entries.view(degrees[parameter.nodes])[...] = groups[parameter][entries.ends]
+        return degrees
 
-    def block(
-        self, layer: int, *, dtype: DTypeLike = np.float64, max_bytes: int = _MAX_BYTES
-    ) -> "csr_array":
-        """Return the links from layer `layer` + 1 to layer `layer`, 1 <= layer < L.
+    def out_degree(self, values: str = "links", *, max_bytes: int = MAX_BYTES) -> NDArray[np.int64]:
+        """Return how many links lead out of each node, shape (n_nodes,); 0 for biases.
+
+        Parameters
+        ----------
+        values : {"links", "multiplicities"}
+        max_bytes : int
+            Refuse a larger array; 4 GiB by default.
+
+        Raises
+        ------
+        ValueError
+            For other values, or more bytes.
+        """
+        groups = self._degree_groups(values, max_bytes, self._out_groups)
+        degrees = np.zeros(self.n_nodes, np.int64)
+        for parameter, totals in groups.items():
+            entries = parameter.entries
+            assert entries.starts is not None
+            entries.view(degrees[parameter.nodes])[...] = totals[entries.starts]
+        return degrees
+
+    def degree_distribution(
+        self, direction: str = "in", values: str = "links"
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the different degrees, sorted, and how many nodes have each.
+
+        Parameters
+        ----------
+        direction : {"in", "out"}
+        values : {"links", "multiplicities"}
+
+        Examples
+        --------
+        >>> import edgedyn as ed
+        >>> ed.line_graph([4, 5, 3]).degree_distribution("out")
+        (array([0, 4]), array([20, 15]))
+        """
+        from edgedyn.linegraph.counting import distribution
+
+        check.choice(direction, "direction", ("in", "out"))
+        check.choice(values, "values", VALUES)
+        found = []
+        into = self._in_groups(values) if direction == "in" else {}
+        out = self._out_groups(values) if direction == "out" else {}
+        for p in self.reach.parameters:
+            if p in into:
+                found.append((into[p], p.entries.members))
+            elif p in out and p.entries.starts is not None:
+                each = p.entries.size // p.entries.starts.size
+                found.append((out[p], np.full(len(out[p]), each)))
+            else:
+                found.append((np.zeros(1, np.int64), np.array([p.entries.size])))
+        return distribution(found)
+
+    def moments(self, values: str = "links") -> "Moments":
+        """Return ``<s>``, S, H and beta_eff over all nodes.
+
+        Parameters
+        ----------
+        values : {"links", "multiplicities"}
+
+        Examples
+        --------
+        >>> import edgedyn as ed
+        >>> ed.line_graph([4, 5, 3, 3]).moments().beta_eff  # 15 * 4 * 3 / (60 + 45)
+        1.7142857142857142
+        """
+        from edgedyn.linegraph.counting import moments
+
+        check.choice(values, "values", VALUES)
+        return moments(self.reach, self.n_nodes, values)
+
+    # Neighbours and products --------------------------------------------------------------------
+
+    def sources(self, node: int) -> NDArray[np.int64]:
+        """Return the numbers of the nodes that send `node` a link: the columns of its row.
+
+        Raises
+        ------
+        TypeError, IndexError
+            For a number that is no node's.
+        """
+        parameter, number = self._owner(node)
+        group = parameter.entries.of_node(parameter.entries.ends, number)
+        return self._rows(parameter, "links").row(group)[0].astype(np.int64)
+
+    def targets(self, node: int) -> NDArray[np.int64]:
+        """Return the numbers of the nodes that `node` sends a link: the rows of its column.
+
+        Raises
+        ------
+        TypeError, IndexError
+            For a number that is no node's.
+        """
+        parameter, number = self._owner(node)
+        found = [np.zeros(0, np.int64)]
+        if parameter.entries.starts is not None:
+            group = parameter.entries.of_node(parameter.entries.starts, number)
+            for block in self.reach.blocks:
+                if block.source is parameter:
+                    ends = block.paths[:, [group]].tocoo().coords[0]
+                    entries = block.target.entries
+                    found += [entries.ending_in(e) + block.target.offset for e in ends.tolist()]
+        return np.sort(np.concatenate(found))
+
+    def operator(self, values: str = "links") -> "LinearOperator":
+        """Return P as an operator that multiplies vectors without any link being stored.
+
+        Parameters
+        ----------
+        values : {"links", "multiplicities"}
 
         Returns
         -------
-        scipy.sparse.csr_array, shape (nodes of the layer, nodes of the next layer)
+        scipy.sparse.linalg.LinearOperator, shape (n_nodes, n_nodes)
+
+        Examples
+        --------
+        >>> import edgedyn as ed, numpy as np
+        >>> gb = ed.line_graph([4, 5, 3])
+        >>> bool((gb.operator() @ np.ones(35) == gb.in_degree()).all())
+        True
+        """
+        from scipy.sparse.linalg import LinearOperator
+
+        check.choice(values, "values", VALUES)
+        matrices = [(b, b.counts(values)) for b in self.reach.blocks]
+
+        def matvec(v: NDArray[Any]) -> NDArray[Any]:
+            v = np.asarray(v, np.float64).ravel()
+            out = np.zeros(self.n_nodes)
+            for block, matrix in matrices:
+                target, source = block.target, block.source
+                begun = _sums(source, source.entries.starts, v)
+                view = target.entries.view(out[target.nodes])
+                view += (matrix @ begun)[target.entries.ends]
+            return out
+
+        def rmatvec(v: NDArray[Any]) -> NDArray[Any]:
+            v = np.asarray(v, np.float64).ravel()
+            out = np.zeros(self.n_nodes)
+            for block, matrix in matrices:
+                target, source = block.target, block.source
+                ended = _sums(target, target.entries.ends, v)
+                view = source.entries.view(out[source.nodes])
+                view += (matrix.T @ ended)[source.entries.starts]
+            return out
+
+        shape = (self.n_nodes, self.n_nodes)
+        return LinearOperator(shape, matvec=matvec, rmatvec=rmatvec, dtype=np.dtype(np.float64))
+
+    # Explicit forms -----------------------------------------------------------------------------
+
+    def block(
+        self,
+        target: int,
+        source: int | None = None,
+        values: str = "links",
+        *,
+        dtype: DTypeLike = np.float64,
+        max_bytes: int = MAX_BYTES,
+    ) -> "csr_array":
+        """Return the links from one layer to another.
+
+        Parameters
+        ----------
+        target, source : int
+            Layers, from 1; the source may be left out where only one sends links to the target.
+        values : {"links", "multiplicities"}
+        dtype : data type
+        max_bytes : int
+
+        Returns
+        -------
+        scipy.sparse.csr_array, shape (nodes of the target, nodes of the source)
             Numbers count from 0 within each layer.
 
         Raises
         ------
         TypeError, IndexError, ValueError
-            For a layer that has no next one, or a block over `max_bytes`.
+            For layers without links between them, or a block over `max_bytes`.
         """
-        self.index.check_layer(layer)
-        if layer == self.n_layers:
-            raise IndexError(f"blocks end in layers 1..{self.n_layers - 1}; got {layer}.")
-        columns = self.index.layer_slice(layer + 1)
-        shape = (self.index.layer_nodes(layer), columns.stop - columns.start)
-        return self._matrix(range(layer, layer + 1), shape, columns.start, dtype, max_bytes)
+        from edgedyn.linegraph.matrix import block_matrix
 
-    def blocks(self) -> Iterator[tuple[int, "csr_array"]]:
-        """Yield ``(layer, block(layer))``, first layer first, one block in memory at a time."""
-        for layer in range(1, self.n_layers):
-            yield layer, self.block(layer)
+        check.choice(values, "values", VALUES)
+        source = self._source(target, source)
+        blocks = [
+            b for b in self.reach.blocks if (b.target.layer, b.source.layer) == (target, source)
+        ]
+        columns = self.index.layer_slice(source)
+        return block_matrix(
+            [p for p in self.reach.parameters if p.layer == target],
+            blocks,
+            (self.index.layer_nodes(target), self.index.layer_nodes(source)),
+            sum(_block_links(b) for b in blocks),
+            origin=columns.start,
+            values=values,
+            dtype=dtype,
+            max_bytes=max_bytes,
+        )
+
+    def blocks(self, values: str = "links") -> Iterator[tuple[int, int, "csr_array"]]:
+        """Yield ``(target, source, block(target, source))``, one block in memory at a time."""
+        for target, source in self.pairs:
+            yield target, source, self.block(target, source, values)
 
     def to_scipy(
-        self, *, dtype: DTypeLike = np.float64, max_bytes: int = _MAX_BYTES
+        self,
+        values: str = "links",
+        *,
+        dtype: DTypeLike = np.float64,
+        max_bytes: int = MAX_BYTES,
     ) -> "csr_array":
-        """Return the adjacency matrix as ``P[target, source]``, every link a 1.
+        """Return the adjacency matrix as ``P[target, source]``.
 
         Parameters
         ----------
+        values : {"links", "multiplicities"}
+            Every link a 1, or the number of its paths.
         dtype : data type
-            Of the ones. float64 by default: 12 bytes a link with its index, accepted by every
+            Of the values. float64 by default: 12 bytes a link with its index, accepted by every
             solver of scipy.sparse, and exact whatever is counted. Smaller types save memory and
             time but fail silently in products such as ``P @ P.T``, which counts common sources:
             int8 wraps beyond 127, and float32 sums round beyond 2^24. int8 suits the structure
@@ -260,11 +377,26 @@ class LineGraph:
         ValueError
             Where it would take more than `max_bytes`, before anything is allocated.
         """
+        from edgedyn.linegraph.matrix import block_matrix, check_matrix_bytes
+
+        check.choice(values, "values", VALUES)
         shape = (self.n_nodes, self.n_nodes)
-        return self._matrix(range(1, self.n_layers), shape, 0, dtype, max_bytes)
+        check_matrix_bytes(self.n_links, shape, np.dtype(dtype), max_bytes)
+        return block_matrix(
+            self.reach.parameters,
+            self.reach.blocks,
+            shape,
+            self.n_links,
+            origin=0,
+            values=values,
+            dtype=dtype,
+            max_bytes=max_bytes,
+        )
 
     def to_networkx(self, *, max_links: int = 100_000) -> "nx.DiGraph":
-        """Return the graph with edges source -> target; nodes carry ``layer`` and ``position``.
+        """Return the graph with edges source -> target.
+
+        Nodes carry ``layer``, ``name`` and ``position``, edges their ``multiplicity``.
 
         Raises
         ------
@@ -273,121 +405,95 @@ class LineGraph:
         """
         import networkx as nx
 
-        _check_links(self.n_links, max_links, "links", "this line graph", "to_scipy()")
+        check_links(self.n_links, max_links, "links", "this line graph", "to_scipy()")
         # Two layers have no links, however many nodes.
-        _check_links(self.n_nodes, max_links, "nodes", "this line graph", "to_scipy()")
+        check_links(self.n_nodes, max_links, "nodes", "this line graph", "to_scipy()")
         graph: nx.DiGraph = nx.DiGraph()
         for node in range(self.n_nodes):
             layer, position = self.index.locate(node)
-            graph.add_node(node, layer=layer, position=position)
-        links = self.to_scipy(dtype=np.int8).tocoo()
-        graph.add_edges_from(zip(links.col.tolist(), links.row.tolist(), strict=True))
+            graph.add_node(node, layer=layer, name=self.index.name(layer), position=position)
+        links = self.to_scipy("multiplicities", dtype=np.int64).tocoo()
+        columns, rows, paths = links.col.tolist(), links.row.tolist(), links.data.tolist()
+        graph.add_weighted_edges_from(zip(columns, rows, paths, strict=True), weight="multiplicity")
         return graph
 
-    def ga(self, *, max_links: int = 100_000) -> "nx.DiGraph":
-        """Return the neuron graph G_A, whose edges are the nodes of this line graph.
+    # Helpers ------------------------------------------------------------------------------------
 
-        Neurons are ``(layer, i)``, layer 0 the input; the constant neuron behind the biases of
-        layer l is ``(l, "bias")``. Edges carry ``id``, their number in the line graph.
+    def _in_groups(self, values: str) -> "dict[Parameter, NDArray[Any]]":
+        """Return the in-degrees of groups."""
+        from edgedyn.linegraph.counting import in_groups
 
-        Raises
-        ------
-        ValueError
-            Where it has more than `max_links` edges.
+        return in_groups(self.reach, values)
 
-        Examples
-        --------
-        >>> import edgedyn as ed
-        >>> sorted(ed.line_graph([2, 1]).ga().edges(data="id"))
-        [((0, 0), (1, 0), 0), ((0, 1), (1, 0), 1)]
-        """
-        import networkx as nx
+    def _out_groups(self, values: str) -> "dict[Parameter, NDArray[Any]]":
+        """Return the out-degrees of groups."""
+        from edgedyn.linegraph.counting import out_groups
 
-        _check_links(self.n_nodes, max_links, "edges", "the neuron graph", "n_nodes and index")
-        graph: nx.DiGraph = nx.DiGraph()
-        for layer, size in enumerate(self.sizes):
-            graph.add_nodes_from((layer, i) for i in range(size))
-        for node in range(self.n_nodes):
-            layer, (first, second) = self.index.locate(node)
-            if first == "bias":
-                graph.add_edge((layer, "bias"), (layer, second), id=node)
-            else:
-                graph.add_edge((layer - 1, second), (layer, first), id=node)
-        return graph
+        return out_groups(self.reach, values)
 
-    def _block_links(self, layer: int) -> int:
-        """Links into the nodes of one layer."""
-        return self.index.layer_nodes(layer) * self.sizes[layer + 1]
+    def _degree_groups(
+        self, values: str, max_bytes: int, groups: Any
+    ) -> "dict[Parameter, NDArray[Any]]":
+        """Check the arguments of the degrees, then return those of the groups."""
+        check.choice(values, "values", VALUES)
+        self._check_degree_bytes(max_bytes)
+        return groups(values)
 
     def _check_degree_bytes(self, max_bytes: int) -> None:
         """Refuse a vector of degrees that is too large."""
+        from edgedyn.linegraph.matrix import check_bytes
+
         what = f"the degrees of {self.n_nodes:,} nodes"
-        _check_bytes(8 * self.n_nodes, max_bytes, what, "they are equal within a layer's kernel")
+        check_bytes(8 * self.n_nodes, max_bytes, what, "degree_distribution() takes little")
 
-    def _matrix(
-        self,
-        layers: range,
-        shape: tuple[int, int],
-        origin: int,
-        dtype: DTypeLike,
-        max_bytes: int,
-    ) -> "csr_array":
-        """Build the rows of the given layers; node `origin` has column 0."""
-        from scipy.sparse import csr_array
+    def _owner(self, node: int) -> "tuple[Parameter, int]":
+        """Return the parameter a node belongs to, and its number there."""
+        node = self.index.check_node(node)
+        owner = next(p for p in reversed(self.reach.parameters) if p.offset <= node)
+        return owner, node - owner.offset
 
-        links = sum(self._block_links(layer) for layer in layers)
-        index_kind, data_kind = index_dtype(links, max(shape)), np.dtype(dtype)
-        needed = links * (index_kind.itemsize + data_kind.itemsize)
-        needed += (shape[0] + 1) * index_kind.itemsize
-        ways = "use in_degree() and out_degree(), block by block, a smaller dtype"
-        _check_bytes(needed, max_bytes, f"the matrix of {links:,} links", ways)
-        indices, indptr = self._structure(layers, shape[0], origin, index_kind)
-        matrix = csr_array((np.ones(links, data_kind), indices, indptr), shape=shape)
-        matrix.has_canonical_format = True  # by construction: sorted, no duplicates
-        return matrix
+    def _rows(self, parameter: "Parameter", values: str) -> "Rows":
+        """Return the patterns of a parameter's rows."""
+        from edgedyn.linegraph.matrix import Rows
 
-    def _structure(
-        self, layers: range, n_rows: int, origin: int, index_kind: np.dtype[Any]
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the CSR arrays (indices, indptr) of the given layers' rows."""
-        from edgedyn.linegraph._kernels import fill_block
+        blocks = [b for b in self.reach.blocks if b.target is parameter]
+        return Rows(parameter, blocks, 0, values, np.dtype(np.int64))
 
-        indices = np.empty(sum(self._block_links(layer) for layer in layers), index_kind)
-        indptr = np.empty(n_rows + 1, index_kind)
-        indptr[0] = row = links = 0
-        for layer in layers:
-            rows, end = row + self.index.layer_nodes(layer), links + self._block_links(layer)
-            first = self.index.layer_slice(layer + 1).start - origin
-            fill_block(
-                indptr[row + 1 : rows + 1],
-                indices[links:end],
-                links,
-                first,
-                *self.sizes[layer - 1 : layer + 2],
+    def _source(self, target: int, source: int | None) -> int:
+        """Return the layer that sends links to another, or refuse."""
+        self.index.check_layer(target)
+        sources = [b for a, b in self.pairs if a == target]
+        if source is None:
+            if len(sources) != 1:
+                raise IndexError(
+                    f"layer {target} receives links from layers {sources}; say which source."
+                )
+            return sources[0]
+        self.index.check_layer(source)
+        if source not in sources:
+            raise IndexError(
+                f"no links lead from layer {source} to layer {target}; pairs lists those that do."
             )
-            row, links = rows, end
-        indptr[row + 1 :] = links  # the last layer receives nothing
-        return indices, indptr
+        return source
 
 
-def index_dtype(n_links: int, n_nodes: int) -> np.dtype[Any]:
-    """Return int32, or int64 where a number of links or nodes does not fit."""
-    return np.dtype(np.int32 if max(n_links, n_nodes) <= _INT32_LIMIT else np.int64)
-
-
-def _check_bytes(needed: int, max_bytes: int, what: str, ways_out: str) -> None:
-    """Refuse an array that is too large, before allocating it."""
-    if needed > check.positive_int(max_bytes, "max_bytes"):
-        raise ValueError(
-            f"{what} would take {needed:,} bytes, more than max_bytes={max_bytes:,}; {ways_out}, "
-            "or raise max_bytes."
-        )
-
-
-def _check_links(count: int, max_links: int, unit: str, what: str, way_out: str) -> None:
+def check_links(count: int, max_links: int, unit: str, what: str, way_out: str) -> None:
     """Refuse a networkx graph that is too large."""
     if count > check.positive_int(max_links, "max_links"):
         raise ValueError(
             f"{what} has {count:,} {unit}, more than max_links={max_links:,}; use {way_out}, or "
             "raise max_links."
         )
+
+
+def _block_links(block: "Block") -> int:
+    """Return the number of links of a block."""
+    per_group = np.diff(block.paths.indptr)
+    return int(per_group @ block.target.entries.members) * block.source.entries.fan
+
+
+def _sums(parameter: "Parameter", groups: Any, v: NDArray[Any]) -> NDArray[Any]:
+    """Sum the part of a vector that belongs to a parameter over its groups."""
+    entries = parameter.entries
+    number = entries.n_starts if groups is entries.starts else entries.n_ends
+    return entries.sums(groups, number, v[parameter.nodes])

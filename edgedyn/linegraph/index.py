@@ -1,6 +1,9 @@
 """The order of the line graph's nodes, and the way between a node's number and its place."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from math import prod
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -13,12 +16,42 @@ class NodeLocation(NamedTuple):
     layer : int
         The layer that owns the parameter, from 1.
     position : tuple
-        ``(i, j)`` for the kernel entry ``W^l[i, j]``, the weight from neuron j of layer l - 1 to
-        neuron i of layer l; ``("bias", i)`` for a bias.
+        The index into the kernel as its owner holds it: ``(i, j)`` for the weight from neuron j to
+        neuron i of a perceptron, ``(row, column, input, output)`` for a convolution, ``(c,)`` for
+        the gamma of a batch norm; ``("bias", i)`` for a bias.
     """
 
     layer: int
     position: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class LayerNodes:
+    """The parameters of one layer that are nodes.
+
+    Parameters
+    ----------
+    kernel_shape : tuple of int
+        As the owner holds the kernel; ``(0,)`` where there is none.
+    n_bias : int
+        Number of biases that are nodes.
+    name : str
+        The layer's name where it has one.
+    """
+
+    kernel_shape: tuple[int, ...]
+    n_bias: int = 0
+    name: str = ""
+
+    @property
+    def n_kernel(self) -> int:
+        """Number of kernel entries."""
+        return prod(self.kernel_shape)
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of nodes."""
+        return self.n_kernel + self.n_bias
 
 
 @dataclass(frozen=True)
@@ -27,44 +60,63 @@ class NodeIndex:
 
     Parameters
     ----------
-    sizes : tuple of int
-        Neurons per layer, input first.
-    bias : tuple of bool
-        For each layer with weights, whether its biases are nodes.
+    layers : tuple of LayerNodes
 
     Examples
     --------
-    >>> from edgedyn.linegraph import NodeIndex
-    >>> index = NodeIndex((4, 5, 3), (True, False))
+    >>> import edgedyn as ed
+    >>> index = ed.line_graph([4, 5, 3], bias=[True, False]).index
     >>> index.locate(7), index.locate(24)
     (NodeLocation(layer=1, position=(1, 3)), NodeLocation(layer=1, position=('bias', 4)))
     >>> index.id(2, (0, 0)), index.n_nodes
     (25, 40)
     """
 
-    sizes: tuple[int, ...]
-    bias: tuple[bool, ...]
+    layers: tuple[LayerNodes, ...]
 
     @property
     def n_layers(self) -> int:
-        """Layers with weights."""
-        return len(self.sizes) - 1
+        """Layers with nodes."""
+        return len(self.layers)
 
     @property
     def n_nodes(self) -> int:
         """Number of nodes, an exact integer."""
-        return sum(self.layer_nodes(layer) for layer in range(1, self.n_layers + 1))
+        return self._starts[-1]
+
+    @cached_property
+    def _starts(self) -> tuple[int, ...]:
+        """Number of each layer's first node, and of the nodes altogether."""
+        return tuple(accumulate((layer.n_nodes for layer in self.layers), initial=0))
 
     def layer_nodes(self, layer: int) -> int:
         """Return how many nodes a layer owns."""
         self.check_layer(layer)
-        return self.sizes[layer] * (self.sizes[layer - 1] + self.bias[layer - 1])
+        return self.layers[layer - 1].n_nodes
 
     def layer_slice(self, layer: int) -> slice:
         """Return the numbers of a layer's nodes."""
         self.check_layer(layer)
-        start = sum(self.layer_nodes(below) for below in range(1, layer))
-        return slice(start, start + self.layer_nodes(layer))
+        return slice(self._starts[layer - 1], self._starts[layer])
+
+    def name(self, layer: int) -> str:
+        """Return a layer's name, or ``layer l`` where it has none."""
+        self.check_layer(layer)
+        return self.layers[layer - 1].name or f"layer {layer}"
+
+    def check_node(self, node: int) -> int:
+        """Refuse a number that is no node's.
+
+        Raises
+        ------
+        TypeError, IndexError
+            For a number that is no integer, or not in ``0..n_nodes - 1``.
+        """
+        if isinstance(node, bool) or not isinstance(node, Integral):
+            raise TypeError(f"a node's number must be an integer; got {node!r}.")
+        if not 0 <= node < self.n_nodes:
+            raise IndexError(f"nodes are numbered 0..{self.n_nodes - 1}; got {node}.")
+        return int(node)
 
     def locate(self, node: int) -> NodeLocation:
         """Return the layer and position of a node.
@@ -74,18 +126,19 @@ class NodeIndex:
         TypeError, IndexError
             For a number that is no integer, or not in ``0..n_nodes - 1``.
         """
-        if isinstance(node, bool) or not isinstance(node, Integral):
-            raise TypeError(f"a node's number must be an integer; got {node!r}.")
-        rest = int(node)
-        if rest >= 0:
-            for layer in range(1, self.n_layers + 1):
-                if rest < self.layer_nodes(layer):
-                    n_in = self.sizes[layer - 1]
-                    kernel = self.sizes[layer] * n_in
-                    position = divmod(rest, n_in) if rest < kernel else ("bias", rest - kernel)
-                    return NodeLocation(layer, position)
-                rest -= self.layer_nodes(layer)
-        raise IndexError(f"nodes are numbered 0..{self.n_nodes - 1}; got {node}.")
+        from bisect import bisect_right
+
+        rest = self.check_node(node)
+        layer = bisect_right(self._starts, rest)
+        rest -= self._starts[layer - 1]
+        nodes = self.layers[layer - 1]
+        if rest >= nodes.n_kernel:
+            return NodeLocation(layer, ("bias", rest - nodes.n_kernel))
+        position: list[int] = []
+        for length in reversed(nodes.kernel_shape):
+            rest, coordinate = divmod(rest, length)
+            position.insert(0, coordinate)
+        return NodeLocation(layer, tuple(position))
 
     def id(self, layer: int, position: tuple[Any, ...]) -> int:
         """Return the number of the node at a layer and position; the inverse of `locate`.
@@ -96,17 +149,27 @@ class NodeIndex:
             For a position of another form, or outside the layer.
         """
         self.check_layer(layer)
-        n_out, n_in = self.sizes[layer], self.sizes[layer - 1]
-        start = self.layer_slice(layer).start
-        if not isinstance(position, tuple) or len(position) != 2:
-            raise TypeError(f"position must be (i, j) or ('bias', i); got {position!r}.")
-        first, second = position
-        if first == "bias":
-            if not self.bias[layer - 1]:
+        nodes, start = self.layers[layer - 1], self._starts[layer - 1]
+        if not isinstance(position, tuple) or not position:
+            raise TypeError(_form(nodes, position))
+        coordinates: tuple[Any, ...] = position
+        lengths = nodes.kernel_shape
+        if position[0] == "bias":
+            if len(position) != 2:
+                raise TypeError(_form(nodes, position))
+            if not nodes.n_bias:
                 raise IndexError(f"the biases of layer {layer} are no nodes of this line graph.")
-            return start + n_out * n_in + _inside(second, n_out, position, layer)
-        row = _inside(first, n_out, position, layer)
-        return start + row * n_in + _inside(second, n_in, position, layer)
+            coordinates, lengths, start = position[1:], (nodes.n_bias,), start + nodes.n_kernel
+        if len(coordinates) != len(lengths):
+            raise TypeError(_form(nodes, position))
+        number = 0
+        for value, length in zip(coordinates, lengths, strict=True):
+            if isinstance(value, bool) or not isinstance(value, Integral):
+                raise TypeError(_form(nodes, position))
+            if not 0 <= int(value) < length:
+                raise IndexError(f"position {position!r} lies outside layer {layer}.")
+            number = number * length + int(value)
+        return start + number
 
     def check_layer(self, layer: int) -> None:
         """Refuse a layer that does not exist."""
@@ -116,10 +179,8 @@ class NodeIndex:
             raise IndexError(f"layers are numbered 1..{self.n_layers}; got {layer}.")
 
 
-def _inside(value: Any, limit: int, position: tuple[Any, ...], layer: int) -> int:
-    """Check one coordinate of a position."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"position must be (i, j) or ('bias', i); got {position!r}.")
-    if not 0 <= int(value) < limit:
-        raise IndexError(f"position {position!r} lies outside layer {layer}.")
-    return int(value)
+def _form(nodes: LayerNodes, position: Any) -> str:
+    """Say what a position looks like."""
+    axes = ", ".join("ijkmn"[: len(nodes.kernel_shape)])
+    comma = "," if len(nodes.kernel_shape) == 1 else ""
+    return f"position must be ({axes}{comma}) or ('bias', i); got {position!r}."

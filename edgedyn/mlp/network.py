@@ -11,6 +11,7 @@ from edgedyn import _validate as check
 from edgedyn.mlp.loss import LOSSES, checked_targets, mean_loss, output_cotangent, softmax
 
 if TYPE_CHECKING:
+    from edgedyn.linegraph.interaction import Interaction
     from edgedyn.mlp.accumulator import DegreeAccumulator
     from edgedyn.mlp.training import TrainingHistory
 
@@ -362,6 +363,26 @@ class ReLUMLP:
         return degree_accumulator(
             self, coupling=coupling, strength=strength, nodes=nodes, groups=groups
         )
+
+    def interaction(
+        self, X: ArrayLike, y: ArrayLike, *, strength: str = "magnitude", nodes: str = "kernels"
+    ) -> "Interaction":
+        """Return the line graph weighted by the direct coupling P on given data.
+
+        Parameters
+        ----------
+        X, y : array_like
+            Samples and targets.
+        strength : {"magnitude", "signed"}
+        nodes : {"kernels", "all"}
+
+        Returns
+        -------
+        edgedyn.linegraph.Interaction
+        """
+        from edgedyn.mlp.interaction import interaction
+
+        return interaction(self, X, y, strength=strength, nodes=nodes)
 
     def fit(
         self,

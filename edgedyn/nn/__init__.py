@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from edgedyn.nn.capacitance import neural_capacitance
     from edgedyn.nn.datasets import load_dataset
     from edgedyn.nn.probe import attach_probe, detach_probe
+    from edgedyn.nn.strengths import interaction
 
 _HOME = {
     "CapacitanceCallback": "callback",
     "attach_probe": "probe",
     "backbone": "backbones",
     "detach_probe": "probe",
+    "interaction": "strengths",
     "list_backbones": "backbones",
     "load_dataset": "datasets",
     "neural_capacitance": "capacitance",
@@ -34,6 +36,7 @@ __all__ = [
     "attach_probe",
     "backbone",
     "detach_probe",
+    "interaction",
     "list_backbones",
     "load_dataset",
     "neural_capacitance",

@@ -211,6 +211,45 @@ def backbone(
 # Checks -----------------------------------------------------------------------------------------
 
 
+def architecture(
+    name: str, input_shape: Sequence[int] = (224, 224, 3), *, include_top: bool = True
+) -> keras.Model:
+    """Build a network as it was published, with random weights and without preprocessing.
+
+    For its line graph; `backbone` makes models to train.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_backbones`, or any other model of ``keras.applications``.
+    input_shape : tuple of int
+        (height, width, channels).
+    include_top : bool
+        Whether with the classifier of 1000 ImageNet classes.
+
+    Returns
+    -------
+    keras.Model
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a size the network cannot take.
+
+    Examples
+    --------
+    >>> from edgedyn.nn.backbones import architecture
+    >>> architecture("MobileNet", (96, 96, 3)).count_params()
+    4253864
+    """
+    known = _known(name)
+    build = AlexNet if known == "AlexNet" else getattr(keras.applications, known)
+    shape = tuple(check.positive_int(n, "input_shape") for n in input_shape)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*input_shape.*", UserWarning)
+        return build(weights=None, include_top=include_top, input_shape=shape)
+
+
 def _check_weights(weights: Any) -> None:
     if weights is not None and weights != "imagenet" and not is_model_file(weights):
         raise ValueError(

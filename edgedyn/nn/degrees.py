@@ -11,7 +11,7 @@ from edgedyn.capacitance import Capacitance, DivergedError, LayerDegrees, Proven
 from edgedyn.mlp.loss import SOFTMAX_LOSSES
 from edgedyn.nn import sweeps
 from edgedyn.nn.autodiff import compiled, hessian_product
-from edgedyn.nn.graph import Graph
+from edgedyn.nn.graph import Graph, nodes_of
 from edgedyn.nn.loss import OutputLoss
 from edgedyn.nn.steps import Layer, Shift, read
 
@@ -103,7 +103,7 @@ class GraphDegrees:
         sums = self._sums.get((way, layer), [])
         return tuple(
             sums[i] / self.n_samples if i < len(sums) else np.broadcast_to(0.0, tuple(p.shape))
-            for i, p in enumerate(self._nodes_of(layer))
+            for i, p in enumerate(nodes_of(layer))
         )
 
     def capacitance(self, degrees: list[LayerDegrees]) -> Capacitance:
@@ -187,19 +187,12 @@ class GraphDegrees:
         # The direct part counts per sample and link, the curvature's per batch and target node.
         self.magnitude_total += float(sum(np.abs(p).sum() for ps in bend.values() for p in ps))
 
-    def _nodes_of(self, layer: Layer | Shift) -> list[Any]:
-        """Return a layer's parameters that are nodes."""
-        if isinstance(layer, Shift):
-            return [layer.bias]
-        biased = layer.bias is not None and layer.bias_is_node
-        return [layer.kernel, layer.bias] if biased else [layer.kernel]
-
     def _ones_at(self, source: Layer | Shift) -> list[Tensor]:
         """Return tangents that are 1 on one layer's nodes and 0 on the others'."""
         return [
             ops.ones(p.shape, p.dtype) if layer is source else ops.zeros(p.shape, p.dtype)
             for layer in self.graph.layers
-            for p in self._nodes_of(layer)
+            for p in nodes_of(layer)
         ]
 
     def _hessian_product(
@@ -207,8 +200,8 @@ class GraphDegrees:
     ) -> list[list[Tensor]]:
         """Return ``H t`` of the summed loss, cut by layers."""
         layers = self.graph.layers
-        counts = [len(self._nodes_of(layer)) for layer in layers]
-        theta = [read(p) for layer in layers for p in self._nodes_of(layer)]
+        counts = [len(nodes_of(layer)) for layer in layers]
+        theta = [read(p) for layer in layers for p in nodes_of(layer)]
 
         def cut(flat: list[Tensor]) -> list[list[Tensor]]:
             ends = np.cumsum(counts)

@@ -4,10 +4,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from edgedyn.linegraph import Network
 from edgedyn.nn.steps import Dense, Layer, Map, Shift, Step
 
 Tensor = Any
 INPUT = 0
+
+
+def nodes_of(layer: Layer | Shift) -> list[Any]:
+    """Return the parameters of a layer that are nodes: the kernel, then the bias."""
+    if isinstance(layer, Shift):
+        return [layer.bias]
+    biased = layer.bias is not None and layer.bias_is_node
+    return [layer.kernel, layer.bias] if biased else [layer.kernel]
 
 
 @dataclass(frozen=True)
@@ -22,11 +31,17 @@ class Graph:
         The tensor the loss acts on; a softmax after it belongs to the loss.
     softmax : bool
         Whether there is one.
+    input_shape : tuple of int or None
+        Of one sample.
+    shapes : dict
+        What Keras says of some tensors' shapes, by number.
     """
 
     steps: tuple[Step, ...]
     logits: int
     softmax: bool
+    input_shape: tuple[int | None, ...]
+    shapes: dict[int, tuple[int | None, ...]]
 
     @cached_property
     def layers(self) -> tuple[Layer | Shift, ...]:
@@ -80,6 +95,32 @@ class Graph:
             if isinstance(step, Layer | Shift) or found.intersection(step.inputs):
                 found.add(step.output)
         return found
+
+    def network(self) -> Network:
+        """Return the structure alone.
+
+        Raises
+        ------
+        ValueError
+            Where the size of the input is not fixed.
+        """
+        if None in self.input_shape:
+            raise ValueError(
+                f"a line graph needs inputs of a fixed size; the model takes {self.input_shape}: "
+                "build it with input_shape=(height, width, channels)."
+            )
+        network = Network([n for n in self.input_shape if n is not None])
+        tensors = {INPUT: network.input}
+        for step in self.steps:
+            given = [tensors[i] for i in step.inputs]
+            tensors[step.output] = network.add(step.structure, *given, name=step.name)
+            shape = self.shapes.get(step.output, tensors[step.output].shape)
+            if shape != tensors[step.output].shape:
+                raise ValueError(
+                    f"layer {step.name!r} gives shape {shape}, its line graph expects "
+                    f"{tensors[step.output].shape}; this is a mistake in edgedyn."
+                )
+        return network
 
     def forward(self, x: Tensor, parameters: dict[Step, tuple[Any, Any]] | None = None) -> dict:
         """Return every tensor's value; with `parameters` at given (kernel, bias) instead."""

@@ -7,7 +7,7 @@ and one box filter do.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from keras import ops
@@ -19,11 +19,21 @@ Tensor = Any
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One operation between numbered tensors."""
+    """One operation between numbered tensors.
+
+    Parameters
+    ----------
+    name : str
+    inputs : tuple of int
+    output : int
+    structure : edgedyn.linegraph layer or route
+        What it is to the line graph.
+    """
 
     name: str
     inputs: tuple[int, ...]
     output: int
+    structure: Any = field(kw_only=True)
 
 
 def read(variable: Any) -> Tensor:
@@ -62,9 +72,9 @@ class Layer(Step):
             return out
         return out + (read(self.bias) if bias is None else bias)
 
-    def pull(self, u: Tensor, e: Tensor) -> Tensor:
-        """Return the cotangent of the input: the usual backward pass."""
-        kernel = read(self.kernel)
+    def pull(self, u: Tensor, e: Tensor, kernel: Tensor = None) -> Tensor:
+        """Return the cotangent of the input: the usual backward pass, or at another kernel."""
+        kernel = read(self.kernel) if kernel is None else kernel
         return pull_back(lambda v: self.apply(kernel, v), [u], e)[0]
 
     def gradient(self, u: Tensor, q: Tensor) -> Tensor:
@@ -98,18 +108,18 @@ class Dense(Layer):
 
 
 @dataclass(frozen=True, eq=False)
-class Conv2D(Layer):
-    """Convolution; kernel of shape (h, w, inputs / groups, outputs), channels last."""
+class Conv(Layer):
+    """Convolution; kernel of shape (taps along each axis, inputs / groups, outputs)."""
 
-    strides: tuple[int, int]
+    strides: tuple[int, ...]
     padding: str
-    dilation: tuple[int, int]
+    dilation: tuple[int, ...]
     channels: int
 
     @property
     def groups(self) -> int:
         """How many groups of channels do not mix."""
-        return self.channels // self.kernel.shape[2]
+        return self.channels // self.kernel.shape[-2]
 
     def apply(self, kernel: Tensor, u: Tensor) -> Tensor:
         """Convolve, group by group: some backends cannot differentiate grouped ones."""
@@ -132,12 +142,12 @@ class Conv2D(Layer):
 
     def _box(self, s: Tensor) -> Tensor:
         """Convolve each of the groups' channel sums with a window of ones."""
-        ones = ops.ones((*self.kernel.shape[:2], self.groups, 1), s.dtype)
+        ones = ops.ones((*self.kernel.shape[:-2], self.groups, 1), s.dtype)
         return _depthwise(s, ones, self.strides, self.padding, self.dilation)
 
     def ones_forward(self, u: Tensor) -> Tensor:
         """Return ``f(1, u)``."""
-        return _spread(self._box(_channel_sums(u, self.groups)), self.kernel.shape[3])
+        return _spread(self._box(_channel_sums(u, self.groups)), self.kernel.shape[-1])
 
     def ones_pull(self, u: Tensor, e: Tensor) -> Tensor:
         """Return ``f(1, .)^T e``."""
@@ -147,12 +157,45 @@ class Conv2D(Layer):
 
 
 @dataclass(frozen=True, eq=False)
-class DepthwiseConv2D(Layer):
-    """Convolution channel by channel; kernel of shape (h, w, channels, multiplier)."""
+class ConvTranspose(Layer):
+    """Transposed convolution; kernel of shape (taps along each axis, outputs, inputs)."""
 
-    strides: tuple[int, int]
+    strides: tuple[int, ...]
     padding: str
-    dilation: tuple[int, int]
+    dilation: tuple[int, ...]
+
+    def apply(self, kernel: Tensor, u: Tensor) -> Tensor:
+        """Return ``f(kernel, u)``."""
+        return ops.conv_transpose(
+            u,
+            kernel,
+            strides=self.strides,
+            padding=self.padding,
+            data_format="channels_last",
+            dilation_rate=self.dilation,
+        )
+
+    def _box(self, s: Tensor) -> Tensor:
+        """Spread channel sums by a window of ones."""
+        return self.apply(ops.ones((*self.kernel.shape[:-2], 1, 1), s.dtype), s)
+
+    def ones_forward(self, u: Tensor) -> Tensor:
+        """Return ``f(1, u)``."""
+        return _spread(self._box(_channel_sums(u, 1)), self.kernel.shape[-2])
+
+    def ones_pull(self, u: Tensor, e: Tensor) -> Tensor:
+        """Return ``f(1, .)^T e``."""
+        pulled = pull_back(self._box, [_channel_sums(u, 1)], _channel_sums(e, 1))[0]
+        return _spread(pulled, self.kernel.shape[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class DepthwiseConv(Layer):
+    """Convolution channel by channel; kernel (taps along each axis, channels, multiplier)."""
+
+    strides: tuple[int, ...]
+    padding: str
+    dilation: tuple[int, ...]
 
     def apply(self, kernel: Tensor, u: Tensor) -> Tensor:
         """Return ``f(kernel, u)``."""
@@ -160,16 +203,16 @@ class DepthwiseConv2D(Layer):
 
     def _box(self, u: Tensor) -> Tensor:
         """Convolve with a window of ones, which all multipliers share."""
-        ones = ops.ones((*self.kernel.shape[:3], 1), u.dtype)
+        ones = ops.ones((*self.kernel.shape[:-1], 1), u.dtype)
         return _depthwise(u, ones, self.strides, self.padding, self.dilation)
 
     def ones_forward(self, u: Tensor) -> Tensor:
         """Return ``f(1, u)``."""
-        return _spread(self._box(u), self.kernel.shape[2] * self.kernel.shape[3])
+        return _spread(self._box(u), self.kernel.shape[-2] * self.kernel.shape[-1])
 
     def ones_pull(self, u: Tensor, e: Tensor) -> Tensor:
         """Return ``f(1, .)^T e``."""
-        return pull_back(self._box, [u], _channel_sums(e, self.kernel.shape[2]))[0]
+        return pull_back(self._box, [u], _channel_sums(e, self.kernel.shape[-2]))[0]
 
 
 class Scale(Layer):
@@ -294,7 +337,7 @@ def _spread(x: Tensor, channels: int) -> Tensor:
 
 
 def _depthwise(
-    u: Tensor, kernel: Tensor, strides: tuple[int, int], padding: str, dilation: tuple[int, int]
+    u: Tensor, kernel: Tensor, strides: tuple[int, ...], padding: str, dilation: tuple[int, ...]
 ) -> Tensor:
     """Depthwise convolution, channels last."""
     return ops.depthwise_conv(

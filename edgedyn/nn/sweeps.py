@@ -15,6 +15,8 @@ from edgedyn.nn.steps import Layer, Map, Shift
 
 Tensor = Any
 Values = dict[int, Tensor]
+# Kernels and biases in the place of ones, which turns degrees into products with a vector.
+Weights = dict[Layer | Shift, tuple[Tensor, Tensor]]
 
 
 def cotangents(graph: Graph, values: Values, at_logits: Tensor) -> Values:
@@ -35,8 +37,13 @@ def cotangents(graph: Graph, values: Values, at_logits: Tensor) -> Values:
     return found
 
 
-def in_degrees(graph: Graph, values: Values, e: Values, magnitude: bool) -> dict[Any, list[Tensor]]:
-    """Return each layer's in-degrees (kernel, then bias if a node), summed over samples."""
+def in_degrees(
+    graph: Graph, values: Values, e: Values, magnitude: bool, weights: Weights | None = None
+) -> dict[Any, list[Tensor]]:
+    """Return each layer's in-degrees (kernel, then bias if a node), summed over samples.
+
+    With `weights`, the product of P with them instead of ones.
+    """
     q: Values = {}
     degrees: dict[Any, list[Tensor]] = {}
     for step in reversed(graph.steps):
@@ -49,7 +56,12 @@ def in_degrees(graph: Graph, values: Values, e: Values, magnitude: bool) -> dict
                 if step.bias is not None and step.bias_is_node:
                     degrees[step].append(_all_but_last(received))
             if step.inputs[0] in graph.downstream:
-                _add_to(q, graph, step.inputs, [step.ones_pull(u, error)])
+                pulled = (
+                    step.ones_pull(u, error)
+                    if weights is None
+                    else step.pull(u, error, weights[step][0])
+                )
+                _add_to(q, graph, step.inputs, [pulled])
         elif received is not None and step.output in graph.downstream:
             if isinstance(step, Shift):
                 degrees[step] = [_all_but_last(received)]
@@ -59,8 +71,13 @@ def in_degrees(graph: Graph, values: Values, e: Values, magnitude: bool) -> dict
     return degrees
 
 
-def arrivals(graph: Graph, values: Values, magnitude: bool) -> dict[Layer, Tensor]:
-    """Return ``t_B = sum_A J_AB f_A(1, u_A)`` for each layer B that has a predecessor."""
+def arrivals(
+    graph: Graph, values: Values, magnitude: bool, weights: Weights | None = None
+) -> dict[Layer, Tensor]:
+    """Return ``t_B = sum_A J_AB f_A(1, u_A)`` for each layer B that has a predecessor.
+
+    With `weights`, those in the place of the ones.
+    """
     t: Values = {}
     found: dict[Layer, Tensor] = {}
     for step in graph.steps:
@@ -69,10 +86,9 @@ def arrivals(graph: Graph, values: Values, magnitude: bool) -> dict[Layer, Tenso
         if isinstance(step, Layer):
             if arriving[0] is not None:
                 found[step] = arriving[0]
-            out = step.ones_forward(_sizes(given[0], magnitude))
-            t[step.output] = out + 1 if step.bias is not None and step.bias_is_node else out
+            t[step.output] = _emitted(step, _sizes(given[0], magnitude), weights)
         elif isinstance(step, Shift):
-            one = ops.ones_like(given[0])
+            one = ops.ones_like(given[0]) * (1 if weights is None else weights[step][1])
             t[step.output] = one if arriving[0] is None else arriving[0] + one
         elif any(a is not None for a in arriving):
             assert isinstance(step, Map)
@@ -99,6 +115,15 @@ def total_magnitude(graph: Graph, values: Values, e: Values) -> Tensor:
     for layer, t in arrivals(graph, values, True).items():
         total += ops.sum(ops.abs(e[layer.output]) * layer.ones_forward(t))
     return total
+
+
+def _emitted(step: Layer, u: Tensor, weights: Weights | None) -> Tensor:
+    """Return ``f(1, u)``, with the bias' own 1, or the same at other weights."""
+    biased = step.bias is not None and step.bias_is_node
+    if weights is None:
+        return step.ones_forward(u) + 1 if biased else step.ones_forward(u)
+    kernel, bias = weights[step]
+    return step.apply(kernel, u) + bias if biased else step.apply(kernel, u)
 
 
 def _sizes(x: Tensor, magnitude: bool) -> Tensor:

@@ -3,17 +3,14 @@
 from html import escape
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from edgedyn._files import atomic, to_json, write_text
+from edgedyn._files import to_json, write_text
 from edgedyn.report import figures
 
-if TYPE_CHECKING:
-    import networkx as nx
-
-GRAPH_SUFFIXES = (".png", ".svg", ".html", ".graphml", ".npz")
+DRAWING_SUFFIXES = (".png", ".svg", ".html")
 
 
 def write_demo(folder: Path, demo: Any, lines: dict[str, Any], environment: dict[str, Any]) -> None:
@@ -80,51 +77,35 @@ def write_theorem1(folder: Path, report: Any, environment: dict[str, Any]) -> No
 
 
 def write_line_graph(path: Path, graph: Any) -> None:
-    """Write a line graph in the format of the file's suffix.
+    """Draw a perceptron and its line graph in the format of the file's suffix.
 
     Parameters
     ----------
     path : Path
-        ``.png``, ``.svg`` and ``.html`` (one page, no network requests) draw both graphs;
-        ``.graphml`` and ``.npz`` (scipy's sparse format, ``P[target, source]``) hold the links.
+        ``.png``, ``.svg`` or ``.html`` (one page, no network requests).
+        `edgedyn.linegraph.export.write` writes the links themselves.
     graph : edgedyn.LineGraph
+        Of a perceptron whose biases are no nodes.
 
     Raises
     ------
     ValueError
-        For another suffix, or a graph that is too large for the format.
+        For another suffix, another graph, or one that is too large to be drawn.
     """
-    if path.suffix not in GRAPH_SUFFIXES:
-        accepted = ", ".join(GRAPH_SUFFIXES)
-        raise ValueError(f"the output must end in one of {accepted}; got {path.name!r}.")
-    if path.suffix == ".npz":
-        from scipy.sparse import save_npz
-
-        matrix = graph.to_scipy()
-        with atomic(path) as temporary:
-            save_npz(temporary, matrix)
-        return
-    if path.suffix == ".graphml":
-        _write_graphml(path, graph.to_networkx())
-        return
-    if any(graph.index.bias):
+    if path.suffix not in DRAWING_SUFFIXES:
         raise ValueError(
-            "drawings leave biases out; take .graphml or .npz, or draw without --bias."
+            f"the output must end in one of {', '.join(DRAWING_SUFFIXES)} for a drawing, or .npz, "
+            f".graphml, .csv for an export by edgedyn.linegraph.export; got {path.name!r}."
+        )
+    if getattr(graph, "sizes", None) is None or any(graph.bias):
+        raise ValueError(
+            "drawings show perceptrons whose biases are no nodes; export this line graph as .npz, "
+            ".graphml or .csv instead."
         )
     if path.suffix == ".html":
         write_text(path, _page(graph))
     else:
         write_graphs_picture(path, graph)
-
-
-def _write_graphml(path: Path, graph: "nx.DiGraph") -> None:
-    """Write GraphML, which has no tuples: positions become text."""
-    import networkx as nx
-
-    for _, attributes in graph.nodes(data=True):
-        attributes["position"] = " ".join(map(str, attributes["position"]))
-    with atomic(path) as temporary:
-        nx.write_graphml(graph, temporary)
 
 
 def _page(graph: Any) -> str:

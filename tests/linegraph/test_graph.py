@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edgedyn as ed
-from edgedyn.linegraph import NodeIndex
-from edgedyn.linegraph._kernels import fill_block
-from edgedyn.linegraph.graph import index_dtype
+from edgedyn.linegraph._kernels import copy_patterns
+from edgedyn.linegraph.matrix import index_dtype, structure
 
 
 @st.composite
@@ -82,8 +81,9 @@ def test_blocks_tile_the_matrix(case):
     sizes, bias = case
     gb = ed.line_graph(sizes, bias=bias)
     rebuilt = np.zeros((gb.n_nodes, gb.n_nodes))
-    for layer, block in gb.blocks():
-        rows, columns = gb.index.layer_slice(layer), gb.index.layer_slice(layer + 1)
+    for target, source, block in gb.blocks():
+        assert source == target + 1
+        rows, columns = gb.index.layer_slice(target), gb.index.layer_slice(source)
         rebuilt[rows, columns] = block.toarray()
     np.testing.assert_array_equal(rebuilt, gb.to_scipy().toarray())
 
@@ -91,7 +91,7 @@ def test_blocks_tile_the_matrix(case):
 @settings(deadline=None, max_examples=60)
 @given(perceptrons())
 def test_locate_and_id_are_inverse(case):
-    index = NodeIndex(tuple(case[0]), tuple(case[1]))
+    index = ed.line_graph(case[0], bias=case[1]).index
     for node in range(index.n_nodes):
         assert index.id(*index.locate(node)) == node
 
@@ -99,7 +99,7 @@ def test_locate_and_id_are_inverse(case):
 def test_links_run_from_the_next_layer_backwards():
     gb = ed.line_graph([1, 1, 1])
     assert set(gb.to_networkx().edges()) == {(1, 0)}
-    assert gb.to_networkx().nodes[1] == {"layer": 2, "position": (0, 0)}
+    assert gb.to_networkx().nodes[1] == {"layer": 2, "name": "layer 2", "position": (0, 0)}
 
 
 def test_a_network_gives_kernels_or_all():
@@ -128,18 +128,21 @@ def test_the_int64_route_gives_the_same_arrays(case):
     sizes, bias = case
     gb = ed.line_graph(sizes, bias=bias)
     P = gb.to_scipy()
-    layers = range(1, gb.n_layers)
-    indices, indptr = gb._structure(layers, gb.n_nodes, 0, np.dtype(np.int64))
+    reach, kind = gb.reach, np.dtype(np.int64)
+    indices, indptr = structure(
+        reach.parameters, reach.blocks, gb.n_nodes, gb.n_links, 0, kind, None
+    )
     assert indices.dtype == indptr.dtype == np.int64
     np.testing.assert_array_equal(indices, P.indices)
     np.testing.assert_array_equal(indptr, P.indptr)
 
 
 def test_the_kernel_fills_int64_arrays_beyond_2_to_the_31():
-    # A block far down a large graph: 2^32 links before it, columns from 2^33; with biases.
+    # Rows far down a large graph: 2^32 links before them, columns from 2^33.
     first, links = 2**33, 2**32
+    columns, starts = np.array([first, first + 2, first + 1, first + 3]), np.array([0, 2, 4])
     indptr, indices = np.empty(4, np.int64), np.empty(8, np.int64)
-    fill_block(indptr, indices, links, first, 1, 2, 2)
+    copy_patterns(np.array([0, 1, 0, 1], np.int32), starts, columns, links, indptr, indices)
     np.testing.assert_array_equal(indices, [first, first + 2, first + 1, first + 3] * 2)
     np.testing.assert_array_equal(indptr, [links + 2, links + 4, links + 6, links + 8])
 
@@ -250,8 +253,10 @@ def test_node_numbers_are_integers():
 
 
 def test_blocks_end_before_the_last_layer():
-    with pytest.raises(IndexError, match=r"1\.\.1; got 2"):
+    with pytest.raises(IndexError, match=r"layer 2 receives links from layers \[\]"):
         ed.line_graph([4, 5, 3]).block(2)
+    with pytest.raises(IndexError, match="no links lead from layer 1 to layer 2"):
+        ed.line_graph([4, 5, 3]).block(2, 1)
 
 
 @pytest.mark.parametrize(("layer", "error"), [(0, IndexError), (7, IndexError), ("a", TypeError)])

@@ -1,0 +1,1 @@
+"""The commands behind `edgedyn.cli`, one a file; heavy libraries are imported when they run."""

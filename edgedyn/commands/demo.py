@@ -1,0 +1,53 @@
+"""``edgedyn demo``: Algorithm 1 on bundled real data."""
+
+import argparse
+from typing import Any
+
+from edgedyn.commands.console import add_common, check_seed, print_table, progress_bar
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    demo = commands.add_parser(
+        "demo", help="predict which pre-trained network will be best, on bundled digits"
+    )
+    add_common(demo, "edgedyn-demo")
+    demo.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the demo, write its folder, print its table."""
+    from edgedyn._environment import environment
+    from edgedyn._files import output_folder, to_json
+    from edgedyn.linegraph import line_graph
+    from edgedyn.report.files import write_demo, write_graphs_picture
+    from edgedyn.studies import run_demo
+    from edgedyn.studies.demo import fitted_line
+
+    check_seed(arguments.seed)
+    folder = output_folder(arguments.out)
+    with progress_bar(arguments.json) as progress:
+        demo = run_demo(seed=arguments.seed, progress=progress)
+    write_graphs_picture(folder / "graphs.png", line_graph([3, 4, 2]))
+    write_demo(folder, demo, fitted_line(demo), environment())
+    if arguments.json:
+        print(to_json({"environment": environment(), **demo.to_dict()}))
+        return
+    rows = [
+        [
+            m.method.replace("_", " "),
+            f"{m.rho:.3f}",
+            f"{m.rho_low:.3f} .. {m.rho_high:.3f}",
+            f"{m.regret:.4f}",
+            f"{m.mean_absolute_error:.3f}",
+        ]
+        for m in demo.methods
+    ]
+    n_models = len({r.model for r in demo.records})
+    title = (
+        f"Ranking {n_models} candidates by their first {demo.settings['observed_epochs']} epochs"
+    )
+    print_table(title, ["method", "Spearman rho", "over seeds", "regret", "mean error"], rows)
+    print(demo.verdict)
+    print(f"Computing beta_eff took {demo.cost:.2f} of the training time of these tiny networks.")
+    print(f"Written to {folder}/")

@@ -1,0 +1,100 @@
+"""``edgedyn theorem1``: verify Theorem 1 and show where it stops."""
+
+import argparse
+from typing import Any
+
+from edgedyn.commands.console import add_common, check_seed, print_table, progress_bar
+
+DEFAULT_LAYERS = [64, 48, 32, 24, 10]
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    theorem = commands.add_parser("theorem1", help="verify Theorem 1 and show where it stops")
+    theorem.add_argument(
+        "--data", default="digits", help="digits, a .npz with X and y, or a .csv (label last)"
+    )
+    theorem.add_argument(
+        "--layers", type=int, nargs="+", default=DEFAULT_LAYERS, help="neurons per layer"
+    )
+    theorem.add_argument("--epochs", type=int, default=300, help="of each run (default 300)")
+    add_common(theorem, "edgedyn-theorem1")
+    theorem.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Verify Theorem 1, write its folder, print its tables."""
+    from edgedyn._data import load_table
+    from edgedyn._environment import environment
+    from edgedyn._files import output_folder, to_json
+    from edgedyn.mlp import verify_theorem1
+    from edgedyn.report.files import write_theorem1
+
+    check_seed(arguments.seed)
+    folder = output_folder(arguments.out)
+    X, y = load_table(arguments.data)
+    with progress_bar(arguments.json) as progress:
+        report = verify_theorem1(
+            X,
+            y,
+            layers=arguments.layers,
+            epochs=arguments.epochs,
+            seed=arguments.seed,
+            progress=progress,
+        )
+    write_theorem1(folder, report, environment())
+    if arguments.json:
+        print(to_json({"environment": environment(), **report.to_dict()}))
+        return
+    _tables(report)
+    print(f"Written to {folder}/")
+
+
+def _tables(report: Any) -> None:
+    """Print what was verified, letter by letter."""
+    runs = {"interpolating": report.interpolating, **report.floors}
+    rows = [
+        [name, *(f"{v:.3g}" for v in (p.mean_error, p.gradient_norm, p.beta, p.bound))]
+        for name, run in runs.items()
+        for p in (run[0], run[-1])
+    ]
+    header = ["run (first, last epoch)", "mean |e|", "|gradient|", "beta_eff", "bound K eps"]
+    print_table("(a)-(d) Runs", header, rows)
+    print(
+        f"(a) beta_eff falls by a factor {report.fall:.3g}, as |e|^({report.slope:.3f} +- "
+        f"{report.slope_stderr:.3f}); largest relative difference from brute force "
+        f"{report.brute_force_error:.1g}"
+    )
+    print(f"(c) the signed value changes sign {report.sign_changes} times along that run")
+    print_table(
+        "(d) Stationary points with beta_eff > 0",
+        ["example", "|gradient|", "beta_eff", "by hand"],
+        [
+            [c.name, f"{c.gradient_norm:g}", f"{c.magnitude:g}", f"{c.predicted:g}"]
+            for c in report.counterexamples
+        ],
+    )
+    print_table(
+        "(e) Signed strengths by depth",
+        ["L", "loss", "coupling", "status", "value", "row sum / entry"],
+        [
+            [
+                str(g.n_layers),
+                g.loss,
+                g.coupling,
+                g.status,
+                f"{g.value:.3g}",
+                f"{g.last_block_row_sum:.1g}",
+            ]
+            for g in report.gauge
+        ],
+    )
+    print_table(
+        "(f) Linear flows against the true edge dynamics",
+        ["equilibrium", "flow", "parts by 10 % at", "growth rate"],
+        [
+            [name, flow, f"{result.parting_time[flow]:.3g}", f"{result.growth_rate[flow]:.3g}"]
+            for name, result in report.dynamics.items()
+            for flow in result.deviations
+        ],
+    )

@@ -1,0 +1,176 @@
+"""Degrees of the line graph's nodes and their statistics, group by group, never link by link."""
+
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from math import isqrt, nan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedyn.linegraph.reach import Parameter, Reach
+
+Array = NDArray[Any]
+VALUES = ("links", "multiplicities")
+_SAFE = 2**62
+
+
+@dataclass(frozen=True)
+class Moments:
+    r"""Means over all nodes of a directed graph with every link a 1, or its multiplicity.
+
+    .. math:: \beta_{eff} = \langle s \rangle + S H, \qquad
+              H = \sigma_{in} \sigma_{out} / \langle s \rangle
+
+    Parameters
+    ----------
+    n_nodes : int
+    total : int
+        Sum of all in-degrees, exactly.
+    mean_strength : float
+        ``<s>``, the mean degree.
+    symmetry : float
+        ``S``, the correlation of in- and out-degree; 0 where one of them is constant.
+    heterogeneity : float
+        ``H``.
+    beta_eff : float
+        ``sum(out-degree * in-degree) / total``; NaN without links, as S and H are.
+
+    Notes
+    -----
+    Gao, Barzel and Barabasi, Nature 530:307 (2016).
+    """
+
+    n_nodes: int
+    total: int
+    mean_strength: float
+    symmetry: float
+    heterogeneity: float
+    beta_eff: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain Python values."""
+        return asdict(self)
+
+
+def in_groups(reach: Reach, values: str) -> dict[Parameter, Array]:
+    """Return the in-degree of each parameter's groups of ends."""
+    totals = {p: np.zeros(p.entries.n_ends, np.int64) for p in reach.parameters}
+    for block in reach.blocks:
+        if values == "links":
+            per_group = np.diff(block.paths.indptr)
+        else:
+            per_group = block.paths @ np.ones(block.paths.shape[1], np.int64)
+        totals[block.target] += per_group * block.source.entries.fan
+    return totals
+
+
+def out_groups(reach: Reach, values: str) -> dict[Parameter, Array]:
+    """Return the out-degree of each kernel's groups of beginnings."""
+    totals = {
+        p: np.zeros(p.entries.n_starts, np.int64)
+        for p in reach.parameters
+        if p.entries.starts is not None
+    }
+    for block in reach.blocks:
+        members = block.target.entries.members
+        totals[block.source] += block.counts(values).T @ members
+    return totals
+
+
+def total_in(reach: Reach, groups: dict[Parameter, Array]) -> int:
+    """Return the sum of all in-degrees, an exact integer."""
+    return sum(exact_dot(groups[p], p.entries.members) for p in reach.parameters)
+
+
+def moments(reach: Reach, n_nodes: int, values: str) -> Moments:
+    """Return the means over all nodes; sums of products are exact integers."""
+    into, out = in_groups(reach, values), out_groups(reach, values)
+    total = squares_in = squares_out = products = 0
+    for p in reach.parameters:
+        entries = p.entries
+        total += exact_dot(into[p], entries.members)
+        squares_in += exact_dot(into[p], into[p], entries.members)
+        if p in out and entries.starts is not None:
+            each = entries.size // entries.starts.size
+            squares_out += exact_dot(out[p], out[p]) * each
+            products += _crossed(entries.shape, into[p][entries.ends], out[p][entries.starts])
+    return from_sums(n_nodes, total, squares_in, squares_out, products)
+
+
+def from_sums(n: int, total: int, squares_in: int, squares_out: int, products: int) -> Moments:
+    """Return the moments from exact sums over n nodes.
+
+    Examples
+    --------
+    >>> from_sums(2, 1, 1, 1, 0)  # a single link
+    Moments(n_nodes=2, total=1, mean_strength=0.5, symmetry=-1.0, heterogeneity=0.5, beta_eff=0.0)
+    """
+    if total == 0:
+        return Moments(n, 0, 0.0, nan, nan, nan)
+    spread_in, spread_out = n * squares_in - total**2, n * squares_out - total**2
+    covariance = n * products - total**2
+    both = _root(spread_in * spread_out)
+    return Moments(
+        n_nodes=n,
+        total=total,
+        mean_strength=total / n,
+        symmetry=float(Fraction(covariance) / both) if both else 0.0,
+        heterogeneity=float(both / (n * total)),
+        beta_eff=products / total,
+    )
+
+
+def distribution(groups: list[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """Return the different degrees, sorted, and how many nodes have them."""
+    degrees = np.concatenate([degree for degree, _ in groups])
+    members = np.concatenate([number for _, number in groups])
+    found, which = np.unique(degrees, return_inverse=True)
+    counts = np.zeros(len(found), np.int64)
+    np.add.at(counts, which.ravel(), members)
+    kept = counts > 0
+    return found[kept], counts[kept]
+
+
+def exact_dot(*factors: Array) -> int:
+    """Return the sum of the entrywise products, exactly, whatever their size."""
+    bound = float(factors[0].size)
+    for factor in factors:
+        bound *= float(np.abs(factor).max(initial=0))
+    if bound < _SAFE:
+        total = factors[0]
+        for factor in factors[1:]:
+            total = total * factor
+        return int(total.sum())
+    whole = [factor.astype(object) for factor in factors]
+    product = whole[0]
+    for factor in whole[1:]:
+        product = product * factor
+    return int(product.sum())
+
+
+def _crossed(shape: tuple[int, ...], a: Array, b: Array) -> int:
+    """Return ``sum(a * b)`` over an array that both are broadcast to, summing axes apart first."""
+    times = 1
+    for axis, n in enumerate(shape):
+        wide_a, wide_b = a.shape[axis] > 1, b.shape[axis] > 1
+        if n > 1 and not wide_a and not wide_b:
+            times *= n
+        elif wide_a and not wide_b:
+            a = _summed(a, axis)
+        elif wide_b and not wide_a:
+            b = _summed(b, axis)
+    return exact_dot(a, b) * times
+
+
+def _summed(a: Array, axis: int) -> Array:
+    """Sum along an axis, in exact integers where 64 bits might not do."""
+    if a.dtype != object and float(np.abs(a).max(initial=0)) * a.shape[axis] >= _SAFE:
+        a = a.astype(object)
+    return a.sum(axis=axis, keepdims=True)
+
+
+def _root(square: int) -> Fraction:
+    """Return the square root of an integer to more digits than a float has."""
+    shift = 64
+    return Fraction(isqrt(square << (2 * shift)), 1 << shift)

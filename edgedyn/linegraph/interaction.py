@@ -1,0 +1,169 @@
+"""The line graph weighted by interaction strengths P for given data."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedyn.linegraph.graph import MAX_BYTES, LineGraph, check_links
+from edgedyn.linegraph.reach import Parameter
+
+if TYPE_CHECKING:
+    import networkx as nx
+    from scipy.sparse import csr_array
+    from scipy.sparse.linalg import LinearOperator
+
+Array = NDArray[Any]
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Interaction:
+    """A line graph whose links carry the interaction strengths P of the direct coupling.
+
+    Obtain one from `edgedyn.ReLUMLP.interaction` or `edgedyn.nn.interaction`.
+
+    Parameters
+    ----------
+    graph : LineGraph
+        The links; strengths may be zero on some of them, where activations are masked.
+    strength : {"magnitude", "signed"}
+    n_samples : int
+        Samples averaged over.
+    operator : scipy.sparse.linalg.LinearOperator
+        ``P[target, source]``, which multiplies vectors without being stored.
+
+    Notes
+    -----
+    Jiang et al., Nat. Commun. 15:5718 (2024), Eqs. 5-6. The neural capacitance is
+    ``1' P P 1 / 1' P 1``.
+
+    Examples
+    --------
+    >>> import numpy as np, edgedyn as ed
+    >>> net = ed.ReLUMLP.random([3, 5, 4, 2], seed=0)
+    >>> X = np.random.default_rng(0).standard_normal((20, 3))
+    >>> P = net.interaction(X, np.arange(20) % 2)
+    >>> P
+    Interaction(LineGraph(3-5-4-2, 43 nodes, 100 links), magnitude, 20 samples)
+    >>> beta = P.out_degree() @ P.in_degree() / P.in_degree().sum()
+    >>> bool(np.isclose(beta, ed.neural_capacitance(net, X, np.arange(20) % 2).value))
+    True
+    """
+
+    graph: LineGraph
+    strength: str
+    n_samples: int
+    operator: "LinearOperator" = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"Interaction({self.graph!r}, {self.strength}, {self.n_samples} samples)"
+
+    def in_degree(self) -> Array:
+        """Return the total strength into each node, ``P 1``."""
+        return np.asarray(self.operator @ np.ones(self.graph.n_nodes))
+
+    def out_degree(self) -> Array:
+        """Return the total strength out of each node, ``P' 1``."""
+        return np.asarray(self.operator.T @ np.ones(self.graph.n_nodes))
+
+    def to_scipy(
+        self, *, max_bytes: int = MAX_BYTES, progress: Progress | None = None
+    ) -> "csr_array":
+        """Return P as ``P[target, source]``, one entry a link of the graph.
+
+        Rows that share no link are read off one product with the transposed operator, so that far
+        fewer products than nodes are needed: taps times inputs for a convolution.
+
+        Parameters
+        ----------
+        max_bytes : int
+            Refuse a larger matrix; 4 GiB by default.
+        progress : callable, optional
+            Called with the fraction done and a word.
+
+        Returns
+        -------
+        scipy.sparse.csr_array, shape (n_nodes, n_nodes)
+
+        Raises
+        ------
+        ValueError
+            Where it would take more than `max_bytes`, before anything is allocated.
+        """
+        matrix = self.graph.to_scipy(max_bytes=max_bytes)
+        probes = [
+            (parameter, rows)
+            for parameter in self.graph.reach.parameters
+            for rows in _probes(self.graph, parameter)
+        ]
+        for done, (_, rows) in enumerate(probes):
+            vector = np.zeros(self.graph.n_nodes)
+            vector[rows] = 1.0
+            values = self.operator.T @ vector
+            for row in rows.tolist():
+                part = slice(matrix.indptr[row], matrix.indptr[row + 1])
+                matrix.data[part] = values[matrix.indices[part]]
+            if progress is not None:
+                progress((done + 1) / len(probes), "strengths")
+        return matrix
+
+    def to_networkx(self, *, max_links: int = 100_000) -> "nx.DiGraph":
+        """Return the graph with edges source -> target and the strengths as ``weight``.
+
+        Raises
+        ------
+        ValueError
+            Where it has more than `max_links` links.
+        """
+        check_links(self.graph.n_links, max_links, "links", "this line graph", "to_scipy()")
+        graph = self.graph.to_networkx(max_links=max_links)
+        links = self.to_scipy().tocoo()
+        for target, source, weight in zip(
+            links.row.tolist(), links.col.tolist(), links.data.tolist(), strict=True
+        ):
+            graph.edges[source, target]["weight"] = weight
+        return graph
+
+
+def _probes(graph: LineGraph, parameter: Parameter) -> list[Array]:
+    """Return sets of a parameter's linked nodes that share no link's source."""
+    colours = _colours(graph, parameter)
+    members = [
+        parameter.entries.ending_in(group) + parameter.offset
+        for group in range(parameter.entries.n_ends)
+    ]
+    found = []
+    for colour in range(colours.max(initial=-1) + 1):
+        groups = [members[g] for g in np.flatnonzero(colours == colour)]
+        for k in range(max(map(len, groups))):
+            found.append(np.array([m[k] for m in groups if k < len(m)]))
+    return found
+
+
+def _colours(graph: LineGraph, parameter: Parameter) -> Array:
+    """Colour the groups of ends, greedily, so that groups of a colour are not linked from the same.
+
+    -1: a group without links.
+    """
+    blocks = [b for b in graph.reach.blocks if b.target is parameter]
+    offsets = np.cumsum([0, *(b.paths.shape[1] for b in blocks)])
+    taken: list[Array] = []
+    colours = np.full(parameter.entries.n_ends, -1)
+    for group in range(parameter.entries.n_ends):
+        starts = [
+            b.paths.indices[b.paths.indptr[group] : b.paths.indptr[group + 1]] + offset
+            for b, offset in zip(blocks, offsets, strict=False)
+        ]
+        linked = np.concatenate(starts) if starts else np.zeros(0, np.int64)
+        if not len(linked):
+            continue
+        free = (c for c, used in enumerate(taken) if not used[linked].any())
+        colour = next(free, len(taken))
+        if colour == len(taken):
+            taken.append(np.zeros(offsets[-1], bool))
+        taken[colour][linked] = True
+        colours[group] = colour
+    return colours

@@ -1,0 +1,293 @@
+"""The line graph's links as explicit CSR arrays."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedyn import _validate as check
+from edgedyn.linegraph.reach import Block, Parameter, Reach
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+Array = NDArray[Any]
+INT32_LIMIT = 2**31 - 1
+
+
+def index_dtype(n_links: int, n_nodes: int) -> np.dtype[Any]:
+    """Return int32, or int64 where a number of links or nodes does not fit."""
+    return np.dtype(np.int32 if max(n_links, n_nodes) <= INT32_LIMIT else np.int64)
+
+
+def check_bytes(needed: int, max_bytes: int, what: str, ways_out: str) -> None:
+    """Refuse an array that is too large, before allocating it."""
+    if needed > check.positive_int(max_bytes, "max_bytes"):
+        raise ValueError(
+            f"{what} would take {needed:,} bytes, more than max_bytes={max_bytes:,}; {ways_out}, "
+            "or raise max_bytes."
+        )
+
+
+def check_matrix_bytes(
+    n_links: int, shape: tuple[int, int], data_kind: "np.dtype[Any]", max_bytes: int
+) -> "np.dtype[Any]":
+    """Refuse a CSR matrix that is too large; return the type of its indices."""
+    index_kind = index_dtype(n_links, max(shape))
+    needed = n_links * (index_kind.itemsize + data_kind.itemsize)
+    needed += (shape[0] + 1) * index_kind.itemsize
+    ways = "use in_degree() and out_degree(), block by block, a smaller dtype"
+    check_bytes(needed, max_bytes, f"the matrix of {n_links:,} links", ways)
+    return index_kind
+
+
+class Rows:
+    """The rows of one parameter's nodes: one pattern of columns for each group of ends.
+
+    Parameters
+    ----------
+    target : Parameter
+    blocks : sequence of Block
+        From later sources to the target, in the order of the sources.
+    origin : int
+        The node that has column 0.
+    values : {"links", "multiplicities"}
+    kind : dtype
+        Of the columns.
+    chosen : ndarray of int, optional
+        The groups of ends that matter, which then are numbered anew; by default all.
+    """
+
+    def __init__(
+        self,
+        target: Parameter,
+        blocks: Sequence[Block],
+        origin: int,
+        values: str,
+        kind: "np.dtype[Any]",
+        chosen: Array | None = None,
+    ) -> None:
+        from edgedyn.linegraph._kernels import fill_patterns, sort_patterns
+
+        self.target = target
+        lengths = row_lengths(target, blocks)
+        if chosen is not None:
+            lengths = lengths[chosen]
+        self.starts = np.concatenate([[0], np.cumsum(lengths)])
+        self.columns = np.empty(self.starts[-1], kind)
+        self.values = np.empty(self.starts[-1], np.int64)
+        ends = self.starts[:-1].copy()
+        for block in blocks:
+            matrix, entries = block.counts(values), block.source.entries
+            if chosen is not None:
+                matrix = matrix[chosen]
+            fill_patterns(
+                len(lengths),
+                matrix.indptr,
+                matrix.indices,
+                matrix.data,
+                entries.start_numbers,
+                entries.step,
+                entries.fan,
+                block.source.offset - origin,
+                ends,
+                self.columns,
+                self.values,
+            )
+        sort_patterns(self.starts, self.columns, self.values)
+
+    @cached_property
+    def groups(self) -> Array:
+        """The group of ends of every node, in node order."""
+        return row_groups(self.target)
+
+    @property
+    def n_links(self) -> int:
+        """Links of all rows."""
+        return int(np.diff(self.starts) @ self.target.entries.members)
+
+    def fill(self, links: int, indptr: Array, indices: Array) -> None:
+        """Write the rows' ends and columns; `links` lie before."""
+        from edgedyn.linegraph._kernels import copy_patterns
+
+        copy_patterns(self.groups, self.starts, self.columns, links, indptr, indices)
+
+    def fill_values(self, data: Array) -> None:
+        """Write the rows' values."""
+        from edgedyn.linegraph._kernels import copy_values
+
+        copy_values(self.groups, self.starts, self.values.astype(data.dtype), data)
+
+    def row(self, group: int) -> tuple[Array, Array]:
+        """Return the columns and values of the rows of one group."""
+        part = slice(self.starts[group], self.starts[group + 1])
+        return self.columns[part], self.values[part]
+
+    def copies(self, groups: Array) -> tuple[Array, Array, Array]:
+        """Return the lengths, columns and values of the rows of some nodes, given their groups."""
+        from edgedyn.linegraph._kernels import copy_patterns, copy_values
+
+        lengths = (self.starts[1:] - self.starts[:-1])[groups]
+        n_links = int(lengths.sum())
+        columns, values = np.empty(n_links, self.columns.dtype), np.empty(n_links, np.int64)
+        copy_patterns(groups, self.starts, self.columns, 0, np.empty_like(lengths), columns)
+        copy_values(groups, self.starts, self.values, values)
+        return lengths, columns, values
+
+
+class Piece(NamedTuple):
+    """Some consecutive rows of the matrix.
+
+    Parameters
+    ----------
+    row : int
+        The first one.
+    lengths : ndarray of int
+        Links of each row.
+    columns, values : ndarray of int
+        Of their links, row by row, sorted within a row.
+    """
+
+    row: int
+    lengths: Array
+    columns: Array
+    values: Array
+
+
+def row_pieces(reach: Reach, values: str, kind: "np.dtype[Any]", limit: int) -> Iterator[Piece]:
+    """Yield all rows with links, in order, few at a time.
+
+    Parameters
+    ----------
+    reach : Reach
+    values : {"links", "multiplicities"}
+    kind : dtype
+        Of the columns.
+    limit : int
+        Rows and links of a piece at most; a longer row is a piece of its own.
+    """
+    for target in reach.parameters:
+        blocks = [b for b in reach.blocks if b.target is target]
+        lengths = row_lengths(target, blocks)
+        if not lengths.any():
+            continue
+        # Where no two nodes share a pattern, the patterns are as many as the links: then only
+        # those of the piece are built.
+        shared = Rows(target, blocks, 0, values, kind) if lengths.sum() <= limit else None
+        for row, groups in _group_pieces(target, lengths, limit):
+            rows = shared
+            if rows is None:
+                chosen, inverse = np.unique(groups, return_inverse=True)
+                groups = inverse.astype(groups.dtype)
+                rows = Rows(target, blocks, 0, values, kind, chosen)
+            yield Piece(row, *rows.copies(groups))
+
+
+def length_pieces(reach: Reach, limit: int) -> Iterator[Array]:
+    """Yield how many links the rows have, all rows in order, `limit` at a time at most."""
+    for target in reach.parameters:
+        lengths = row_lengths(target, [b for b in reach.blocks if b.target is target])
+        for first in range(0, target.entries.size, limit):
+            yield lengths[_groups_between(target, first, first + limit)]
+
+
+def _group_pieces(target: Parameter, lengths: Array, limit: int) -> Iterator[tuple[int, Array]]:
+    """Yield rows, and the groups of the nodes from there on, with at most `limit` links."""
+    for first in range(0, target.entries.size, limit):
+        groups = _groups_between(target, first, first + limit)
+        ends = np.cumsum(lengths[groups])
+        at = 0
+        while at < len(groups):
+            before = ends[at - 1] if at else 0
+            stop = max(int(np.searchsorted(ends, before + limit, "right")), at + 1)
+            yield target.offset + first + at, groups[at:stop]
+            at = stop
+
+
+def _groups_between(parameter: Parameter, first: int, stop: int) -> Array:
+    """Return the groups of ends of some nodes: a part of `row_groups`, without the rest."""
+    entries = parameter.entries
+    wide = np.broadcast_to(entries.ends, entries.shape)
+    if entries.outputs_first:
+        wide = wide.swapaxes(-1, -3)
+    return wide.flat[first:stop].astype(_group_dtype(entries.n_ends))
+
+
+def row_lengths(target: Parameter, blocks: Sequence[Block]) -> Array:
+    """Return how many links a node of each group of ends receives through some blocks."""
+    lengths = np.zeros(target.entries.n_ends, np.int64)
+    for block in blocks:
+        lengths += np.diff(block.paths.indptr).astype(np.int64) * block.source.entries.fan
+    return lengths
+
+
+def _group_dtype(n_groups: int) -> type[np.signedinteger[Any]]:
+    """Return the smallest usual integer type that holds groups."""
+    return np.int32 if n_groups <= INT32_LIMIT else np.int64
+
+
+def row_groups(parameter: Parameter) -> Array:
+    """Return the group of ends of every node, in node order."""
+    entries = parameter.entries
+    groups = np.empty(entries.size, _group_dtype(entries.n_ends))
+    entries.view(groups)[...] = entries.ends
+    return groups
+
+
+def structure(
+    parameters: Iterable[Parameter],
+    blocks: Sequence[Block],
+    n_rows: int,
+    n_links: int,
+    origin: int,
+    kind: "np.dtype[Any]",
+    data: Array | None,
+) -> tuple[Array, Array]:
+    """Return the CSR arrays (indices, indptr) of the rows of some parameters, one after another.
+
+    Where `data` is given, the multiplicities are written into it.
+    """
+    values = "links" if data is None else "multiplicities"
+    indices, indptr = np.empty(n_links, kind), np.empty(n_rows + 1, kind)
+    indptr[0] = row = links = 0
+    for parameter in parameters:
+        rows = Rows(parameter, [b for b in blocks if b.target is parameter], origin, values, kind)
+        end, last = row + parameter.entries.size, links + rows.n_links
+        rows.fill(links, indptr[row + 1 : end + 1], indices[links:last])
+        if data is not None:
+            rows.fill_values(data[links:last])
+        row, links = end, last
+    return indices, indptr
+
+
+def block_matrix(
+    parameters: Sequence[Parameter],
+    blocks: Sequence[Block],
+    shape: tuple[int, int],
+    n_links: int,
+    *,
+    origin: int,
+    values: str,
+    dtype: Any,
+    max_bytes: int,
+) -> "csr_array":
+    """Return the rows of some parameters as a matrix; node `origin` has column 0.
+
+    Raises
+    ------
+    ValueError
+        Where it would take more than `max_bytes`, before anything is allocated.
+    """
+    from scipy.sparse import csr_array
+
+    data_kind = np.dtype(dtype)
+    index_kind = check_matrix_bytes(n_links, shape, data_kind, max_bytes)
+    data = None if values == "links" else np.empty(n_links, data_kind)
+    indices, indptr = structure(parameters, blocks, shape[0], n_links, origin, index_kind, data)
+    if data is None:
+        data = np.ones(n_links, data_kind)
+    matrix = csr_array((data, indices, indptr), shape=shape)
+    matrix.has_canonical_format = True  # by construction: sorted, no duplicates
+    return matrix
