@@ -19,6 +19,7 @@ from scipy.sparse import csr_array
 import edgedyn as ed
 from edgedyn._environment import environment
 from edgedyn._files import to_json, write_text
+from edgedyn.linegraph.matrix import structure
 
 try:
     import igraph
@@ -46,10 +47,12 @@ def routes(gb, with_networkx):
     """Every way to build the links, by name."""
     tail, head, T, H = incidences(gb)
     tail_transposed = T.T.tocsr()
-    layers = range(1, gb.n_layers)
+    reach, kind = gb.reach, np.dtype(np.int32)
     ways = {
         "fill": lambda: np.empty(gb.n_links, np.int32).fill(1),
-        "structure": lambda: gb._structure(layers, gb.n_nodes, 0, np.dtype(np.int32)),
+        "structure": lambda: structure(
+            reach.parameters, reach.blocks, gb.n_nodes, gb.n_links, 0, kind, None
+        ),
         "to_scipy int8": lambda: gb.to_scipy(dtype=np.int8),
         "to_scipy float32": lambda: gb.to_scipy(dtype=np.float32),
         "to_scipy float64": gb.to_scipy,

@@ -35,7 +35,7 @@ def sort_patterns(starts, columns, values):
                 break
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def copy_patterns(groups, starts, columns, links, indptr, indices):
     """Write the CSR rows of nodes from the patterns of their groups; `links` count the rows before.
 
@@ -44,8 +44,9 @@ def copy_patterns(groups, starts, columns, links, indptr, indices):
     at = 0
     for row in range(len(groups)):
         a, b = starts[groups[row]], starts[groups[row] + 1]
-        for k in range(a, b):
-            indices[at + k - a] = columns[k]
+        pattern, written = columns[a:b], indices[at : at + b - a]
+        for k in range(len(pattern)):  # counted from 0 in both, the loop becomes a block copy
+            written[k] = pattern[k]
         at += b - a
         indptr[row] = links + at
 
@@ -55,6 +56,8 @@ def copy_values(groups, starts, values, data):
     """Write the values of nodes' rows from the patterns of their groups."""
     at = 0
     for row in range(len(groups)):
-        for k in range(starts[groups[row]], starts[groups[row] + 1]):
-            data[at] = values[k]
-            at += 1
+        a, b = starts[groups[row]], starts[groups[row] + 1]
+        pattern, written = values[a:b], data[at : at + b - a]
+        for k in range(len(pattern)):
+            written[k] = pattern[k]
+        at += b - a

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from edgedyn import _validate as check
 from edgedyn._files import atomic
-from edgedyn.linegraph.graph import VALUES, LineGraph, check_links
+from edgedyn.linegraph.graph import VALUES, LineGraph
 from edgedyn.linegraph.index import NodeIndex
+from edgedyn.linegraph.limits import check_links
 from edgedyn.linegraph.matrix import index_dtype, length_pieces, row_pieces
 
 Array = NDArray[Any]

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from edgedyn import _validate as check
 from edgedyn.linegraph.index import NodeIndex
+from edgedyn.linegraph.limits import check_bytes, check_links
 from edgedyn.linegraph.network import Network
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from edgedyn.linegraph.counting import Moments
     from edgedyn.linegraph.matrix import Rows
-    from edgedyn.linegraph.reach import Block, Parameter, Reach
+    from edgedyn.linegraph.reach import Parameter, Reach
 
 MAX_BYTES = 2**32
 NODES = ("kernels", "all")
@@ -110,6 +111,20 @@ class LineGraph:
     def pairs(self) -> list[tuple[int, int]]:
         """The pairs (target, source) of layers between which there are links."""
         return sorted({(b.target.layer, b.source.layer) for b in self.reach.blocks})
+
+    def layer_links(self) -> list[tuple[int, int, int]]:
+        """Return (target, source, number of links) for each pair of layers that has any.
+
+        Examples
+        --------
+        >>> import edgedyn as ed
+        >>> ed.line_graph([4, 5, 3, 2]).layer_links()
+        [(1, 2, 60), (2, 3, 30)]
+        """
+        found = dict.fromkeys(self.pairs, 0)
+        for block in self.reach.blocks:
+            found[block.target.layer, block.source.layer] += block.n_links
+        return [(target, source, n) for (target, source), n in found.items()]
 
     def __repr__(self) -> str:
         return f"LineGraph({self.n_layers} layers, {self.n_nodes} nodes, {self.n_links} links)"
@@ -333,7 +348,7 @@ class LineGraph:
             [p for p in self.reach.parameters if p.layer == target],
             blocks,
             (self.index.layer_nodes(target), self.index.layer_nodes(source)),
-            sum(_block_links(b) for b in blocks),
+            sum(b.n_links for b in blocks),
             origin=columns.start,
             values=values,
             dtype=dtype,
@@ -441,8 +456,6 @@ class LineGraph:
 
     def _check_degree_bytes(self, max_bytes: int) -> None:
         """Refuse a vector of degrees that is too large."""
-        from edgedyn.linegraph.matrix import check_bytes
-
         what = f"the degrees of {self.n_nodes:,} nodes"
         check_bytes(8 * self.n_nodes, max_bytes, what, "degree_distribution() takes little")
 
@@ -475,21 +488,6 @@ class LineGraph:
                 f"no links lead from layer {source} to layer {target}; pairs lists those that do."
             )
         return source
-
-
-def check_links(count: int, max_links: int, unit: str, what: str, way_out: str) -> None:
-    """Refuse a networkx graph that is too large."""
-    if count > check.positive_int(max_links, "max_links"):
-        raise ValueError(
-            f"{what} has {count:,} {unit}, more than max_links={max_links:,}; use {way_out}, or "
-            "raise max_links."
-        )
-
-
-def _block_links(block: "Block") -> int:
-    """Return the number of links of a block."""
-    per_group = np.diff(block.paths.indptr)
-    return int(per_group @ block.target.entries.members) * block.source.entries.fan
 
 
 def _sums(parameter: "Parameter", groups: Any, v: NDArray[Any]) -> NDArray[Any]:

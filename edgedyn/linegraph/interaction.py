@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedyn.linegraph.graph import MAX_BYTES, LineGraph, check_links
+from edgedyn.linegraph.graph import MAX_BYTES, LineGraph
+from edgedyn.linegraph.limits import check_links
 from edgedyn.linegraph.reach import Parameter
 
 if TYPE_CHECKING:

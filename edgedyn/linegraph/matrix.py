@@ -1,13 +1,14 @@
 """The line graph's links as explicit CSR arrays."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedyn import _validate as check
+from edgedyn.linegraph.limits import check_bytes
 from edgedyn.linegraph.reach import Block, Parameter, Reach
 
 if TYPE_CHECKING:
@@ -20,15 +21,6 @@ INT32_LIMIT = 2**31 - 1
 def index_dtype(n_links: int, n_nodes: int) -> np.dtype[Any]:
     """Return int32, or int64 where a number of links or nodes does not fit."""
     return np.dtype(np.int32 if max(n_links, n_nodes) <= INT32_LIMIT else np.int64)
-
-
-def check_bytes(needed: int, max_bytes: int, what: str, ways_out: str) -> None:
-    """Refuse an array that is too large, before allocating it."""
-    if needed > check.positive_int(max_bytes, "max_bytes"):
-        raise ValueError(
-            f"{what} would take {needed:,} bytes, more than max_bytes={max_bytes:,}; {ways_out}, "
-            "or raise max_bytes."
-        )
 
 
 def check_matrix_bytes(
@@ -284,10 +276,12 @@ def block_matrix(
 
     data_kind = np.dtype(dtype)
     index_kind = check_matrix_bytes(n_links, shape, data_kind, max_bytes)
-    data = None if values == "links" else np.empty(n_links, data_kind)
-    indices, indptr = structure(parameters, blocks, shape[0], n_links, origin, index_kind, data)
-    if data is None:
-        data = np.ones(n_links, data_kind)
+    with ThreadPoolExecutor(1) as other:  # neither holds the interpreter's lock for long
+        data = np.empty(n_links, data_kind)
+        ones = other.submit(data.fill, 1) if values == "links" else None
+        indices, indptr = structure(
+            parameters, blocks, shape[0], n_links, origin, index_kind, None if ones else data
+        )
     matrix = csr_array((data, indices, indptr), shape=shape)
     matrix.has_canonical_format = True  # by construction: sorted, no duplicates
     return matrix

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedyn import _validate as check
-from edgedyn.linegraph.graph import MAX_BYTES, VALUES, LineGraph, check_links
+from edgedyn.linegraph.graph import MAX_BYTES, VALUES, LineGraph
 from edgedyn.linegraph.index import LayerNodes, NodeIndex
 from edgedyn.linegraph.layers import Dense
+from edgedyn.linegraph.limits import check_links
 from edgedyn.linegraph.network import Network
 
 if TYPE_CHECKING:

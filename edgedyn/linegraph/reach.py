@@ -69,6 +69,14 @@ class Block:
         matrix.data = np.ones_like(matrix.data)
         return matrix
 
+    @property
+    def n_links(self) -> int:
+        """Number of links, an exact integer."""
+        per_group = np.diff(self.paths.indptr).tolist()
+        members = self.target.entries.members.tolist()
+        pairs = zip(per_group, members, strict=True)
+        return sum(a * b for a, b in pairs) * self.source.entries.fan
+
     def counts(self, values: str) -> "csr_array":
         """Return multiplicities or ones."""
         return self.links if values == "links" else self.paths

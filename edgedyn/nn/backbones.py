@@ -16,6 +16,7 @@ from keras import ops
 
 from edgedyn import _validate as check
 from edgedyn.nn.alexnet import SIZE, AlexNet
+from edgedyn.nn.extract import without_values
 from edgedyn.nn.weights import is_model_file, load_model, load_weights
 
 if TYPE_CHECKING:
@@ -214,9 +215,10 @@ def backbone(
 def architecture(
     name: str, input_shape: Sequence[int] = (224, 224, 3), *, include_top: bool = True
 ) -> keras.Model:
-    """Build a network as it was published, with random weights and without preprocessing.
+    """Build a network as it was published, without preprocessing and without values.
 
-    For its line graph; `backbone` makes models to train.
+    For its line graph: the parameters have shapes only, which takes no memory, so that nothing can
+    be computed with it. `backbone` makes models to train.
 
     Parameters
     ----------
@@ -245,7 +247,7 @@ def architecture(
     known = _known(name)
     build = AlexNet if known == "AlexNet" else getattr(keras.applications, known)
     shape = tuple(check.positive_int(n, "input_shape") for n in input_shape)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), without_values():
         warnings.filterwarnings("ignore", ".*input_shape.*", UserWarning)
         return build(weights=None, include_top=include_top, input_shape=shape)
 

@@ -1,10 +1,12 @@
 """From a Keras model to a `Graph` of steps: the only file that touches Keras' internals."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 from keras import layers as kl
+from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional
 
 from edgedyn import linegraph as lg
@@ -62,6 +64,22 @@ def extract(model: keras.Model, *, nodes: str = "kernels") -> Graph:
     if not graph.predecessors:
         raise ValueError(f"model {model.name!r} has no layer with a kernel.")
     return graph
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Let models be built whose parameters have shapes but no values, at once and without memory.
+
+    For their structure only. Keras would fill in the values when the next model is built; it is
+    made to forget that.
+    """
+    waiting = "uninitialized_variables"
+    before = list(global_state.get_global_attribute(waiting, []))
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        global_state.set_global_attribute(waiting, before)
 
 
 def _functional(model: Any) -> Functional:

@@ -108,6 +108,126 @@ def line_graph(ax: "Axes", sizes: Sequence[int], links: ArrayLike) -> "Axes":
     return _graph_axes(ax, "Line graph $G_B$: links run backwards", sizes)
 
 
+def layer_links(
+    ax: "Axes", names: Sequence[str], n_nodes: Sequence[int], links: Sequence[tuple[int, int, int]]
+) -> "Axes":
+    """Draw G_B layer by layer: an arc for every pair of layers with links between them.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    names : sequence of str
+        Of the layers, in order.
+    n_nodes : sequence of int
+        Nodes of each layer.
+    links : sequence of (target, source, number of links)
+        As `edgedyn.LineGraph.layer_links` gives them; layers from 1.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import edgedyn as ed
+    >>> from edgedyn.report import figures
+    >>> gb = ed.line_graph([4, 5, 3])
+    >>> ax = figures.layer_links(Figure().subplots(), ["a", "b"], [20, 15], gb.layer_links())
+    >>> ax.get_title()
+    'Layers of $G_B$ and links between them'
+    """
+    most, least = (f((n for _, _, n in links), default=1) for f in (max, min))
+    few = len(links) <= 24
+    turn = np.linspace(0, np.pi, 60)
+    for target, source, n in links:
+        middle, radius = (source + target) / 2, (source - target) / 2
+        fade = 1.0 if most == least else float(np.log(n / least) / np.log(most / least))
+        x, y = middle + radius * np.cos(turn), radius * np.sin(turn)
+        ax.plot(x, y, color=COLOURS[0], alpha=0.4 + 0.6 * fade, linewidth=0.8 + 1.2 * fade)
+        if few:  # the arrow's head, at the target
+            ax.annotate(
+                "",
+                (x[-5], y[-5]),
+                (x[-8], y[-8]),
+                arrowprops={"arrowstyle": "-|>", "color": COLOURS[0], "linewidth": 0},
+            )
+            ax.annotate(short(n), (middle, radius), (0, 4), textcoords="offset points",
+                        ha="center", fontsize=8)  # fmt: skip
+    sizes = 30 + 40 * np.log10(np.maximum(n_nodes, 1)) if few else 6
+    at = np.arange(1, len(names) + 1)
+    ax.scatter(at, np.zeros(len(names)), s=sizes, color=COLOURS[1], zorder=3)
+    if len(names) <= 40:
+        pairs = zip(names, n_nodes, strict=True)
+        labels = [f"{_plain(name)}\n{short(n)}" for name, n in pairs]
+        ax.set_xticks(at, labels, rotation=90 if len(names) > 8 else 0, fontsize=7)
+    top = max((source - target for target, source, _ in links), default=1) / 2
+    ax.set(xlim=(0.5, len(names) + 0.5), ylim=(-0.15 * top, 1.15 * top), yticks=[])
+    ax.set_xlabel("layer, number of its nodes" if len(names) <= 40 else "layer")
+    ax.set_title("Layers of $G_B$ and links between them")
+    ax.spines[["top", "left", "right"]].set_visible(False)
+    return ax
+
+
+def degree_distribution(
+    ax: "Axes", into: tuple[ArrayLike, ArrayLike], out: tuple[ArrayLike, ArrayLike]
+) -> "Axes":
+    """Draw which share of the nodes has at least a degree, in and out.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    into, out : (degrees, counts)
+        As `edgedyn.LineGraph.degree_distribution` gives them.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import edgedyn as ed
+    >>> from edgedyn.report import figures
+    >>> gb = ed.line_graph([4, 5, 3])
+    >>> both = gb.degree_distribution("in"), gb.degree_distribution("out")
+    >>> figures.degree_distribution(Figure().subplots(), *both).get_xlabel()
+    'degree'
+    """
+    for label, (degrees, counts), colour, style in (
+        ("in", into, COLOURS[0], "-"),
+        ("out", out, COLOURS[1], "--"),
+    ):
+        degree, count = np.asarray(degrees), np.asarray(counts)
+        share = count[::-1].cumsum()[::-1] / count.sum()
+        linked = degree > 0
+        ax.step(degree[linked], share[linked], where="pre", label=f"{label}-degree",
+                color=colour, linestyle=style, marker=".")  # fmt: skip
+    ax.set(xscale="log", yscale="log", xlabel="degree", ylabel="share of nodes with at least it")
+    ax.set_title("Degrees of $G_B$")
+    ax.legend(frameon=False)
+    return ax
+
+
+def _plain(name: str) -> str:
+    """Return a name as text that matplotlib takes as it stands."""
+    return "".join(c if c.isprintable() else "?" for c in name).replace("$", r"\$")
+
+
+def short(n: int) -> str:
+    """Return a count in three digits.
+
+    Examples
+    --------
+    >>> short(999), short(25088), short(965_350_993_920)
+    ('999', '25.1 k', '965 G')
+    """
+    for factor, word in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if n >= factor:
+            return f"{n / factor:.3g} {word}"
+    return str(n)
+
+
 def curves(
     ax: "Axes", series: Mapping[str, Sequence[float]], ylabel: str, observed: int | None = None
 ) -> "Axes":

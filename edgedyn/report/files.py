@@ -1,5 +1,6 @@
 """Result folders and graph files: what the command line leaves on disk."""
 
+from collections import Counter
 from html import escape
 from io import StringIO
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from edgedyn._files import to_json, write_text
 from edgedyn.report import figures
 
+MOST_DRAWN_LINKS = 10_000
 DRAWING_SUFFIXES = (".png", ".svg", ".html")
 
 
@@ -77,7 +79,7 @@ def write_theorem1(folder: Path, report: Any, environment: dict[str, Any]) -> No
 
 
 def write_line_graph(path: Path, graph: Any) -> None:
-    """Draw a perceptron and its line graph in the format of the file's suffix.
+    """Draw a line graph in the format of the file's suffix.
 
     Parameters
     ----------
@@ -85,60 +87,106 @@ def write_line_graph(path: Path, graph: Any) -> None:
         ``.png``, ``.svg`` or ``.html`` (one page, no network requests).
         `edgedyn.linegraph.export.write` writes the links themselves.
     graph : edgedyn.LineGraph
-        Of a perceptron whose biases are no nodes.
+        A small perceptron without bias nodes is drawn node by node beside its neurons, others layer
+        by layer beside their degrees.
 
     Raises
     ------
     ValueError
-        For another suffix, another graph, or one that is too large to be drawn.
+        For another suffix.
     """
     if path.suffix not in DRAWING_SUFFIXES:
         raise ValueError(
             f"the output must end in one of {', '.join(DRAWING_SUFFIXES)} for a drawing, or .npz, "
             f".graphml, .csv for an export by edgedyn.linegraph.export; got {path.name!r}."
         )
-    if getattr(graph, "sizes", None) is None or any(graph.bias):
-        raise ValueError(
-            "drawings show perceptrons whose biases are no nodes; export this line graph as .npz, "
-            ".graphml or .csv instead."
-        )
     if path.suffix == ".html":
         write_text(path, _page(graph))
-    else:
+    elif drawn_by_node(graph):
         write_graphs_picture(path, graph)
+    else:
+        with figures.saved_figure(path, columns=2, width=13, height=5) as (_, axes):
+            _draw_layers(axes, graph)
 
 
-def _page(graph: Any) -> str:
-    """Return a self-contained page: both drawings as vector graphics and the table of nodes."""
+def drawn_by_node(graph: Any) -> bool:
+    """Tell whether a line graph is drawn node by node."""
+    sizes = getattr(graph, "sizes", None)
+    return sizes is not None and not any(graph.bias) and graph.n_links <= MOST_DRAWN_LINKS
+
+
+def _draw_layers(axes: Any, graph: Any) -> None:
+    """Draw a line graph layer by layer, and its degrees."""
+    layers = graph.index.layers
+    names = [graph.index.name(k) for k in range(1, len(layers) + 1)]
+    figures.layer_links(axes[0], names, [v.n_nodes for v in layers], graph.layer_links())
+    both = graph.degree_distribution("in"), graph.degree_distribution("out")
+    figures.degree_distribution(axes[1], *both)
+
+
+def _svg(draw: Any, height: float) -> str:
+    """Return two panels as vector graphics."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    links = list(graph.to_networkx().edges())
-    figure = Figure(figsize=(10, 4.5), layout="constrained")
-    axes = figure.subplots(1, 2)
-    figures.neuron_graph(axes[0], graph.sizes)
-    figures.line_graph(axes[1], graph.sizes, links)
+    figure = Figure(figsize=(12, height), layout="constrained")
+    draw(figure.subplots(1, 2))
     text = StringIO()
     FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
     svg = text.getvalue()
-    svg = svg[svg.index("<svg") :]
-    title = escape(f"Line graph of {'-'.join(map(str, graph.sizes))}")
-    degrees = np.column_stack([graph.in_degree(), graph.out_degree()])
-    rows = "".join(
-        f"<tr><td>{k}</td><td>{layer}</td><td>W[{i}, {j}]</td><td>{a}</td><td>{b}</td></tr>"
-        for k, (a, b) in enumerate(degrees.tolist())
-        for layer, (i, j) in [graph.index.locate(k)]
+    return svg[svg.index("<svg") :]
+
+
+def _page(graph: Any) -> str:
+    """Return a self-contained page: both drawings and a table of nodes, or of layers."""
+    if drawn_by_node(graph):
+        links = list(graph.to_networkx().edges())
+
+        def draw(axes: Any) -> None:
+            figures.neuron_graph(axes[0], graph.sizes)
+            figures.line_graph(axes[1], graph.sizes, links)
+
+        name, head = "-".join(map(str, graph.sizes)), "node,layer,weight,in-degree,out-degree"
+        degrees = np.column_stack([graph.in_degree(), graph.out_degree()]).tolist()
+        rows: list[tuple[Any, ...]] = [
+            (k, layer, f"W[{i}, {j}]", a, b)
+            for k, (a, b) in enumerate(degrees)
+            for layer, (i, j) in [graph.index.locate(k)]
+        ]
+        svg = _svg(draw, 5)
+    else:
+        name, head = f"{graph.n_layers} layers", "layer,name,kernel,biases,links in,links out"
+        into: Counter[int] = Counter()
+        out: Counter[int] = Counter()
+        for target, source, n in graph.layer_links():
+            into[target] += n
+            out[source] += n
+        rows = [
+            (
+                k,
+                graph.index.name(k),
+                " x ".join(map(str, v.kernel_shape)),
+                v.n_bias,
+                into[k],
+                out[k],
+            )
+            for k, v in enumerate(graph.index.layers, start=1)
+        ]
+        svg = _svg(lambda axes: _draw_layers(axes, graph), 5)
+    cells = "".join(
+        "<tr>" + "".join(f"<td>{escape(str(v))}</td>" for v in row) + "</tr>" for row in rows
     )
+    titles = "".join(f"<th>{word}</th>" for word in head.split(","))
+    title = escape(f"Line graph of {name}")
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<style>body{{font-family:sans-serif;max-width:70rem;margin:1rem auto;padding:0 1rem}}
+<style>body{{font-family:sans-serif;max-width:75rem;margin:1rem auto;padding:0 1rem}}
 svg{{width:100%;height:auto}}td,th{{padding:.1rem .8rem;text-align:right}}</style></head><body>
 <h1>{title}</h1>
-<p>{graph.n_nodes} nodes, {graph.n_links} links. Each weight of the network is a node of the line
-graph. Gradients flow backwards, so links run from a layer's weights to those of the layer before
-that share a neuron with them.</p>
+<p>{graph.n_nodes:,} nodes, {graph.n_links:,} links. Each weight of the network is a node of the
+line graph. Gradients flow backwards, so links run from a layer's weights to those of the layers
+before that share a neuron with them.</p>
 {svg}
-<table><thead><tr><th>node</th><th>layer</th><th>weight</th><th>in-degree</th>
-<th>out-degree</th></tr></thead><tbody>{rows}</tbody></table></body></html>
+<table><thead><tr>{titles}</tr></thead><tbody>{cells}</tbody></table></body></html>
 """

@@ -300,10 +300,14 @@ def test_both_tables_of_a_csv_appear_or_none(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["perceptron", "cnn", "residual"])
-def test_drawings_are_of_perceptrons_without_biases(name, tmp_path):
-    with pytest.raises(ValueError, match=r"biases are no nodes; export .* \.npz, \.graphml or"):
-        write_line_graph(tmp_path / "gb.svg", GRAPHS[name])
-    assert list(tmp_path.iterdir()) == []
+def test_other_graphs_are_drawn_layer_by_layer(name, tmp_path):
+    graph = GRAPHS[name]
+    write_line_graph(tmp_path / "gb.svg", graph)
+    write_line_graph(tmp_path / "gb.html", graph)
+    page = (tmp_path / "gb.html").read_text(encoding="utf-8")
+    assert page.count("<tr>") == 1 + graph.n_layers
+    assert "src=" not in page and "<script" not in page
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize("suffix", [*SUFFIXES, ".pdf"])

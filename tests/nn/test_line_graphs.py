@@ -11,6 +11,7 @@ from keras import layers as kl  # noqa: E402
 
 import edgedyn as ed  # noqa: E402
 from edgedyn import nn  # noqa: E402
+from edgedyn.nn.backbones import architecture  # noqa: E402
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("float64")]
 SHAPE = (5, 6, 2)
@@ -177,3 +178,12 @@ def test_nodes_of_real_models_are_their_trainable_parameters(name):
     assert everything.n_nodes == sum(int(np.prod(w.shape)) for w in model.trainable_weights)
     named = [w for w in model.trainable_weights if "kernel" in w.name]
     assert kernels.n_nodes == sum(int(np.prod(w.shape)) for w in named)
+
+
+def test_published_networks_have_no_values_and_leave_none_behind():
+    model = architecture("MobileNet", (96, 96, 3))
+    assert ed.line_graph(model, nodes="all").n_nodes == 4231976  # Keras' own count of trainables
+    kernel = next(layer for layer in model.layers if layer.weights).weights[0]
+    assert kernel._value is None
+    keras.Model(i := keras.Input((4,)), kl.Dense(2)(i))  # Keras fills in values when it builds
+    assert kernel._value is None

@@ -48,3 +48,28 @@ def test_predictions_outside_the_unit_interval_are_marked(ax):
     figures.predicted_against_true(ax, [0.5, 1.7, -2.0], [0.6, 0.7, 0.8], "x")
     outside = next(m for m in ax.lines if m.get_label() == "outside [0, 1]")
     np.testing.assert_array_equal(outside.get_ydata(), [1.0, 0.0])
+
+
+def test_layers_are_joined_by_one_arc_a_pair(ax):
+    names = ["a", "cost $x", "c\x0b"]  # dollars and control characters are text like any other
+    figures.layer_links(ax, names, [4, 400, 4], [(1, 2, 10), (2, 3, 10), (1, 3, 1000)])
+    arcs = [line for line in ax.lines if len(line.get_xdata()) > 2]
+    tops = [line.get_ydata().max() for line in arcs]
+    np.testing.assert_allclose(tops, [0.5, 0.5, 1.0], rtol=1e-2)
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["a\n4", "cost \\$x\n400", "c?\n4"]
+    ax.figure.canvas.draw()
+
+
+def test_a_graph_without_links_is_drawn(ax):
+    figures.layer_links(ax, ["only"], [5], [])
+    none = (np.array([0]), np.array([5]))
+    figures.degree_distribution(ax.figure.add_subplot(), none, none)
+    ax.figure.canvas.draw()
+
+
+def test_the_degree_distribution_is_the_share_of_nodes_at_or_above(ax):
+    figures.degree_distribution(ax, ([0, 2, 4], [5, 3, 2]), ([1], [10]))
+    into, out = ax.lines[0], ax.lines[1]
+    np.testing.assert_allclose(into.get_xdata(), [2, 4])
+    np.testing.assert_allclose(into.get_ydata(), [0.5, 0.2])
+    np.testing.assert_allclose(out.get_ydata(), [1.0])
