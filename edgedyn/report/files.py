@@ -78,12 +78,12 @@ def write_theorem1(folder: Path, report: Any, environment: dict[str, Any]) -> No
             figures.flow_deviations(ax, flow.times, flow.deviations, title)
 
 
-def write_line_graph(path: Path, graph: Any) -> None:
+def write_line_graph(path: Path | str, graph: Any) -> None:
     """Draw a line graph in the format of the file's suffix.
 
     Parameters
     ----------
-    path : Path
+    path : path
         ``.png``, ``.svg`` or ``.html`` (one page, no network requests).
         `edgedyn.linegraph.export.write` writes the links themselves.
     graph : edgedyn.LineGraph
@@ -95,6 +95,7 @@ def write_line_graph(path: Path, graph: Any) -> None:
     ValueError
         For another suffix.
     """
+    path = Path(path)
     if path.suffix not in DRAWING_SUFFIXES:
         raise ValueError(
             f"the output must end in one of {', '.join(DRAWING_SUFFIXES)} for a drawing, or .npz, "
