@@ -142,8 +142,14 @@ class Conv(Layer):
 
     def _box(self, s: Tensor) -> Tensor:
         """Convolve each of the groups' channel sums with a window of ones."""
-        ones = ops.ones((*self.kernel.shape[:-2], self.groups, 1), s.dtype)
-        return _depthwise(s, ones, self.strides, self.padding, self.dilation)
+        taps = self.kernel.shape[:-2]
+        if len(set(self.strides)) == 1:
+            ones = ops.ones((*taps, self.groups, 1), s.dtype)
+            return _depthwise(s, ones, self.strides, self.padding, self.dilation)
+        # Depthwise convolutions are not there for strides that differ along the axes.
+        ones = ops.ones((*taps, 1, 1), s.dtype)
+        parts = [self._convolve(v, ones) for v in ops.split(s, self.groups, -1)]
+        return parts[0] if self.groups == 1 else ops.concatenate(parts, -1)
 
     def ones_forward(self, u: Tensor) -> Tensor:
         """Return ``f(1, u)``."""

@@ -12,6 +12,7 @@ from keras import layers as kl  # noqa: E402
 import edgedyn as ed  # noqa: E402
 from edgedyn import nn  # noqa: E402
 from edgedyn.nn.backbones import architecture  # noqa: E402
+from edgedyn.nn.capacitance import CapacitanceMeter  # noqa: E402
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("float64")]
 SHAPE = (5, 6, 2)
@@ -187,3 +188,20 @@ def test_published_networks_have_no_values_and_leave_none_behind():
     assert kernel._value is None
     keras.Model(i := keras.Input((4,)), kl.Dense(2)(i))  # Keras fills in values when it builds
     assert kernel._value is None
+
+
+@pytest.mark.parametrize("strength", ["magnitude", "signed"])
+@pytest.mark.parametrize("name", LINEAR)
+def test_degrees_by_kernels_of_ones_are_those_of_the_operator(name, strength):
+    # The sweeps for beta_eff take channel sums and box filters where the operator takes any kernel.
+    model = dict(linear_networks())[name]
+    x = np.random.default_rng(0).standard_normal((3, *model.input_shape[1:]))
+    y = np.random.default_rng(1).standard_normal((3, 2))
+    options = {"strength": strength, "nodes": "all", "loss": "mean_squared_error"}
+    P = nn.interaction(model, x, y, **options)
+    meter = CapacitanceMeter(model, scope="network", **options)
+    _, found = meter.by_differentiation(*meter.check_data(x, y))
+    into, out = (np.concatenate(parts) for parts in zip(*(v.flat() for v in found), strict=True))
+    scale = np.abs(into).max()
+    np.testing.assert_allclose(P.in_degree(), into, rtol=1e-10, atol=1e-12 * scale)
+    np.testing.assert_allclose(P.out_degree(), out, rtol=1e-10, atol=1e-12 * scale)

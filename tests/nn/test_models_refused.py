@@ -35,7 +35,7 @@ def data(n=6):
         (kl.LayerNormalization(name="odd"), "'odd' of type LayerNormalization is not known"),
         (kl.PReLU(name="odd"), "'odd' of type PReLU is not known"),
         (kl.Activation("softmax", name="odd"), "follows a softmax"),
-        (kl.Conv2DTranspose(3, 2, name="odd"), "'odd' of type Conv2DTranspose"),
+        (kl.Conv2DTranspose(3, 2, output_padding=0, name="odd"), "'odd' has output_padding="),
         (kl.BatchNormalization(axis=1, name="odd"), "'odd' normalises axis 1"),
         (kl.UpSampling2D(2, interpolation="bicubic", name="odd"), "interpolates by 'bicubic'"),
         (kl.Lambda(lambda x: x * x, name="odd"), "'odd' of type Lambda is not known"),
