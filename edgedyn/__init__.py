@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from edgedyn.linegraph import LineGraph
     from edgedyn.mlp import ReLUMLP, Theorem1Report, verify_theorem1
     from edgedyn.predict import NeuralCapacitanceRegressor
+    from edgedyn.predict.rank import Ranking, rank
+    from edgedyn.reduction import Reduction, reduce
 
 __version__ = "0.1.0"
 
@@ -31,17 +33,25 @@ _HOME = {
     "Theorem1Report": "edgedyn.mlp",
     "verify_theorem1": "edgedyn.mlp",
     "NeuralCapacitanceRegressor": "edgedyn.predict",
+    "Ranking": "edgedyn.predict.rank",
+    "rank": "edgedyn.predict.rank",
+    "Reduction": "edgedyn.reduction",
+    "reduce": "edgedyn.reduction",
 }
-_ROOMS = ("linegraph", "mlp", "nn", "predict", "report", "studies")
+_ROOMS = ("linegraph", "mlp", "nn", "predict", "reduction", "report", "studies")
 
 __all__ = [
     "Capacitance",
     "LineGraph",
     "NeuralCapacitanceRegressor",
+    "Ranking",
     "ReLUMLP",
+    "Reduction",
     "Theorem1Report",
     "line_graph",
     "neural_capacitance",
+    "rank",
+    "reduce",
     "verify_theorem1",
 ]
 

@@ -15,8 +15,9 @@ EVERYONE = {"capacitance", "_validate", "_files", "_data", "_environment"}
 ALLOWED = {
     "linegraph": set(),
     "mlp": {"linegraph"},
-    "nn": {"linegraph", "mlp"},
+    "nn": {"linegraph", "mlp", "predict"},
     "predict": set(),
+    "reduction": set(),
     "studies": {"mlp", "predict"},
     "report": set(),
     "capacitance": set(),
@@ -25,7 +26,7 @@ ALLOWED = {
     "_data": set(),
     "_environment": set(),
     "_dispatch": {"linegraph", "nn"},
-    "commands": {"linegraph", "mlp", "nn", "predict", "studies", "report", "_dispatch"},
+    "commands": {"linegraph", "mlp", "nn", "predict", "reduction", "report", "studies", "_dispatch"},
     "cli": {"commands"},
 }
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from edgedyn.nn.capacitance import neural_capacitance
     from edgedyn.nn.datasets import load_dataset
     from edgedyn.nn.probe import attach_probe, detach_probe
+    from edgedyn.nn.proxies import zero_cost
     from edgedyn.nn.strengths import interaction
+    from edgedyn.nn.transfer import transfer_scores
 
 _HOME = {
     "CapacitanceCallback": "callback",
@@ -29,6 +31,8 @@ _HOME = {
     "list_backbones": "backbones",
     "load_dataset": "datasets",
     "neural_capacitance": "capacitance",
+    "transfer_scores": "transfer",
+    "zero_cost": "proxies",
 }
 
 __all__ = [
@@ -40,6 +44,8 @@ __all__ = [
     "list_backbones",
     "load_dataset",
     "neural_capacitance",
+    "transfer_scores",
+    "zero_cost",
 ]
 
 

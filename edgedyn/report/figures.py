@@ -228,6 +228,89 @@ def short(n: int) -> str:
     return str(n)
 
 
+def resilience(
+    ax: "Axes", curve: Any, beta: float, states: Sequence[Mapping[str, Any]] = ()
+) -> "Axes":
+    """Draw steady states against beta_eff, and where a network stands.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    curve : edgedyn.reduction.ResilienceCurve
+    beta : float
+        The network's beta_eff.
+    states : sequence of mapping
+        Its full system's effective states: ``start`` and ``x_eff``.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import edgedyn as ed
+    >>> from edgedyn.report import figures
+    >>> curve = ed.reduction.mutualistic().resilience_curve([2.0, 6.0, 8.0])
+    >>> figures.resilience(Figure().subplots(), curve, 8.0).get_ylabel()
+    'effective state $x_{eff}$'
+    """
+    for number in np.unique(curve.branch):
+        for stable, style in ((True, "-"), (False, "--")):
+            piece = (curve.branch == number) & (curve.stable == stable)
+            order = np.argsort(curve.beta[piece])
+            colour = COLOURS[0] if stable else "0.5"
+            ax.plot(curve.beta[piece][order], curve.x[piece][order], style, color=colour)
+    ax.plot([], [], "-", color=COLOURS[0], label="stable (reduced)")
+    if not curve.stable.all():
+        ax.plot([], [], "--", color="0.5", label="unstable")
+    for k, point in enumerate(curve.critical):
+        label = "tipping point" if k == 0 else None
+        ax.axvline(point.beta, color=COLOURS[1], linestyle=":", label=label)
+        ax.annotate(f"{point.beta:.4g}", (point.beta, 0.98), xycoords=("data", "axes fraction"),
+                    rotation=90, va="top", ha="right", fontsize=8, color=COLOURS[1])  # fmt: skip
+    ax.axvline(beta, color="black", linewidth=0.8)
+    ax.annotate(f"this network: {beta:.4g}", (beta, 0.5), xycoords=("data", "axes fraction"),
+                rotation=90, va="center", ha="right", fontsize=8)  # fmt: skip
+    for state, mark in zip(states, ("v", "^"), strict=False):
+        ax.plot(beta, state["x_eff"], mark, color=COLOURS[2], markersize=9,
+                label=f"full network, {state['start']} start")  # fmt: skip
+    ax.set(xlabel=r"$\beta_{eff}$", ylabel="effective state $x_{eff}$")
+    ax.set_xlim(left=0)
+    ax.legend(fontsize=8, frameon=False)
+    return ax
+
+
+def collapse(ax: "Axes", curve: Any, records: Sequence[Mapping[str, Any]]) -> "Axes":
+    """Draw many perturbed networks on the curve of their one-dimensional dynamics.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    curve : edgedyn.reduction.ResilienceCurve
+    records : sequence of mapping
+        With ``perturbation``, ``start``, ``beta_eff`` and ``x_eff``.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    for stable, style, colour in ((True, "-", "black"), (False, "--", "0.5")):
+        for number in np.unique(curve.branch):
+            piece = (curve.branch == number) & (curve.stable == stable)
+            ax.plot(curve.beta[piece], curve.x[piece], style, color=colour, linewidth=1.2)
+    kinds = list(dict.fromkeys(r["perturbation"] for r in records))
+    for k, kind in enumerate(kinds):
+        for start, mark in (("low", "v"), ("high", "^")):
+            chosen = [r for r in records if r["perturbation"] == kind and r["start"] == start]
+            x, y = ([r[key] for r in chosen] for key in ("beta_eff", "x_eff"))
+            label = f"{kind}, {start} start"
+            ax.plot(x, y, mark, color=COLOURS[k % 6], markersize=4, alpha=0.6, label=label)
+    ax.set(xlabel=r"$\beta_{eff}$", ylabel="effective state $x_{eff}$")
+    ax.legend(fontsize=7, frameon=False)
+    return ax
+
+
 def curves(
     ax: "Axes", series: Mapping[str, Sequence[float]], ylabel: str, observed: int | None = None
 ) -> "Axes":

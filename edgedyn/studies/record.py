@@ -1,10 +1,10 @@
 """One record a trial: one candidate, one seed, fine-tuned once. The schema all studies share."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from math import isfinite, nan
 from typing import Any
 
-SCHEMA = 1
+SCHEMA = 2  # 2: scores
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class TrialRecord:
     status : {"completed", "diverged"}
     train_seconds, beta_seconds : float
         Time spent in training and in computing beta_eff, over all epochs.
+    scores : dict of str to float
+        Training-free scores of the candidate on the task, such as ``logme``; higher is better.
     schema : int
         Version of this layout.
 
@@ -66,6 +68,7 @@ class TrialRecord:
     status: str
     train_seconds: float
     beta_seconds: float
+    scores: dict[str, float] = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
@@ -108,4 +111,4 @@ class TrialRecord:
             return {k: nan if v is None else v for k, v in epoch.items()}
 
         epochs = tuple(EpochRecord(**whole(epoch)) for epoch in values["epochs"])
-        return cls(**{**values, "epochs": epochs})
+        return cls(**{**values, "epochs": epochs, "scores": whole(values["scores"])})

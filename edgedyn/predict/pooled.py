@@ -1,0 +1,153 @@
+"""A second rule beside the paper's: one slope for all candidates, in relative beta_eff."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+Array = NDArray[Any]
+RECENT = 3  # observations whose mean is the unit of beta_eff
+
+
+class PooledCapacitanceRegressor(RegressorMixin, BaseEstimator):
+    r"""Accuracy read off at beta_eff = 0 along a slope that all candidates share.
+
+    .. math:: z_{ik} = \beta_{ik} / \bar\beta_i, \qquad
+              c = -\frac{\sum_{ik} (z_{ik} - \bar z_i)(I_{ik} - \bar I_i)}
+                        {\sum_{ik} (z_{ik} - \bar z_i)^2}, \qquad
+              I^*_i = I_{iK} + c\, z_{iK}
+
+    with the mean of candidate i's last three beta_eff as its unit. Five points of one candidate do
+    not fix a slope, those of all do; and the last accuracy, not the mean of the line, is where the
+    extrapolation begins.
+
+    Attributes
+    ----------
+    groups_ : ndarray
+        Labels of the candidates, in order of appearance.
+    final_ : ndarray, shape (n_groups,)
+        The predictions, not clipped. **Rank by these.**
+    final_std_ : ndarray, shape (n_groups,)
+        ``sqrt(s^2 (1 + z_K^2 / S_zz))``; s the scatter of all observations around their lines.
+    slope_ : ndarray, shape (n_features,)
+        ``-c``, in accuracy for each unit of relative beta_eff.
+    units_, anchor_, last_ : ndarray
+        Each candidate's unit, last relative beta_eff and last accuracy.
+    noise_std_ : float
+        s.
+    status_ : {"ok", "flat"}
+        ``flat``: beta_eff is constant; the slope is taken as 0.
+    n_features_in_ : int
+
+    Notes
+    -----
+    Not in the paper. Chosen among the variants that ``validation/better_rule.py`` lists, on tasks
+    other than those it reports on. The unit makes the rule blind to the scale of beta_eff, which
+    differs between backbones by orders of magnitude.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from edgedyn.predict import PooledCapacitanceRegressor
+    >>> beta = np.array([4.0, 3.0, 2.0, 1.5, 1.0, 40.0, 30.0, 20.0, 15.0, 10.0])
+    >>> accuracy = [0.4, 0.5, 0.6, 0.65, 0.7, 0.5, 0.6, 0.7, 0.75, 0.8]
+    >>> rule = PooledCapacitanceRegressor().fit(beta[:, None], accuracy, groups=[0] * 5 + [1] * 5)
+    >>> rule.predict_final().round(6)
+    array([0.8, 0.9])
+    """
+
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None
+    ) -> "PooledCapacitanceRegressor":
+        """Fit the common slope.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_observations, n_features)
+            beta_eff, each candidate's in the order of training; one column, or several kinds of it.
+        y : array_like, shape (n_observations,)
+            Validation accuracy.
+        groups : array_like, shape (n_observations,), optional
+            The candidate of each observation; by default there is one.
+
+        Returns
+        -------
+        PooledCapacitanceRegressor
+
+        Raises
+        ------
+        ValueError
+            For NaN or infinity, or fewer than two observations altogether.
+        """
+        beta, accuracy = validate_data(
+            self, X, y, y_numeric=True, ensure_min_samples=2, dtype=np.float64
+        )
+        labels = np.zeros(len(beta), int) if groups is None else np.asarray(groups)
+        if labels.shape != (len(beta),):
+            raise ValueError(
+                f"groups must name the candidate of each of {len(beta)} observations; got shape "
+                f"{labels.shape}."
+            )
+        self.groups_ = np.array(list(dict.fromkeys(labels.tolist())))
+        members = [labels == label for label in self.groups_]
+        self.units_ = np.array([_unit(beta[m]) for m in members])
+        z = [beta[m] / unit for m, unit in zip(members, self.units_, strict=True)]
+        values = [np.asarray(accuracy[m], np.float64) for m in members]
+        inverse = self._fit_slope(z, values)
+        self.anchor_ = np.array([zs[-1] for zs in z])
+        self.last_ = np.array([v[-1] for v in values])
+        self.final_ = self.last_ - self.anchor_ @ self.slope_
+        spread = np.einsum("gi,ij,gj->g", self.anchor_, inverse, self.anchor_)
+        self.final_std_ = self.noise_std_ * np.sqrt(1 + np.maximum(spread, 0))
+        return self
+
+    def _fit_slope(self, z: list[Array], values: list[Array]) -> Array:
+        """Regress accuracy on relative beta_eff within candidates; return the inverse moments."""
+        dz = np.concatenate([v - v.mean(axis=0) for v in z])
+        dy = np.concatenate([v - v.mean() for v in values])
+        # Rounding alone lets a constant column vary; it then says nothing.
+        sizes = np.sqrt((np.concatenate(z) ** 2).sum(axis=0))
+        dz[:, np.sqrt((dz**2).sum(axis=0)) <= 1e-12 * np.maximum(sizes, 1e-300)] = 0.0
+        self.status_ = "ok" if dz.any() else "flat"
+        inverse = np.linalg.pinv(dz.T @ dz, hermitian=True)
+        self.slope_ = inverse @ (dz.T @ dy)
+        rest = dy - dz @ self.slope_
+        freedom = max(len(dy) - len(z) - dz.shape[1], 1)
+        self.noise_std_ = float(np.sqrt(rest @ rest / freedom))
+        return inverse
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Return the first candidate's accuracy at the given beta_eff, not clipped.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, n_features)
+        """
+        check_is_fitted(self, "final_")
+        beta = validate_data(self, X, reset=False, dtype=np.float64)
+        steps = beta / self.units_[0] - self.anchor_[0]
+        return np.asarray(self.last_[0] + steps @ self.slope_)
+
+    def predict_final(self, return_std: bool = False) -> Any:
+        """Return the accuracy of every candidate at beta_eff = 0, clipped to [0, 1].
+
+        Parameters
+        ----------
+        return_std : bool
+            Also return the standard deviations.
+
+        Returns
+        -------
+        ndarray, shape (n_groups,), or a pair of them
+        """
+        check_is_fitted(self, "final_")
+        value = np.clip(self.final_, 0.0, 1.0)
+        return (value, self.final_std_.copy()) if return_std else value
+
+
+def _unit(beta: Array) -> Array:
+    """Return the mean of the last observations, or 1 where it is zero."""
+    unit = beta[-RECENT:].mean(axis=0)
+    return np.where(unit != 0, unit, 1.0)

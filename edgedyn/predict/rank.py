@@ -1,0 +1,444 @@
+"""Ranking candidates from their first epochs, by several methods side by side."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite, nan
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedyn import _validate as check
+from edgedyn.predict.judging import Judgement, judge
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[Any]
+OVER = ("mean", "run")
+
+
+@dataclass(frozen=True)
+class RankedModel:
+    """What one method says of one candidate.
+
+    Parameters
+    ----------
+    method, model : str
+    seed : int or None
+        Of the run; None where curves were averaged over seeds.
+    prediction : float
+        Predicted final accuracy, or a training-free score; higher is better; NaN unless status is
+        "ok". Not clipped, so that good candidates do not tie at 1.
+    std : float
+        Standard deviation where the method has one, else NaN.
+    rank : float
+        1 is best; ties share their mean rank; NaN without a prediction.
+    truth : float
+        Test accuracy after the last epoch; NaN where the run was not completed.
+    status : str
+        "ok", or why there is no prediction.
+    """
+
+    method: str
+    model: str
+    seed: int | None
+    prediction: float
+    std: float
+    rank: float
+    truth: float
+    status: str
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Predictions of all methods, and how well they rank.
+
+    Parameters
+    ----------
+    observed : int
+        Epochs that were seen.
+    over : {"mean", "run"}
+        Whether curves were averaged over seeds, or each run ranked among those of its seed.
+    rows : tuple of RankedModel
+    methods : tuple of Judgement
+        One a method; values are NaN where fewer than three candidates can be compared.
+    """
+
+    observed: int
+    over: str
+    rows: tuple[RankedModel, ...]
+    methods: tuple[Judgement, ...]
+
+    def best(self, method: str = "capacitance", top: int = 1) -> list[str]:
+        """Return the names of the first candidates by a method, mean rank over seeds.
+
+        Raises
+        ------
+        ValueError
+            For a method that was not asked for, or that ranked none.
+        """
+        ranks: dict[str, list[float]] = {}
+        for row in self.rows:
+            if row.method == method and isfinite(row.rank):
+                ranks.setdefault(row.model, []).append(row.rank)
+        if not ranks:
+            raise ValueError(f"method {method!r} has ranked no candidate.")
+        return sorted(ranks, key=lambda m: float(np.mean(ranks[m])))[:top]
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return the rows as a pandas DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(row) for row in self.rows])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain Python values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{'method':14}{'rho':>8}{'95 %':>18}{'regret':>9}{'top 3':>8}{'- last value':>24}"
+        ]
+        for m in self.methods:
+            interval = f"{m.rho_low:.2f} .. {m.rho_high:.2f}"
+            lead = f"{m.lead:+.2f} ({m.lead_low:+.2f} .. {m.lead_high:+.2f})"
+            line = f"{m.method:14}{m.rho:8.3f}{interval:>18}{m.regret:9.4f}{m.regret_top3:8.4f}"
+            lines.append(f"{line}{lead:>24}  {m.status if m.status != 'ok' else ''}".rstrip())
+        return "\n".join(lines)
+
+
+def rank(
+    records: Sequence[Any],
+    methods: Sequence[str] = ("capacitance", "last_value", "best_value"),
+    *,
+    observed: int = 5,
+    over: str = "mean",
+    n_validation: int | None = None,
+    n_bootstrap: int = 1000,
+    seed: int | np.random.Generator = 0,
+) -> Ranking:
+    """Rank candidates by their first epochs and, where they were completed, judge the ranking.
+
+    Parameters
+    ----------
+    records : sequence of TrialRecord
+        Runs of one task; see `edgedyn.studies.TrialRecord`.
+    methods : sequence of str
+        ``capacitance`` (the paper's rule); ``pooled`` (ours, see
+        `edgedyn.predict.PooledCapacitanceRegressor`; it sees the first epochs of all candidates);
+        ``last_value``, ``best_value``; ``bgrn``, ``cl``,
+        ``domhan`` (see `edgedyn.predict.curves`; the first two learn from the completed curves of
+        the *other* candidates); any training-free score the records carry in ``scores``, such as
+        ``logme``.
+    observed : int
+        Epochs that may be seen, at least 3.
+    over : {"mean", "run"}
+        ``mean``: curves averaged over seeds (the paper's Fig. 4); ``run``: every run among those of
+        its seed (its Supplementary S2).
+    n_validation : int, optional
+        Validation samples behind each accuracy; bounds the noise the capacitance rule assumes.
+    n_bootstrap : int
+        Resamplings of the candidates behind each interval.
+    seed : int or numpy.random.Generator
+        Of the resamplings and of methods that draw random numbers.
+
+    Returns
+    -------
+    Ranking
+
+    Raises
+    ------
+    TypeError, ValueError
+        For no records, records of several tasks, unknown methods, too few epochs.
+
+    Notes
+    -----
+    The truth is the test accuracy after the last epoch of completed runs. Methods are judged on the
+    candidates for which they have a prediction; the paired lead over the last value uses the
+    candidates both have.
+
+    Examples
+    --------
+    >>> import edgedyn as ed
+    >>> from edgedyn.studies import run_demo
+    >>> ranking = ed.rank(run_demo(n_seeds=1, epochs=6).records, ["capacitance", "last_value"])
+    >>> len(ranking.rows), [m.method for m in ranking.methods]
+    (30, ['capacitance', 'last_value'])
+    """
+    runs = _checked(records, observed)
+    known = _predictors(runs)
+    names = list(dict.fromkeys(methods))
+    for name in names:
+        check.choice(name, "method", tuple(known))
+    check.choice(over, "over", OVER)
+    check.positive_int(n_bootstrap, "n_bootstrap")
+    rng = np.random.default_rng(seed)
+    groups = _groups(runs, over, observed)
+    rows: list[RankedModel] = []
+    seconds: dict[str, float] = {}
+    for name in names:
+        began = time.perf_counter()
+        for group in groups:
+            rows += _rows(name, known[name], group, observed, n_validation)
+        n_predicted = sum(row.method == name for row in rows)
+        seconds[name] = (time.perf_counter() - began) / max(n_predicted, 1)
+    by_method = {
+        name: [_table(group, name, rows) for group in _seeds(rows, name)] for name in names
+    }
+    last = [
+        _table(s, "last_value", reference)
+        for reference in [[r for g in groups for r in _rows("last_value", known["last_value"], g,
+                                                             observed, n_validation)]]
+        for s in _seeds(reference, "last_value")
+    ]  # fmt: skip
+    judged = tuple(
+        judge(name, by_method[name], last, by_method, n_bootstrap, rng, seconds[name])
+        for name in names
+    )
+    return Ranking(observed, over, tuple(rows), judged)
+
+
+# Curves ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One candidate's observed epochs and what became of it; mean over seeds or one run.
+
+    Parameters
+    ----------
+    model : str
+    seed : int or None
+    accuracy, beta : ndarray
+        After each epoch that was run, NaN where degenerate.
+    truth : float
+        NaN unless completed.
+    scores : mapping
+        Training-free scores.
+    failed : str
+        Why there is nothing to predict from; empty if there is.
+    """
+
+    model: str
+    seed: int | None
+    accuracy: Array
+    beta: Array
+    truth: float
+    scores: Mapping[str, float]
+    failed: str = ""
+
+
+def _checked(records: Sequence[Any], observed: int) -> list[Any]:
+    """Refuse what cannot be ranked."""
+    runs = list(records)
+    if not runs:
+        raise ValueError("records is empty; give at least one run.")
+    for run in runs:
+        if not all(hasattr(run, name) for name in ("model", "seed", "data", "epochs", "status")):
+            raise TypeError(f"records must be TrialRecords; got {type(run).__name__}.")
+    if len({run.data for run in runs}) > 1:
+        tasks = ", ".join(sorted({run.data for run in runs}))
+        raise ValueError(f"records are of several tasks ({tasks}); rank one at a time.")
+    if check.positive_int(observed, "observed") < 3:
+        raise ValueError(f"observed must be at least 3; got {observed}.")
+    longest = max(len(run.epochs) for run in runs)
+    if longest < observed:
+        raise ValueError(f"observed={observed} epochs are more than any run has ({longest}).")
+    return runs
+
+
+def _groups(runs: list[Any], over: str, observed: int) -> list[list[Curve]]:
+    """Return the candidates to be compared: all means, or the runs of each seed."""
+    longest = max(len(run.epochs) for run in runs)
+    curves = [_curve(run, observed, longest) for run in runs]
+    if over == "run":
+        seeds = sorted({c.seed for c in curves if c.seed is not None})
+        return [[c for c in curves if c.seed == seed] for seed in seeds]
+    models = list(dict.fromkeys(c.model for c in curves))
+    return [[_mean([c for c in curves if c.model == model]) for model in models]]
+
+
+def _curve(run: Any, observed: int, longest: int) -> Curve:
+    """Return a run's curve."""
+    epochs = run.epochs
+    accuracy = np.array([e.val_accuracy for e in epochs], float)
+    failed = "" if len(epochs) >= observed else f"{run.status} after {len(epochs)} epochs"
+    if not failed and not np.isfinite(accuracy[:observed]).all():
+        failed = "accuracy not finite"
+    done = run.status == "completed" and len(epochs) == longest
+    return Curve(
+        model=run.model,
+        seed=run.seed,
+        accuracy=accuracy,
+        beta=np.array([e.beta_eff for e in epochs], float),
+        truth=float(epochs[-1].test_accuracy) if done else nan,
+        scores=getattr(run, "scores", {}),
+        failed=failed,
+    )
+
+
+def _mean(curves: list[Curve]) -> Curve:
+    """Average the curves of one candidate over seeds; failed runs are left out."""
+    whole = [c for c in curves if not c.failed]
+    if not whole:
+        return Curve(curves[0].model, None, np.zeros(0), np.zeros(0), nan, {}, curves[0].failed)
+    length = min(len(c.accuracy) for c in whole)
+    names = set.intersection(*(set(c.scores) for c in whole))
+    return Curve(
+        model=curves[0].model,
+        seed=None,
+        accuracy=np.mean([c.accuracy[:length] for c in whole], axis=0),
+        beta=np.mean([c.beta[:length] for c in whole], axis=0),
+        truth=float(np.mean([c.truth for c in whole])),
+        scores={name: float(np.mean([c.scores[name] for c in whole])) for name in sorted(names)},
+    )
+
+
+# Methods -----------------------------------------------------------------------------------------
+
+# (curve, the other candidates' curves, epochs observed, last epoch, n_validation) -> value, std,
+# status
+Predictor = Callable[[Curve, list[Curve], int, int, int | None], tuple[float, float, str]]
+
+
+def _predictors(runs: list[Any]) -> dict[str, Predictor]:
+    """Return all methods that can be asked for."""
+    found: dict[str, Predictor] = {
+        "capacitance": _capacitance,
+        "pooled": _pooled,
+        "last_value": _last_value,
+        "best_value": _best_value,
+        "bgrn": _learned("BGRN"),
+        "cl": _learned("CL"),
+        "domhan": _learned("Domhan"),
+    }
+    for name in sorted({name for run in runs for name in getattr(run, "scores", {})}):
+        found.setdefault(name, _score(name))
+    return found
+
+
+def _capacitance(
+    curve: Curve, others: list[Curve], observed: int, last: int, n_validation: int | None
+) -> tuple[float, float, str]:
+    """Read the paper's line off at beta_eff = 0."""
+    from edgedyn.predict.capacitance import MIN_OBSERVATIONS, NeuralCapacitanceRegressor
+
+    beta, accuracy = curve.beta[:observed], curve.accuracy[:observed]
+    kept = np.isfinite(beta)
+    if kept.sum() < MIN_OBSERVATIONS:
+        return nan, nan, f"beta_eff degenerate in {int((~kept).sum())} epochs"
+    line = NeuralCapacitanceRegressor(n_validation=n_validation)
+    line.fit(beta[kept, None], accuracy[kept])
+    return line.final_, line.final_std_, "ok"
+
+
+def _pooled(
+    curve: Curve, others: list[Curve], observed: int, last: int, n_validation: int | None
+) -> tuple[float, float, str]:
+    """Read off at beta_eff = 0 along the slope all candidates share in their first epochs."""
+    from edgedyn.predict.pooled import PooledCapacitanceRegressor
+
+    betas, values, groups = [], [], []
+    for k, one in enumerate([curve, *(c for c in others if not c.failed)]):
+        kept = np.isfinite(one.beta[:observed]) & np.isfinite(one.accuracy[:observed])
+        betas.append(one.beta[:observed][kept])
+        values.append(one.accuracy[:observed][kept])
+        groups.append(np.full(int(kept.sum()), k))
+    if not len(betas[0]):
+        return nan, nan, f"beta_eff degenerate in {observed} epochs"
+    rule = PooledCapacitanceRegressor().fit(
+        np.concatenate(betas)[:, None], np.concatenate(values), groups=np.concatenate(groups)
+    )
+    return float(rule.final_[0]), float(rule.final_std_[0]), "ok"
+
+
+def _last_value(
+    curve: Curve, others: list[Curve], observed: int, last: int, n_validation: int | None
+) -> tuple[float, float, str]:
+    """Return the last observed accuracy."""
+    return float(curve.accuracy[observed - 1]), nan, "ok"
+
+
+def _best_value(
+    curve: Curve, others: list[Curve], observed: int, last: int, n_validation: int | None
+) -> tuple[float, float, str]:
+    """Return the best observed accuracy."""
+    return float(curve.accuracy[:observed].max()), nan, "ok"
+
+
+def _learned(name: str) -> Predictor:
+    """Return a learning-curve predictor, fitted on the other candidates' completed curves."""
+
+    def predict(
+        curve: Curve, others: list[Curve], observed: int, last: int, n_validation: int | None
+    ) -> tuple[float, float, str]:
+        from edgedyn.predict import curves
+
+        method = getattr(curves, name)()
+        done = [c.accuracy for c in others if not c.failed and len(c.accuracy) == last]
+        if method.needs_completed_curves and not done:
+            return nan, nan, "no completed curve of another candidate"
+        if last <= observed:
+            return nan, nan, "nothing left to predict"
+        method.fit(np.array(done)) if done else method.fit()
+        value, std = method.predict_final(
+            curve.accuracy[None, :observed], target_epoch=last, return_std=True
+        )
+        status = str(method.status_[0])
+        return float(value[0]), float(std[0]), "ok" if isfinite(value[0]) else status
+
+    return predict
+
+
+def _score(name: str) -> Predictor:
+    """Return a training-free score the records carry."""
+
+    def predict(
+        curve: Curve, others: list[Curve], observed: int, last: int, n_validation: int | None
+    ) -> tuple[float, float, str]:
+        value = float(curve.scores.get(name, nan))
+        return value, nan, "ok" if isfinite(value) else "no score in the record"
+
+    return predict
+
+
+def _rows(
+    name: str, predictor: Predictor, group: list[Curve], observed: int, n_validation: int | None
+) -> list[RankedModel]:
+    """Predict all candidates of a group and rank them."""
+    from scipy.stats import rankdata
+
+    last = max((len(c.accuracy) for c in group), default=0)
+    found = []
+    for curve in group:
+        others = [c for c in group if c.model != curve.model]
+        if curve.failed:
+            found.append((nan, nan, curve.failed))
+        else:
+            found.append(predictor(curve, others, observed, last, n_validation))
+    values = np.array([value for value, _, _ in found])
+    ranks = np.full(len(values), nan)
+    kept = np.isfinite(values)
+    ranks[kept] = rankdata(-values[kept])
+    return [
+        RankedModel(name, c.model, c.seed, value, std, float(r), c.truth, status)
+        for c, (value, std, status), r in zip(group, found, ranks, strict=True)
+    ]
+
+
+def _seeds(rows: list[RankedModel], method: str) -> list[int | None]:
+    """Return the seeds of a method's rows."""
+    return list(dict.fromkeys(row.seed for row in rows if row.method == method))
+
+
+def _table(
+    seed: int | None, method: str, rows: list[RankedModel]
+) -> dict[str, tuple[float, float]]:
+    """Return (prediction, truth) of each candidate of one seed."""
+    return {
+        row.model: (row.prediction, row.truth)
+        for row in rows
+        if row.method == method and row.seed == seed
+    }

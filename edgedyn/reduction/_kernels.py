@@ -1,0 +1,98 @@
+"""Passes over the links of a network in CSR form; compiled on first call and kept on disk."""
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def csr_degrees(data, indices, indptr, first, last, in_degree, out_degree):
+    """Add the degrees of rows first..last; return sum |A| and -1, or the place of a bad index.
+
+    One pass over the arrays in the order they lie in the file, so that memory-mapped ones stream.
+    """
+    n = out_degree.size
+    absolute = 0.0
+    for i in range(first, last):
+        total = 0.0
+        for e in range(indptr[i], indptr[i + 1]):
+            j = indices[e]
+            if j < 0 or j >= n:
+                return absolute, e
+            weight = np.float64(data[e])
+            total += weight
+            absolute += abs(weight)
+            out_degree[j] += weight
+        in_degree[i] = total
+    return absolute, -1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def mutualistic_rate(data, indices, indptr, x, constants, rate):
+    """Mutualistic right-hand side; constants (B, C, K, D, E, H)."""
+    B, C, K, D, E, H = constants
+    for i in range(x.size):
+        xi = x[i]
+        base = D + E * xi
+        total = 0.0
+        for e in range(indptr[i], indptr[i + 1]):
+            xj = x[indices[e]]
+            total += data[e] * xj / (base + H * xj)
+        rate[i] = B + xi * (1 - xi / K) * (xi / C - 1) + xi * total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def mutualistic_linear(data, indices, indptr, x, constants, rate, diagonal, links):
+    """Rate with its derivatives: `diagonal` by x_i as the receiver, `links` by each sender."""
+    B, C, K, D, E, H = constants
+    for i in range(x.size):
+        xi = x[i]
+        base = D + E * xi
+        total = 0.0
+        slope = 0.0
+        for e in range(indptr[i], indptr[i + 1]):
+            xj = x[indices[e]]
+            inverse = 1 / (base + H * xj)
+            part = data[e] * inverse
+            sent = part * xj
+            total += sent
+            slope += sent * inverse
+            links[e] = xi * base * part * inverse
+        rate[i] = B + xi * (1 - xi / K) * (xi / C - 1) + xi * total
+        own = (1 - xi / K) * (xi / C - 1) + xi * ((1 - xi / K) / C - (xi / C - 1) / K)
+        diagonal[i] = own + total - E * xi * slope
+
+
+def edge_kernels(f, g):
+    """Return (rate, linear) for two compiled scalar functions, compiled on first call.
+
+    Derivatives are one-sided differences: half of the digits, which Newton's method does not
+    notice, and no value left of a state's lower bound is asked for.
+    """
+
+    @njit(nogil=True, error_model="numpy")
+    def rate_kernel(data, indices, indptr, x, constants, rate):
+        for i in range(x.size):
+            total = 0.0
+            for e in range(indptr[i], indptr[i + 1]):
+                total += data[e] * g(x[i], x[indices[e]])
+            rate[i] = f(x[i]) + total
+
+    @njit(nogil=True, error_model="numpy")
+    def linear_kernel(data, indices, indptr, x, constants, rate, diagonal, links):
+        for i in range(x.size):
+            xi = x[i]
+            step = 1.5e-8 * max(1.0, abs(xi))
+            total = 0.0
+            slope = 0.0
+            for e in range(indptr[i], indptr[i + 1]):
+                xj = x[indices[e]]
+                step_j = 1.5e-8 * max(1.0, abs(xj))
+                here = g(xi, xj)
+                total += data[e] * here
+                slope += data[e] * ((g(xi + step, xj) - here) / step)
+                links[e] = data[e] * ((g(xi, xj + step_j) - here) / step_j)
+            own = f(xi)
+            rate[i] = own + total
+            diagonal[i] = (f(xi + step) - own) / step + slope
+
+    return rate_kernel, linear_kernel

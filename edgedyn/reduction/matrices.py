@@ -1,0 +1,306 @@
+"""Networks as users have them, read as matrices ``A[target, source]``; nothing is copied if spared.
+
+The rooms of the house know nothing of each other, so that line graphs and interactions are
+recognised by what they offer, not by their class.
+"""
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import nan
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+    from scipy.sparse.linalg import LinearOperator
+
+Array = NDArray[Any]
+
+ACCEPTED = (
+    "a square matrix (numpy or scipy.sparse), a networkx graph, a line graph, an interaction or "
+    "a LinearOperator"
+)
+_BLOCK = 2**20
+
+
+@runtime_checkable
+class KnowsDegrees(Protocol):
+    """A network that knows its degrees without its matrix, such as `edgedyn.LineGraph`."""
+
+    def in_degree(self) -> Array:
+        """Return ``A 1``."""
+
+    def out_degree(self) -> Array:
+        """Return ``1' A``."""
+
+    def to_scipy(self) -> "csr_array":
+        """Return ``A[target, source]``."""
+
+    @property
+    def operator(self) -> Any:
+        """Products with A: a LinearOperator, or a method that returns one."""
+
+
+@dataclass(frozen=True)
+class Degrees:
+    """In- and out-degrees of a network and what else one pass over it tells.
+
+    Parameters
+    ----------
+    into, out : ndarray, shape (n_nodes,)
+    absolute : float
+        ``sum |A|``; NaN where the entries are not at hand.
+    exact : object, optional
+        Exact moments (``total``, ``mean_strength``, ``symmetry``, ``heterogeneity``,
+        ``beta_eff``) of networks that count them.
+    """
+
+    into: Array
+    out: Array
+    absolute: float
+    exact: Any = None
+
+
+def is_graph(A: Any) -> bool:
+    """Tell whether A is a networkx graph, without importing networkx."""
+    networkx = sys.modules.get("networkx")
+    return networkx is not None and isinstance(A, networkx.Graph)
+
+
+def is_operator(A: Any) -> bool:
+    """Tell whether A is a LinearOperator, without importing scipy."""
+    module = sys.modules.get("scipy.sparse.linalg")
+    return module is not None and isinstance(A, module.LinearOperator)
+
+
+def is_sparse(A: Any) -> bool:
+    """Tell whether A is a scipy.sparse array or matrix, without importing scipy."""
+    module = sys.modules.get("scipy.sparse")
+    return module is not None and module.issparse(A)
+
+
+def degrees(A: Any) -> Degrees:
+    """Return the degrees of any accepted network.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything but a finite, real, square, non-empty network.
+    """
+    if is_operator(A):
+        _check_shape(A.shape)
+        _check_dtype(A.dtype)
+        ones = np.ones(A.shape[0])
+        found = Degrees(_vector(A @ ones), _vector(_transposed_product(A, ones)), nan)
+    elif is_graph(A) or is_sparse(A):
+        found = _sparse_degrees(_from_graph(A) if is_graph(A) else A)
+    elif isinstance(A, KnowsDegrees):
+        into, out = _vector(A.in_degree()), _vector(A.out_degree())
+        exact = A.moments() if hasattr(A, "moments") else None
+        known = exact is not None or getattr(A, "strength", None) == "magnitude"
+        found = Degrees(into, out, float(into.sum()) if known else nan, exact)
+    else:
+        found = _dense_degrees(_dense(A))
+    if not np.isfinite(found.absolute if found.absolute == found.absolute else found.into.sum()):
+        raise ValueError("A contains NaN or infinity (or its sums overflow); weights are finite.")
+    if not (np.isfinite(found.into).all() and np.isfinite(found.out).all()):
+        raise ValueError("A contains NaN or infinity (or its sums overflow); weights are finite.")
+    return found
+
+
+def csr_degrees(data: Array, indices: Array, indptr: Array, shape: tuple[int, int]) -> Degrees:
+    """Return the degrees of CSR arrays as they are, memory-mapped ones included."""
+    data, indices, indptr = _check_csr(data, indices, indptr, shape)
+    n = int(shape[0])
+    into = np.zeros(n)
+    out, absolute = _rows_pass(data, indices, indptr, into)
+    return Degrees(into, out, absolute)
+
+
+def as_csr(A: Any) -> "csr_array":
+    """Return A[target, source] as a csr_array of floats, sharing memory where that is possible.
+
+    Raises
+    ------
+    TypeError
+        For operators, whose entries are not at hand.
+    """
+    from scipy.sparse import csr_array
+
+    if is_operator(A):
+        raise TypeError(
+            "this needs the links of the network, one by one, which a LinearOperator does not "
+            "tell; give a matrix, or a system whose terms separate."
+        )
+    if is_graph(A):
+        A = _from_graph(A)
+    elif not is_sparse(A):
+        A = A.to_scipy() if isinstance(A, KnowsDegrees) else _dense(A)
+    _check_shape(A.shape)
+    _check_dtype(A.dtype)
+    matrix = csr_array(A if is_sparse(A) else _native(A))
+    if matrix.dtype.kind != "f" or matrix.dtype.itemsize > 8:
+        matrix = matrix.astype(np.float64)
+    if not np.isfinite(matrix.data.sum(dtype=np.float64)):
+        raise ValueError("A contains NaN or infinity (or its sums overflow); weights are finite.")
+    return matrix
+
+
+def as_operator(A: Any) -> "LinearOperator":
+    """Return products with A, through its entries only where it has no products of its own."""
+    from scipy.sparse.linalg import aslinearoperator
+
+    if is_operator(A):
+        _check_shape(A.shape)
+        _check_dtype(A.dtype)
+        return A
+    if isinstance(A, KnowsDegrees) and not (is_graph(A) or is_sparse(A)):
+        return A.operator() if hasattr(A, "moments") else A.operator
+    return aslinearoperator(as_csr(A))
+
+
+# Reading ----------------------------------------------------------------------------------------
+
+
+def _from_graph(graph: Any) -> Any:
+    """Return a networkx graph's matrix, transposed: libraries keep ``[source, target]``."""
+    import networkx as nx
+
+    if len(graph) == 0:
+        raise ValueError("A is a graph without nodes; give at least one.")
+    try:
+        matrix = nx.to_scipy_sparse_array(graph, weight="weight", format="csr")
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"the weights of the graph must be real numbers: {error}.") from None
+    return matrix.T.tocsr()
+
+
+def _dense(A: Any) -> Array:
+    """Return A as a two-dimensional array of real numbers."""
+    try:
+        array = np.asarray(A)
+        if array.dtype.kind == "O" and array.ndim == 2:
+            array = array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"A must be {ACCEPTED}; got {type(A).__name__}.") from None
+    if array.ndim != 2 and array.dtype.kind not in "biufc":
+        raise TypeError(f"A must be {ACCEPTED}; got {type(A).__name__}.")
+    _check_shape(array.shape)
+    _check_dtype(array.dtype)
+    return array
+
+
+def _check_shape(shape: tuple[int, ...]) -> None:
+    """Refuse what is not a square matrix."""
+    if len(shape) != 2 or shape[0] != shape[1]:
+        raise ValueError(
+            f"A must be square, A[target, source], one row and one column a node; got shape "
+            f"{tuple(int(n) for n in shape)}."
+        )
+    if shape[0] == 0:
+        raise ValueError("A has no nodes: its shape is (0, 0); give at least one.")
+
+
+def _check_dtype(dtype: Any) -> None:
+    """Refuse what is not a real number."""
+    if np.dtype(dtype).kind not in "biuf":
+        raise TypeError(f"A must hold real numbers; got {np.dtype(dtype)}.")
+
+
+def _vector(degree: Any) -> Array:
+    """Return degrees as floats."""
+    return np.asarray(degree, np.float64).ravel()
+
+
+def _transposed_product(A: "LinearOperator", ones: Array) -> Any:
+    """Return A' 1, or say what is missing."""
+    try:
+        return A.rmatvec(ones)
+    except NotImplementedError:
+        raise TypeError(
+            "the LinearOperator defines no rmatvec; out-degrees are A' 1 and need it."
+        ) from None
+
+
+def _dense_degrees(array: Array) -> Degrees:
+    """Return the degrees block by block of rows, so that no temporary is as large as A."""
+    n = len(array)
+    into, out, absolute = np.empty(n), np.zeros(n), 0.0
+    rows = max(1, _BLOCK // n)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for start in range(0, n, rows):
+            block = np.asarray(array[start : start + rows], np.float64)
+            into[start : start + rows] = block.sum(axis=1)
+            out += block.sum(axis=0)
+            absolute += float(np.abs(block).sum())
+    return Degrees(into, out, absolute)
+
+
+def _sparse_degrees(A: Any) -> Degrees:
+    """Return the degrees of a sparse matrix; CSC is read as the CSR of the transpose."""
+    _check_shape(A.shape)
+    _check_dtype(A.dtype)
+    if A.format == "csc":
+        found = csr_degrees(A.data, A.indices, A.indptr, A.shape)
+        return Degrees(found.out, found.into, found.absolute)
+    A = A if A.format == "csr" else A.tocsr()
+    return csr_degrees(A.data, A.indices, A.indptr, A.shape)
+
+
+def _native(array: Array) -> Array:
+    """Return an array of a type that kernels and scipy know; a copy only of the exotic ones."""
+    if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
+        return array.astype(np.float64)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _check_csr(data: Any, indices: Any, indptr: Any, shape: Any) -> tuple[Array, Array, Array]:
+    """Refuse arrays that are no CSR matrix, before a kernel reads past their ends."""
+    _check_shape(shape)
+    # Subclasses such as numpy.memmap are read through plain views of the same memory.
+    data, indices, indptr = (np.asarray(part) for part in (data, indices, indptr))
+    _check_dtype(data.dtype)
+    data, indices, indptr = _native(data), _native(indices), _native(indptr)
+    for name, part in (("indices", indices), ("indptr", indptr)):
+        if part.dtype.kind not in "iu":
+            raise TypeError(f"{name} must hold integers; got {part.dtype}.")
+    if data.ndim != 1 or indices.ndim != 1 or len(data) != len(indices):
+        raise ValueError(
+            f"data and indices must be vectors of one length; got {data.shape}, {indices.shape}."
+        )
+    if indptr.shape != (shape[0] + 1,):
+        raise ValueError(f"indptr must have {shape[0] + 1} entries; got shape {indptr.shape}.")
+    if indptr[0] != 0 or indptr[-1] > len(data) or (indptr[1:] < indptr[:-1]).any():
+        raise ValueError(
+            f"indptr must rise from 0 to at most {len(data)}, the number of entries; got "
+            f"{indptr[0]} to {indptr[-1]}."
+        )
+    return data, indices, indptr
+
+
+def _rows_pass(data: Array, indices: Array, indptr: Array, into: Array) -> tuple[Array, float]:
+    """Fill the in-degrees and return the out-degrees and sum |A|; two threads for many links."""
+    from edgedyn.reduction._kernels import csr_degrees as kernel
+
+    links = int(indptr[-1])
+    # Always the same two halves, whatever the machine, so that sums round alike everywhere.
+    parts = 2 if links > 16 * _BLOCK else 1
+    cuts = np.searchsorted(indptr, np.linspace(0, links, parts + 1)[1:-1])
+    bounds = [0, *cuts.tolist(), len(into)]
+    outs = [np.zeros(len(into)) for _ in range(parts)]
+
+    def read(k: int) -> tuple[float, int]:
+        return kernel(data, indices, indptr, bounds[k], bounds[k + 1], into, outs[k])
+
+    with ThreadPoolExecutor(min(parts, os.cpu_count() or 1)) as pool:
+        results = list(pool.map(read, range(parts)))
+    for _, bad in results:
+        if bad >= 0:
+            raise ValueError(
+                f"indices must lie in 0..{len(into) - 1}; got {indices[bad]} at entry {bad}."
+            )
+    return np.sum(outs, axis=0), float(sum(absolute for absolute, _ in results))
