@@ -26,7 +26,16 @@ ALLOWED = {
     "_data": set(),
     "_environment": set(),
     "_dispatch": {"linegraph", "nn"},
-    "commands": {"linegraph", "mlp", "nn", "predict", "reduction", "report", "studies", "_dispatch"},
+    "commands": {
+        "linegraph",
+        "mlp",
+        "nn",
+        "predict",
+        "reduction",
+        "report",
+        "studies",
+        "_dispatch",
+    },
     "cli": {"commands"},
 }
 

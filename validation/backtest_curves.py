@@ -12,7 +12,7 @@ accuracy of 0.99 is none of ImageNet's. Intervals are bootstraps over runs.
 
 A method that has learnt nothing but the mean of the other runs ranks in reverse when each run is
 left out, as a good run lowers the mean of the others: hence rho far below 0 where BGRN's error is
-that of this mean (`status` counts such fits as weak where it is known). Run, some ten minutes:
+that of this mean (`status` counts such fits as weak where it is known). Run, five to ten minutes:
 ``EDGEDYN_DATA=../shared/data OMP_NUM_THREADS=1 python validation/backtest_curves.py``.
 """
 
