@@ -29,8 +29,8 @@ class RankedModel:
     seed : int or None
         Of the run; None where curves were averaged over seeds.
     prediction : float
-        Predicted final accuracy, or a training-free score; higher is better; NaN unless status is
-        "ok". Not clipped, so that good candidates do not tie at 1.
+        Predicted final accuracy, or a training-free score; higher is better; NaN where there is
+        none. Not clipped, so that good candidates do not tie at 1.
     std : float
         Standard deviation where the method has one, else NaN.
     rank : float
@@ -38,7 +38,8 @@ class RankedModel:
     truth : float
         Test accuracy after the last epoch; NaN where the run was not completed.
     status : str
-        "ok", or why there is no prediction.
+        "ok", or why there is no prediction, or why not to trust it (``weak``: the fit on the other
+        candidates was no better than their mean).
     """
 
     method: str
@@ -382,12 +383,13 @@ def _learned(name: str) -> Predictor:
             return nan, nan, "no completed curve of another candidate"
         if last <= observed:
             return nan, nan, "nothing left to predict"
+        if observed < method.min_epochs:
+            return nan, nan, f"needs {method.min_epochs} observed epochs"
         method.fit(np.array(done)) if done else method.fit()
-        value, std = method.predict_final(
+        _, std = method.predict_final(
             curve.accuracy[None, :observed], target_epoch=last, return_std=True
         )
-        status = str(method.status_[0])
-        return float(value[0]), float(std[0]), "ok" if isfinite(value[0]) else status
+        return float(method.raw_[0]), float(std[0]), str(method.status_[0])
 
     return predict
 

@@ -125,12 +125,17 @@ def steady_state(
     >>> s.status, bool(np.allclose(s.x, 2 + np.sqrt(3)))
     ('converged', True)
     """
+    from threadpoolctl import threadpool_limits
+
     vector_field = _check_system(system).on(A)
     tol = check.real_number(tol, "tol", above=0)
     max_evaluations = check.positive_int(max_evaluations, "max_evaluations")
     search = _Search(vector_field, tol)
     x = _start(vector_field, start)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    # GMRES takes many short scalar products: a second BLAS thread gains nothing, and on a busy
+    # machine the two wait for each other, five times as long as the products take.
+    quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+    with quiet, threadpool_limits(1, "blas"):
         return search.run(x, max_evaluations)
 
 
