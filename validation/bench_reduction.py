@@ -5,11 +5,11 @@ high start to a residual max |x'| / (1 + |f(x)|) of 1e-6, against scipy's steppe
 compiled right-hand side, stopped at the same residual, checked at every step; each at a coarse and
 a fine tolerance, of which the one that gets there sooner counts. A stepper that has not got there
 in time is given as a lower bound. BLAS has one thread, for all alike. Explicit methods at 100 000
-nodes; LSODA and BDF at 2000, where their dense Jacobians fit. Growth: seconds and peak memory of a process of its own for each size, to
-the default tolerance. Streaming: beta_eff of 1e8 links (float64 weights, int32 indices, one million
-nodes) from memory maps against reading the same files once, from disk where the system lets go of
-its cache and from the cache. Run: ``python validation/bench_reduction.py`` (about eight minutes
-on two cores, 1.2 GB of temporary files).
+nodes; LSODA and BDF at 2000, where their dense Jacobians fit. Growth: seconds and peak memory of a
+process of its own for each size, to the default tolerance. Streaming: beta_eff of 1e8 links
+(float64 weights, int32 indices, one million nodes) from memory maps against reading the same files
+once, from disk where the system lets go of its cache and from the cache. Run: ``python
+validation/bench_reduction.py`` (about eight minutes on two cores, 1.2 GB of temporary files).
 """
 
 import json
