@@ -8,8 +8,9 @@ in time is given as a lower bound. BLAS has one thread, for all alike. Explicit 
 nodes; LSODA and BDF at 2000, where their dense Jacobians fit. Growth: seconds and peak memory of a
 process of its own for each size, to the default tolerance. Streaming: beta_eff of 1e8 links
 (float64 weights, int32 indices, one million nodes) from memory maps against reading the same files
-once, from disk where the system lets go of its cache and from the cache. Run: ``python
-validation/bench_reduction.py`` (about eight minutes on two cores, 1.2 GB of temporary files).
+once, from disk where the system lets go of its cache and from the cache. Run:
+``python validation/bench_reduction.py`` (about eight minutes on two cores, 1.2 GB of temporary
+files).
 """
 
 import json
