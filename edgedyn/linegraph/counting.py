@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from edgedyn.linegraph.reach import Parameter, Reach
 
 Array = NDArray[Any]
-VALUES = ("links", "multiplicities")
 _SAFE = 2**62
 
 

@@ -6,6 +6,7 @@ output. Paths count: two of them between the same neurons add up.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import prod
 from typing import Any, ClassVar
 
@@ -260,16 +261,16 @@ class Concatenate(Route):
         if not -rank <= self.axis < rank:
             raise ValueError(f"axis {self.axis} does not exist in shape {shapes[0]}.")
         axis = self.axis % rank
-        rest = {(*s[:axis], *s[axis + 1 :]) if len(s) == rank else s for s in shapes}
-        if len(rest) > 1 or any(len(s) != rank for s in shapes):
+        if len({(*s[:axis], 0, *s[axis + 1 :]) for s in shapes}) > 1:
             raise ValueError(
                 f"shapes {', '.join(map(str, shapes))} differ elsewhere than along axis {axis}."
             )
-        total, found, start = sum(s[axis] for s in shapes), [], 0
-        for shape in shapes:
-            found.append([along(rank, axis, section(shape[axis], total, start))])
-            start += shape[axis]
-        return found  # type: ignore[return-value]
+        lengths = [s[axis] for s in shapes]
+        ends = accumulate(lengths)
+        return [
+            [along(rank, axis, section(n, sum(lengths), end - n))]
+            for n, end in zip(lengths, ends, strict=True)
+        ]
 
 
 @dataclass(frozen=True)

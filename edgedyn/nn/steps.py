@@ -108,12 +108,28 @@ class Dense(Layer):
 
 
 @dataclass(frozen=True, eq=False)
-class Conv(Layer):
-    """Convolution; kernel of shape (taps along each axis, inputs / groups, outputs)."""
+class Windowed(Layer):
+    """A layer whose kernel slides over positions."""
 
     strides: tuple[int, ...]
     padding: str
     dilation: tuple[int, ...]
+
+    @property
+    def window(self) -> dict[str, Any]:
+        """The window as the convolutions of keras.ops take it."""
+        return {
+            "strides": self.strides,
+            "padding": self.padding,
+            "data_format": "channels_last",
+            "dilation_rate": self.dilation,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Conv(Windowed):
+    """Convolution; kernel of shape (taps along each axis, inputs / groups, outputs)."""
+
     channels: int
 
     @property
@@ -131,21 +147,14 @@ class Conv(Layer):
 
     def _convolve(self, u: Tensor, kernel: Tensor) -> Tensor:
         """Convolve without groups."""
-        return ops.conv(
-            u,
-            kernel,
-            strides=self.strides,
-            padding=self.padding,
-            data_format="channels_last",
-            dilation_rate=self.dilation,
-        )
+        return ops.conv(u, kernel, **self.window)
 
     def _box(self, s: Tensor) -> Tensor:
         """Convolve each of the groups' channel sums with a window of ones."""
         taps = self.kernel.shape[:-2]
         if len(set(self.strides)) == 1:
             ones = ops.ones((*taps, self.groups, 1), s.dtype)
-            return _depthwise(s, ones, self.strides, self.padding, self.dilation)
+            return ops.depthwise_conv(s, ones, **self.window)
         # Depthwise convolutions are not there for strides that differ along the axes.
         ones = ops.ones((*taps, 1, 1), s.dtype)
         parts = [self._convolve(v, ones) for v in ops.split(s, self.groups, -1)]
@@ -162,24 +171,12 @@ class Conv(Layer):
         return _spread(pulled, self.channels)
 
 
-@dataclass(frozen=True, eq=False)
-class ConvTranspose(Layer):
+class ConvTranspose(Windowed):
     """Transposed convolution; kernel of shape (taps along each axis, outputs, inputs)."""
-
-    strides: tuple[int, ...]
-    padding: str
-    dilation: tuple[int, ...]
 
     def apply(self, kernel: Tensor, u: Tensor) -> Tensor:
         """Return ``f(kernel, u)``."""
-        return ops.conv_transpose(
-            u,
-            kernel,
-            strides=self.strides,
-            padding=self.padding,
-            data_format="channels_last",
-            dilation_rate=self.dilation,
-        )
+        return ops.conv_transpose(u, kernel, **self.window)
 
     def _box(self, s: Tensor) -> Tensor:
         """Spread channel sums by a window of ones."""
@@ -195,22 +192,17 @@ class ConvTranspose(Layer):
         return _spread(pulled, self.kernel.shape[-1])
 
 
-@dataclass(frozen=True, eq=False)
-class DepthwiseConv(Layer):
+class DepthwiseConv(Windowed):
     """Convolution channel by channel; kernel (taps along each axis, channels, multiplier)."""
-
-    strides: tuple[int, ...]
-    padding: str
-    dilation: tuple[int, ...]
 
     def apply(self, kernel: Tensor, u: Tensor) -> Tensor:
         """Return ``f(kernel, u)``."""
-        return _depthwise(u, kernel, self.strides, self.padding, self.dilation)
+        return ops.depthwise_conv(u, kernel, **self.window)
 
     def _box(self, u: Tensor) -> Tensor:
         """Convolve with a window of ones, which all multipliers share."""
         ones = ops.ones((*self.kernel.shape[:-1], 1), u.dtype)
-        return _depthwise(u, ones, self.strides, self.padding, self.dilation)
+        return ops.depthwise_conv(u, ones, **self.window)
 
     def ones_forward(self, u: Tensor) -> Tensor:
         """Return ``f(1, u)``."""
@@ -340,17 +332,3 @@ def _spread(x: Tensor, channels: int) -> Tensor:
     if groups == 1:
         return ops.broadcast_to(x, (*x.shape[:-1], channels))
     return ops.repeat(x, channels // groups, axis=-1)
-
-
-def _depthwise(
-    u: Tensor, kernel: Tensor, strides: tuple[int, ...], padding: str, dilation: tuple[int, ...]
-) -> Tensor:
-    """Depthwise convolution, channels last."""
-    return ops.depthwise_conv(
-        u,
-        kernel,
-        strides=strides,
-        padding=padding,
-        data_format="channels_last",
-        dilation_rate=dilation,
-    )

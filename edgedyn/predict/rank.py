@@ -177,28 +177,20 @@ def rank(
     check.positive_int(n_bootstrap, "n_bootstrap")
     rng = np.random.default_rng(seed)
     groups = _groups(runs, over, observed)
-    rows: list[RankedModel] = []
+    rows: dict[str, list[list[RankedModel]]] = {}  # by method, then by group
     seconds: dict[str, float] = {}
-    for name in names:
+    for name in dict.fromkeys([*names, "last_value"]):  # the yardstick, asked for or not
         began = time.perf_counter()
-        for group in groups:
-            rows += _rows(name, known[name], group, observed, n_validation)
-        n_predicted = sum(row.method == name for row in rows)
-        seconds[name] = (time.perf_counter() - began) / max(n_predicted, 1)
-    by_method = {
-        name: [_table(group, name, rows) for group in _seeds(rows, name)] for name in names
-    }
-    last = [
-        _table(s, "last_value", reference)
-        for reference in [[r for g in groups for r in _rows("last_value", known["last_value"], g,
-                                                             observed, n_validation)]]
-        for s in _seeds(reference, "last_value")
-    ]  # fmt: skip
+        rows[name] = [_rows(name, known[name], g, observed, n_validation) for g in groups]
+        seconds[name] = (time.perf_counter() - began) / max(sum(map(len, rows[name])), 1)
+    tables = {name: [_table(group) for group in found] for name, found in rows.items()}
+    asked = {name: tables[name] for name in names}
     judged = tuple(
-        judge(name, by_method[name], last, by_method, n_bootstrap, rng, seconds[name])
-        for name in names
+        judge(name, table, tables["last_value"], asked, n_bootstrap, rng, seconds[name])
+        for name, table in asked.items()
     )
-    return Ranking(observed, over, tuple(rows), judged)
+    chosen = tuple(row for name in names for group in rows[name] for row in group)
+    return Ranking(observed, over, chosen, judged)
 
 
 # Curves ------------------------------------------------------------------------------------------
@@ -430,17 +422,6 @@ def _rows(
     ]
 
 
-def _seeds(rows: list[RankedModel], method: str) -> list[int | None]:
-    """Return the seeds of a method's rows."""
-    return list(dict.fromkeys(row.seed for row in rows if row.method == method))
-
-
-def _table(
-    seed: int | None, method: str, rows: list[RankedModel]
-) -> dict[str, tuple[float, float]]:
-    """Return (prediction, truth) of each candidate of one seed."""
-    return {
-        row.model: (row.prediction, row.truth)
-        for row in rows
-        if row.method == method and row.seed == seed
-    }
+def _table(rows: list[RankedModel]) -> dict[str, tuple[float, float]]:
+    """Return (prediction, truth) of each candidate of a group."""
+    return {row.model: (row.prediction, row.truth) for row in rows}

@@ -255,12 +255,7 @@ def resilience(
     >>> figures.resilience(Figure().subplots(), curve, 8.0).get_ylabel()
     'effective state $x_{eff}$'
     """
-    for number in np.unique(curve.branch):
-        for stable, style in ((True, "-"), (False, "--")):
-            piece = (curve.branch == number) & (curve.stable == stable)
-            order = np.argsort(curve.beta[piece])
-            colour = COLOURS[0] if stable else "0.5"
-            ax.plot(curve.beta[piece][order], curve.x[piece][order], style, color=colour)
+    _branches(ax, curve, COLOURS[0])
     ax.plot([], [], "-", color=COLOURS[0], label="stable (reduced)")
     if not curve.stable.all():
         ax.plot([], [], "--", color="0.5", label="unstable")
@@ -295,10 +290,7 @@ def collapse(ax: "Axes", curve: Any, records: Sequence[Mapping[str, Any]]) -> "A
     -------
     matplotlib Axes
     """
-    for stable, style, colour in ((True, "-", "black"), (False, "--", "0.5")):
-        for number in np.unique(curve.branch):
-            piece = (curve.branch == number) & (curve.stable == stable)
-            ax.plot(curve.beta[piece], curve.x[piece], style, color=colour, linewidth=1.2)
+    _branches(ax, curve, "black")
     kinds = list(dict.fromkeys(r["perturbation"] for r in records))
     for k, kind in enumerate(kinds):
         for start, mark in (("low", "v"), ("high", "^")):
@@ -309,6 +301,15 @@ def collapse(ax: "Axes", curve: Any, records: Sequence[Mapping[str, Any]]) -> "A
     ax.set(xlabel=r"$\beta_{eff}$", ylabel="effective state $x_{eff}$")
     ax.legend(fontsize=7, frameon=False)
     return ax
+
+
+def _branches(ax: "Axes", curve: Any, colour: str) -> None:
+    """Draw the pieces of a resilience curve, unstable ones dashed."""
+    for number in np.unique(curve.branch):
+        for stable, style, shade in ((True, "-", colour), (False, "--", "0.5")):
+            piece = (curve.branch == number) & (curve.stable == stable)
+            order = np.argsort(curve.beta[piece])
+            ax.plot(curve.beta[piece][order], curve.x[piece][order], style, color=shade)
 
 
 def curves(
