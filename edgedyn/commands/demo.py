@@ -37,17 +37,17 @@ def run(arguments: argparse.Namespace) -> None:
         [
             m.method.replace("_", " "),
             f"{m.rho:.3f}",
-            f"{m.rho_low:.3f} .. {m.rho_high:.3f}",
+            f"{m.rho_low:.2f} .. {m.rho_high:.2f}",
+            f"{m.lead:+.3f}",
             f"{m.regret:.4f}",
-            f"{m.mean_absolute_error:.3f}",
         ]
-        for m in demo.methods
+        for m in demo.ranking.methods
     ]
     n_models = len({r.model for r in demo.records})
     title = (
         f"Ranking {n_models} candidates by their first {demo.settings['observed_epochs']} epochs"
     )
-    print_table(title, ["method", "Spearman rho", "over seeds", "regret", "mean error"], rows)
+    print_table(title, ["method", "Spearman rho", "95 %", "- last value", "regret"], rows)
     print(demo.verdict)
     print(f"Computing beta_eff took {demo.cost:.2f} of the training time of these tiny networks.")
     print(f"Written to {folder}/")

@@ -40,10 +40,12 @@ def write_demo(folder: Path, demo: Any, lines: dict[str, Any], environment: dict
         axes[0].set_yscale("log")
     with figures.saved_figure(folder / "accuracy_against_beta.png") as (_, axes):
         figures.accuracy_fit(axes[0], **lines)
-    with figures.saved_figure(folder / "predicted_against_true.png", columns=3) as (_, axes):
-        truth = [p.truth for p in demo.predictions]
-        for ax, method in zip(axes, demo.methods, strict=True):
-            predicted = [getattr(p, method.method) for p in demo.predictions]
+    methods = demo.ranking.methods
+    path = folder / "predicted_against_true.png"
+    with figures.saved_figure(path, columns=len(methods)) as (_, axes):
+        for ax, method in zip(axes, methods, strict=True):
+            rows = [row for row in demo.ranking.rows if row.method == method.method]
+            predicted, truth = [row.prediction for row in rows], [row.truth for row in rows]
             title = f"{method.method.replace('_', ' ')}: mean rho {method.rho:.2f}"
             figures.predicted_against_true(ax, predicted, truth, title)
 

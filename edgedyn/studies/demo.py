@@ -19,7 +19,7 @@ from edgedyn import _data
 from edgedyn.capacitance import neural_capacitance
 from edgedyn.mlp import ReLUMLP
 from edgedyn.predict import NeuralCapacitanceRegressor
-from edgedyn.predict.ranking import regret, spearman
+from edgedyn.predict.rank import Ranking, rank
 from edgedyn.studies.record import EpochRecord, TrialRecord
 
 if TYPE_CHECKING:
@@ -35,64 +35,8 @@ EPOCHS = 40
 OBSERVED = 5
 N_TRAIN, N_VALIDATION = 100, 200
 LEARNING_RATE, BATCH_SIZE = 2e-3, 8
-METHODS = ("capacitance", "last_value", "best_value")
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the first epochs say about one trial.
-
-    Parameters
-    ----------
-    model : str
-    seed : int
-    truth : float
-        Test accuracy after the last epoch.
-    capacitance, last_value, best_value : float
-        Predicted final accuracy, not clipped; NaN where fewer than three epochs can be used.
-    capacitance_std : float
-        Standard deviation of the first.
-    t0 : int
-        First epoch of the window that was used, among those that were kept; 0 where none was.
-    dropped : int
-        Observed epochs whose beta_eff was degenerate.
-    """
-
-    model: str
-    seed: int
-    truth: float
-    capacitance: float
-    capacitance_std: float
-    last_value: float
-    best_value: float
-    t0: int
-    dropped: int
-
-
-@dataclass(frozen=True)
-class MethodResult:
-    """How one method ranks the candidates.
-
-    Parameters
-    ----------
-    method : str
-    rho : float
-        Spearman's rho against the true final test accuracy, mean over seeds.
-    rho_low, rho_high : float
-        Lowest and highest of the seeds.
-    regret : float
-        Accuracy lost by taking the method's first choice instead of the best candidate, mean over
-        seeds.
-    mean_absolute_error : float
-        Of the predicted accuracies, clipped to [0, 1].
-    """
-
-    method: str
-    rho: float
-    rho_low: float
-    rho_high: float
-    regret: float
-    mean_absolute_error: float
+METHODS = ("capacitance", "pooled", "last_value", "best_value")
+RESAMPLINGS = 300
 
 
 @dataclass(frozen=True)
@@ -104,20 +48,19 @@ class Demo:
     seed : int
     settings : dict
     records : tuple of TrialRecord
-    predictions : tuple of Prediction
-    methods : tuple of MethodResult
+    ranking : edgedyn.Ranking
+        Every run among those of its seed.
     """
 
     seed: int
     settings: dict[str, Any]
     records: tuple[TrialRecord, ...]
-    predictions: tuple[Prediction, ...]
-    methods: tuple[MethodResult, ...]
+    ranking: Ranking
 
     @property
     def verdict(self) -> str:
         """Whether beta_eff ranks better than the last observed value here, in one sentence."""
-        by_name = {m.method: m for m in self.methods}
+        by_name = {m.method: m for m in self.ranking.methods}
         ours, last = by_name["capacitance"].rho, by_name["last_value"].rho
         if not (np.isfinite(ours) and np.isfinite(last)):
             return "Here the ranking by beta_eff could not be compared with the last value."
@@ -135,10 +78,8 @@ class Demo:
         return {**asdict(self), "verdict": self.verdict}
 
     def to_frame(self) -> "pd.DataFrame":
-        """Return the predictions as a pandas DataFrame, one row a trial."""
-        import pandas as pd
-
-        return pd.DataFrame([asdict(p) for p in self.predictions])
+        """Return the predictions as a pandas DataFrame, one row a method and trial."""
+        return self.ranking.to_frame()
 
 
 @dataclass(frozen=True)
@@ -186,8 +127,8 @@ def run_demo(
     --------
     >>> from edgedyn.studies import run_demo
     >>> demo = run_demo(n_seeds=1, epochs=5)
-    >>> len(demo.records), [m.method for m in demo.methods]
-    (15, ['capacitance', 'last_value', 'best_value'])
+    >>> len(demo.records), [m.method for m in demo.ranking.methods]
+    (15, ['capacitance', 'pooled', 'last_value', 'best_value'])
     """
     if epochs < OBSERVED:
         raise ValueError(f"epochs must be at least {OBSERVED}, which are observed; got {epochs}.")
@@ -204,7 +145,15 @@ def run_demo(
                 backbone = _pretrained(X[y < 5], y[y < 5], widths, pretraining, s)
                 records.append(_trial(model, backbone, split, epochs, s))
     report(1.0, "done")
-    predictions = tuple(_predict(record) for record in records)
+    ranking = rank(
+        records,
+        METHODS,
+        observed=OBSERVED,
+        over="run",
+        n_validation=N_VALIDATION,
+        n_bootstrap=RESAMPLINGS,
+        seed=seed,
+    )
     settings = {
         "source": "digits 0-4",
         "target": "digits 5-9",
@@ -219,8 +168,7 @@ def run_demo(
         "optimizer": "adam",
         "seeds": list(range(seed, seed + n_seeds)),
     }
-    methods = tuple(_judge(method, predictions) for method in METHODS)
-    return Demo(seed, settings, tuple(records), predictions, methods)
+    return Demo(seed, settings, tuple(records), ranking)
 
 
 def _target_task(X: Array, y: Array, seed: int) -> _Split:
@@ -304,29 +252,6 @@ def _trial(
     )
 
 
-def _predict(record: TrialRecord) -> Prediction:
-    """Predict the final accuracy of one trial from its first epochs."""
-    beta, accuracy = record.observed(OBSERVED)
-    value = std = nan
-    t0 = 0
-    if len(beta) >= 3:
-        line = NeuralCapacitanceRegressor(n_validation=N_VALIDATION)
-        line.fit(np.array(beta)[:, None], accuracy)
-        value, std, t0 = line.final_, line.final_std_, line.t0_
-    early = [e.val_accuracy for e in record.epochs[:OBSERVED]]
-    return Prediction(
-        model=record.model,
-        seed=record.seed,
-        truth=record.final_test_accuracy,
-        capacitance=value,
-        capacitance_std=std,
-        last_value=early[-1],
-        best_value=max(early),
-        t0=t0,
-        dropped=OBSERVED - len(beta),
-    )
-
-
 def fitted_line(demo: Demo) -> dict[str, Any]:
     """Return what a figure of one trial's fit needs: that of the best candidate, first seed.
 
@@ -352,22 +277,3 @@ def fitted_line(demo: Demo) -> dict[str, Any]:
         "truth": record.final_test_accuracy,
         "title": f"{record.model}, from epoch {fit.t0_} on",
     }
-
-
-def _judge(method: str, predictions: tuple[Prediction, ...]) -> MethodResult:
-    """Compare one method's ranking with the truth, seed by seed."""
-    rhos, regrets = [], []
-    for seed in sorted({p.seed for p in predictions}):
-        rows = [p for p in predictions if p.seed == seed]
-        values, truths = [getattr(p, method) for p in rows], [p.truth for p in rows]
-        rhos.append(spearman(values, truths))
-        regrets.append(regret(values, truths))
-    errors = [abs(np.clip(getattr(p, method), 0, 1) - p.truth) for p in predictions]
-    return MethodResult(
-        method=method,
-        rho=float(np.mean(rhos)),
-        rho_low=min(rhos),
-        rho_high=max(rhos),
-        regret=float(np.mean(regrets)),
-        mean_absolute_error=float(np.mean(errors)),
-    )

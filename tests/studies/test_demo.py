@@ -22,6 +22,8 @@ def without_seconds(demo):
     values = demo.to_dict()
     for record in values["records"]:
         del record["train_seconds"], record["beta_seconds"]
+    for method in values["ranking"]["methods"]:
+        del method["seconds"]
     return values
 
 
@@ -41,24 +43,26 @@ def test_fifteen_candidates_with_a_frozen_probe(demo):
 
 
 def test_the_table_equals_scipy_on_the_records(demo):
-    for method in demo.methods:
+    for method in demo.ranking.methods:
         rhos = []
         for seed in (3, 4):
-            rows = [p for p in demo.predictions if p.seed == seed]
-            values = [getattr(p, method.method) for p in rows]
-            rhos.append(spearmanr(values, [p.truth for p in rows]).statistic)
+            rows = [r for r in demo.ranking.rows if (r.method, r.seed) == (method.method, seed)]
+            values = [r.prediction for r in rows]
+            rhos.append(spearmanr(values, [r.truth for r in rows]).statistic)
         assert method.rho == pytest.approx(np.mean(rhos), abs=1e-12)
 
 
 def test_baselines_see_the_observed_epochs_only(demo):
-    for record, p in zip(demo.records, demo.predictions, strict=True):
+    rows = {(r.method, r.model, r.seed): r for r in demo.ranking.rows}
+    for record in demo.records:
         early = [e.val_accuracy for e in record.epochs[:OBSERVED]]
-        assert (p.last_value, p.best_value) == (early[-1], max(early))
-        assert p.truth == record.epochs[-1].test_accuracy
+        for method, value in (("last_value", early[-1]), ("best_value", max(early))):
+            row = rows[method, record.model, record.seed]
+            assert (row.prediction, row.truth) == (value, record.epochs[-1].test_accuracy)
 
 
 def test_the_verdict_follows_the_numbers(demo):
-    by_name = {m.method: m.rho for m in demo.methods}
+    by_name = {m.method: m.rho for m in demo.ranking.methods}
     ours, last = by_name["capacitance"], by_name["last_value"]
     expected = "beats" if ours > last else "loses to" if ours < last else "ties with"
     assert expected in demo.verdict
@@ -107,7 +111,7 @@ def test_the_command_writes_its_folder(capsys, tmp_path, monkeypatch):
     printed = capsys.readouterr().out
     assert "Spearman rho" in printed and "Here beta_eff" in printed
     table = pd.read_csv(tmp_path / "results.csv")
-    assert len(table) == 15
+    assert len(table) == 4 * 15
     stored = json.loads((tmp_path / "results.json").read_text())
     assert len(stored["records"]) == 15 and "date" in stored["environment"]
     pictures = sorted(p.name for p in tmp_path.glob("*.png"))
