@@ -65,7 +65,10 @@ class Demo:
         if not (np.isfinite(ours) and np.isfinite(last)):
             return "Here the ranking by beta_eff could not be compared with the last value."
         word = "beats" if ours > last else "loses to" if ours < last else "ties with"
-        return f"Here beta_eff by the paper's rule {word} the last value: rho {ours:.3f} against {last:.3f}."
+        return (
+            f"Here beta_eff by the paper's rule {word} the last value: rho {ours:.3f} against "
+            f"{last:.3f}."
+        )
 
     @property
     def cost(self) -> float:

@@ -353,3 +353,12 @@ def gated(L, x):
 
 
 NETWORKS = {f.__name__: f for f in (plain, residual, branches, mobile, grouped, gated)}
+SHAPE = (5, 6, 2)
+
+
+def case(name, seed=0):
+    """Build one of the networks; return its layers by name, the model, two samples and labels."""
+    builder = Keras(seed)
+    model = builder.model(NETWORKS[name], SHAPE)
+    x = np.random.default_rng(seed).standard_normal((2, *SHAPE))
+    return builder.made, model, x, np.array([0, 1])

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 
 import keras  # noqa: E402
-from dense_oracle import NETWORKS, Keras, degrees  # noqa: E402
+from dense_oracle import NETWORKS, case, degrees  # noqa: E402
 from keras import layers as kl  # noqa: E402
 
 import edgedyn as ed  # noqa: E402
@@ -15,14 +15,6 @@ from edgedyn.nn.backbones import architecture  # noqa: E402
 from edgedyn.nn.capacitance import CapacitanceMeter  # noqa: E402
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("float64")]
-SHAPE = (5, 6, 2)
-
-
-def case(name, seed=0):
-    builder = Keras(seed)
-    model = builder.model(NETWORKS[name], SHAPE)
-    x = np.random.default_rng(seed).standard_normal((2, *SHAPE))
-    return builder.made, model, x, np.array([0, 1])
 
 
 @pytest.mark.parametrize("nodes", ["kernels", "all"])

@@ -5,19 +5,11 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 
-from dense_oracle import NETWORKS, Keras, degrees, full_degrees  # noqa: E402
+from dense_oracle import NETWORKS, case, degrees, full_degrees  # noqa: E402
 
 from edgedyn.nn.capacitance import CapacitanceMeter  # noqa: E402
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("float64")]
-SHAPE = (5, 6, 2)
-
-
-def case(name, seed=0):
-    builder = Keras(seed)
-    model = builder.model(NETWORKS[name], SHAPE)
-    x = np.random.default_rng(seed).standard_normal((2, *SHAPE))
-    return builder.made, model, x, np.array([0, 1])
 
 
 def measured(model, x, y, **kind):
