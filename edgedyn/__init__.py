@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from edgedyn.predict import NeuralCapacitanceRegressor
     from edgedyn.predict.rank import Ranking, rank
     from edgedyn.reduction import Reduction, reduce
+    from edgedyn.studies.selection import Selection, select
+    from edgedyn.studies.store import load_records
 
 __version__ = "0.1.0"
 
@@ -37,6 +39,9 @@ _HOME = {
     "rank": "edgedyn.predict.rank",
     "Reduction": "edgedyn.reduction",
     "reduce": "edgedyn.reduction",
+    "Selection": "edgedyn.studies.selection",
+    "select": "edgedyn.studies.selection",
+    "load_records": "edgedyn.studies.store",
 }
 _ROOMS = ("linegraph", "mlp", "nn", "predict", "reduction", "report", "studies")
 
@@ -47,11 +52,14 @@ __all__ = [
     "Ranking",
     "ReLUMLP",
     "Reduction",
+    "Selection",
     "Theorem1Report",
     "line_graph",
+    "load_records",
     "neural_capacitance",
     "rank",
     "reduce",
+    "select",
     "verify_theorem1",
 ]
 

@@ -18,7 +18,7 @@ ALLOWED = {
     "nn": {"linegraph", "mlp", "predict"},
     "predict": set(),
     "reduction": set(),
-    "studies": {"mlp", "predict"},
+    "studies": {"mlp", "predict", "nn"},
     "report": set(),
     "capacitance": set(),
     "_validate": set(),

@@ -1,5 +1,6 @@
 """Image data sets: training, validation and test images with integer labels."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -111,6 +112,47 @@ class Split:
         order = tf.data.Dataset.range(len(self))
         if shuffle_seed is not None:
             order = order.shuffle(len(self), seed=shuffle_seed, reshuffle_each_iteration=True)
+        return self._load(order, batch_size)
+
+    def batches_in(self, order: Callable[[], Array], batch_size: int = 64) -> Any:
+        """Return batches as `batches` does, in an order that is asked for at every iteration.
+
+        An interrupted training can so take up its epoch where the order is a function of it.
+
+        Parameters
+        ----------
+        order : callable
+            Returns indices into the split.
+        batch_size : int
+
+        Returns
+        -------
+        tf.data.Dataset
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from edgedyn import nn
+        >>> train = nn.load_dataset("digits").train
+        >>> batches = train.batches_in(lambda: np.arange(len(train))[::-1], 32)
+        >>> bool((next(iter(batches))[1].numpy() == train.y[::-1][:32]).all())
+        True
+        """
+        import tensorflow as tf
+
+        batch_size = check.positive_int(batch_size, "batch_size")
+        whole = tf.data.Dataset.from_generator(
+            lambda: iter([np.asarray(order(), np.int64)]),
+            output_signature=tf.TensorSpec((None,), tf.int64),
+        )
+        n_batches = -(-len(self) // batch_size)
+        batches = self._load(whole.unbatch(), batch_size)
+        return batches.apply(tf.data.experimental.assert_cardinality(n_batches))
+
+    def _load(self, order: Any, batch_size: int) -> Any:
+        """Return batches of images and labels in the order of a data set of indices."""
+        import tensorflow as tf
+
         if isinstance(self.source, np.ndarray):
             with tf.device("CPU"):  # where pipelines run: no copy on an accelerator
                 images, labels = tf.constant(self.source), tf.constant(self.y)
@@ -160,6 +202,20 @@ class Dataset:
     def n_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of images, labels and class names; of files, their names and sizes."""
+        digest = hashlib.sha256(repr(self.class_names).encode())
+        for split in (self.train, self.validation, self.test):
+            digest.update(np.ascontiguousarray(split.y).tobytes())
+            if isinstance(split.source, np.ndarray):
+                digest.update(np.ascontiguousarray(split.source).data)
+                continue
+            for path in split.source:
+                name = "/".join(path.parts[-2:])
+                digest.update(f"{name} {path.stat().st_size}\n".encode())
+        return "sha256:" + digest.hexdigest()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -4,7 +4,10 @@ from dataclasses import asdict, dataclass, field, fields
 from math import isfinite, nan
 from typing import Any
 
-SCHEMA = 2  # 2: scores
+from edgedyn import _validate as check
+
+SCHEMA = 3  # 2: scores; 3: per-epoch times and measures, training size, reason, provenance
+STATUSES = ("completed", "early", "diverged", "failed")
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,11 @@ class EpochRecord:
     beta_eff : float
         NaN unless `beta_status` is "ok" or "converged".
     beta_status : str
+        That of the `Capacitance`, "diverged", or "no_probe" where the probe was taken off.
+    train_seconds, beta_seconds : float
+        What the epoch's training (without validation) and beta_eff took; NaN where not measured.
+    measures : dict of str to float
+        What else was measured after the epoch, such as ``val_loss``.
     """
 
     epoch: int
@@ -29,6 +37,9 @@ class EpochRecord:
     test_accuracy: float
     beta_eff: float
     beta_status: str
+    train_seconds: float = nan
+    beta_seconds: float = nan
+    measures: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,11 +54,19 @@ class TrialRecord:
     settings : dict
         What the trial was run with: plain values.
     epochs : tuple of EpochRecord
-    status : {"completed", "diverged"}
+    status : {"completed", "early", "diverged", "failed"}
+        ``early``: stopped as planned after the early epochs; ``diverged``: loss or output became
+        NaN or infinite; ``failed``: see `reason`.
     train_seconds, beta_seconds : float
         Time spent in training and in computing beta_eff, over all epochs.
     scores : dict of str to float
         Training-free scores of the candidate on the task, such as ``logme``; higher is better.
+    n_train : int or None
+        Training samples used; None where a study does not vary them.
+    reason : str
+        Why a trial failed or diverged, in one sentence; else empty.
+    provenance : dict
+        Versions, hardware and date (`environment`), a fingerprint of the data, peak memory.
     schema : int
         Version of this layout.
 
@@ -69,6 +88,9 @@ class TrialRecord:
     train_seconds: float
     beta_seconds: float
     scores: dict[str, float] = field(default_factory=dict)
+    n_train: int | None = None
+    reason: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
@@ -110,5 +132,11 @@ class TrialRecord:
         def whole(epoch: dict[str, Any]) -> dict[str, Any]:
             return {k: nan if v is None else v for k, v in epoch.items()}
 
-        epochs = tuple(EpochRecord(**whole(epoch)) for epoch in values["epochs"])
-        return cls(**{**values, "epochs": epochs, "scores": whole(values["scores"])})
+        check.choice(values["status"], "status", STATUSES)
+        epochs = tuple(
+            EpochRecord(**{**whole(epoch), "measures": whole(epoch["measures"])})
+            for epoch in values["epochs"]
+        )
+        scores = whole(values["scores"])
+        times = {k: whole(values)[k] for k in ("train_seconds", "beta_seconds")}
+        return cls(**{**values, **times, "epochs": epochs, "scores": scores})

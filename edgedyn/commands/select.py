@@ -1,0 +1,243 @@
+"""``edgedyn select``: fine-tune candidates for a few epochs, rank them, train the best."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from edgedyn.commands.console import print_table
+
+PLAIN_EVERY = 15.0  # seconds between two plain lines
+SHOWN = 8  # candidates in the ranking that is shown on the way
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    select = commands.add_parser(
+        "select", help="choose among models by their first epochs, and train the best"
+    )
+    select.add_argument("study", type=Path, nargs="?", help="a study file (TOML)")
+    select.add_argument(
+        "--init",
+        action="store_true",
+        help="write a commented example to STUDY (default study.toml), and stop",
+    )
+    select.add_argument(
+        "--dry-run", action="store_true", help="print the trials, their time and memory, and stop"
+    )
+    select.add_argument("--stage", help="early, finish or full; in place of the study's")
+    select.add_argument("--top", type=int, help="how many candidates go on to the last epoch")
+    select.add_argument("--workers", type=int, help="trials at a time")
+    select.add_argument("--threads", type=int, help="threads of each trial")
+    select.add_argument(
+        "--dask", metavar="ADDRESS", help="'local', or a scheduler such as tcp://127.0.0.1:8786"
+    )
+    select.add_argument("--out", type=Path, help="the study's folder")
+    select.add_argument("--json", action="store_true", help="print the results as JSON")
+    select.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run a study, or write an example, or tell what one would take."""
+    if arguments.init:
+        _init(arguments.study or Path("study.toml"))
+        return 0
+    if arguments.study is None:
+        raise ValueError("give a study file; write an example with: edgedyn select --init")
+    if arguments.dry_run:
+        _dry_run(arguments)
+        return 0
+    from edgedyn._files import to_json
+    from edgedyn.studies.selection import select
+
+    with _shown(arguments.json) as progress:
+        found = select(arguments.study, progress=progress, **_fields(arguments))
+    found_in = found.folder / "ranking.csv"
+    _write(found)
+    if arguments.json:
+        print(to_json(found.to_dict()))
+    else:
+        _report(found)
+        print(f"Written to {found_in.parent}/")
+    # A study none of whose candidates could be ranked has not done its job.
+    return 0 if found.ranking is not None else 1
+
+
+def _init(path: Path) -> None:
+    """Write the example."""
+    from edgedyn._files import write_text
+    from edgedyn.studies.study_file import example
+
+    if path.exists():
+        raise ValueError(f"{str(path)!r} is there already; give another name, or remove it.")
+    write_text(path, example())
+    print(f"Written {path}; look at it, then run: edgedyn select {path}")
+
+
+def _fields(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields of the study that options replace."""
+    engine = {name: getattr(arguments, name) for name in ("workers", "threads", "dask")}
+    fields: dict[str, Any] = {
+        "stage": arguments.stage,
+        "finish": {"top": arguments.top} if arguments.top is not None else None,
+        "engine": {k: v for k, v in engine.items() if v is not None} or None,
+        "output": None if arguments.out is None else str(arguments.out.resolve()),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _dry_run(arguments: argparse.Namespace) -> None:
+    """Print trials with estimates."""
+    from edgedyn._files import to_json
+    from edgedyn.studies.progress import duration
+    from edgedyn.studies.selection import rehearse
+    from edgedyn.studies.study_file import load_study
+
+    study = load_study(arguments.study, _fields(arguments))
+    rows = rehearse(study)
+    if arguments.json:
+        print(to_json(rows))
+        return
+    cells = [
+        [
+            row["model"],
+            str(row["trials"]),
+            str(row["epochs"]),
+            f"{row['parameters']:,}",
+            f"{row['epoch_seconds']:.2g} s",
+            f"{row['memory_mib']:.0f} MiB",
+            duration(row["seconds"]),
+        ]
+        for row in rows
+        if "reason" not in row
+    ]
+    header = ["candidate", "trials", "epochs", "parameters", "an epoch", "memory", "all trials"]
+    print_table(f"{len(study.trials)} trials, {study.stage} stage", header, cells)
+    for row in rows:
+        if "reason" in row:
+            print(f"{row['model']} fails: {row['reason']}")
+    whole = sum(row.get("seconds", 0.0) for row in rows) / study.engine.workers
+    most = max((row.get("memory_mib", 0.0) for row in rows), default=0.0)
+    note = "; then the best go on" if study.stage == "finish" else ""
+    print(
+        f"About {duration(whole)} with {study.engine.workers} at a time, and up to "
+        f"{study.engine.workers * most:.0f} MiB; estimated from a few steps of each{note}."
+    )
+
+
+@contextmanager
+def _shown(quiet: bool) -> Iterator[Callable[[Any], None] | None]:
+    """Yield a display of the progress: live in a terminal, plain lines elsewhere."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with _live() as show:
+            yield show
+    else:
+        yield _plain()
+
+
+def _plain() -> Callable[[Any], None]:
+    """Return a display that prints a line when a trial ends, and now and then."""
+    import time
+
+    from edgedyn.studies.progress import describe
+
+    shown: dict[str, Any] = {"done": ("", -1), "at": 0.0}
+
+    def show(status: Any) -> None:
+        now, done = time.monotonic(), (status.stage, status.done)
+        if done == shown["done"] and now - shown["at"] < PLAIN_EVERY:
+            return
+        shown.update(done=done, at=now)
+        print(describe(status), file=sys.stderr, flush=True)
+
+    return show
+
+
+@contextmanager
+def _live() -> Iterator[Callable[[Any], None]]:
+    """Yield a display that a terminal redraws: a bar, what runs, the ranking so far."""
+    from rich import box
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    from edgedyn.studies.progress import describe
+
+    def picture(status: Any) -> Any:
+        parts: list[Any] = [ProgressBar(total=1.0, completed=status.fraction, width=60)]
+        parts.append(Text(describe(status)))
+        if status.ranking is not None:
+            method = status.ranking.rows[0].method
+            table = Table(title=f"so far, by {method}", box=box.SIMPLE_HEAD, title_justify="left")
+            for name in ("candidate", "predicted accuracy"):
+                table.add_column(name, justify="right" if table.columns else "left")
+            for row in _best_first(status.ranking, method)[:SHOWN]:
+                table.add_row(Text(row.model), _interval(row))
+            parts.append(table)
+        return Group(*parts)
+
+    with Live(console=Console(stderr=True), refresh_per_second=4) as live:
+        yield lambda status: live.update(picture(status))
+
+
+def _best_first(ranking: Any, method: str) -> list[Any]:
+    """Return a method's rows, best first, those without a rank last."""
+    rows = [row for row in ranking.rows if row.method == method]
+    return sorted(rows, key=lambda row: row.rank if isfinite(row.rank) else len(rows) + 1)
+
+
+def _interval(row: Any) -> str:
+    """Return a prediction with its standard deviation."""
+    if not isfinite(row.prediction):
+        return "none"
+    spread = f"±{row.std:.3f}" if isfinite(row.std) else ""
+    return f"{row.prediction:.3f}{spread}"
+
+
+def _write(found: Any) -> None:
+    """Write the ranking beside the records."""
+    from edgedyn._files import to_json, write_text
+
+    write_text(found.folder / "ranking.csv", found.to_frame().to_csv(index=False))
+    write_text(found.folder / "selection.json", to_json(found.to_dict()) + "\n")
+
+
+def _report(found: Any) -> None:
+    """Print the ranking, what failed, and the best model."""
+    from rich.markup import escape
+
+    for n, ranking in found.rankings.items():
+        methods = list(dict.fromkeys(row.method for row in ranking.rows))
+        by_model = {(row.model, row.method): row for row in ranking.rows}
+        trained = {
+            r.model: r.epochs[-1] for r in found.records if r.status == "completed" and r.epochs
+        }
+        rows = []
+        for k, first in enumerate(_best_first(ranking, methods[0]), start=1):
+            cells = [_interval(by_model[first.model, method]) for method in methods]
+            end = trained.get(first.model)
+            last = "" if end is None else f"{end.val_accuracy:.3f}"
+            test = (
+                "" if end is None or not isfinite(end.test_accuracy) else f"{end.test_accuracy:.3f}"
+            )
+            name = escape(first.model)
+            rows.append(
+                [f"{k}  {name}" if isfinite(first.rank) else f"-  {name}", *cells, last, test]
+            )
+        samples = "" if n is None else f", {n} training samples"
+        title = f"Predicted final accuracy after {ranking.observed} epochs{samples}"
+        header = ["candidate", *(m.replace("_", " ") for m in methods), "validation", "test"]
+        print_table(title, header, rows)
+    for record in found.failed:
+        print(f"{record.model}, seed {record.seed}: {record.status}, {record.reason}")
+    if found.ranking is None:
+        print("No candidate could be ranked.")
+    if found.best_model is not None:
+        print(f"The best trained network is {found.best_model}")

@@ -1,0 +1,202 @@
+"""Fine-tuning that can be interrupted at any moment and ends with the same numbers."""
+
+import shutil
+from collections.abc import Callable
+from math import nan
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import keras
+import numpy as np
+
+from edgedyn.nn.callback import CapacitanceCallback
+from edgedyn.nn.datasets import Dataset
+
+Report = Callable[[dict[str, Any]], None]
+
+
+def finetune(
+    model: keras.Model,
+    data: Dataset,
+    *,
+    epochs: int,
+    backup: Path,
+    report: Report,
+    first_epoch: int = 0,
+    batch_size: int = 64,
+    seed: int = 0,
+    watch: CapacitanceCallback | None = None,
+) -> None:
+    """Train from the last backup on, or from the beginning.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Compiled, with the metric ``accuracy``.
+    data : Dataset
+    epochs : int
+        At which to stop; a backup of so many epochs leaves nothing to do.
+    backup : Path
+        Folder of the backups, see `EpochBackup`.
+    report : callable
+        Called after each epoch with its numbers, before the backup is made: an interruption
+        between the two repeats an epoch, and loses none.
+    first_epoch : int
+        Where training begins when there is no backup.
+    batch_size : int
+    seed : int
+        Decides the order of the samples in each epoch.
+    watch : CapacitanceCallback, optional
+        Measures beta_eff; absent where the probe was taken off.
+    """
+    clock = _Clock()
+    train = data.train.batches_in(
+        lambda: np.random.default_rng([seed, clock.epoch]).permutation(len(data.train)), batch_size
+    )
+    log = _EpochLog(watch, clock, report)
+    callbacks = [clock, *([] if watch is None else [watch]), log, EpochBackup(backup)]
+    model.fit(
+        train,
+        validation_data=data.validation.batches(batch_size),
+        initial_epoch=first_epoch,
+        epochs=epochs,
+        verbose=0,
+        shuffle=False,  # the pipeline does
+        callbacks=callbacks,
+    )
+
+
+class EpochBackup(keras.callbacks.Callback):
+    """Keras' own `BackupAndRestore`, each epoch in a folder of its own.
+
+    That callback overwrites the weights and then the epoch's number, so that a process killed in
+    between or in the midst of writing leaves a backup that lies about its epoch or cannot be read.
+    Here it writes into a new folder, which takes its name ``epoch-0005`` only when it is whole;
+    older ones are then removed.
+
+    Parameters
+    ----------
+    folder : Path
+        Of this training run alone.
+
+    Examples
+    --------
+    >>> import keras, numpy as np, tempfile
+    >>> from pathlib import Path
+    >>> from edgedyn.nn.finetune import EpochBackup, backed_up
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> options = {"verbose": 0, "callbacks": [EpochBackup(folder)]}
+    >>> history = model.fit(np.ones((4, 2)), np.ones(4), epochs=2, **options)
+    >>> backed_up(folder)
+    2
+    >>> history = model.fit(np.ones((4, 2)), np.ones(4), epochs=3, **options)
+    >>> history.epoch
+    [2]
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Restore the newest backup, if there is one."""
+        epochs = _backups(self.folder)
+        if epochs:
+            self._keras(self.folder / _name(epochs[-1])).on_train_begin()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Make a backup, then remove the older ones."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        new = self.folder / "unfinished"
+        shutil.rmtree(new, ignore_errors=True)
+        self._keras(new).on_epoch_end(epoch)
+        final = self.folder / _name(epoch + 1)
+        if final.exists():
+            shutil.rmtree(final)
+        new.rename(final)
+        for older in _backups(self.folder):
+            if older <= epoch:
+                shutil.rmtree(self.folder / _name(older))
+
+    def _keras(self, folder: Path) -> keras.callbacks.BackupAndRestore:
+        """Return Keras' callback for a folder."""
+        backup = keras.callbacks.BackupAndRestore(str(folder), delete_checkpoint=False)
+        backup.set_model(self.model)
+        return backup
+
+
+def backed_up(folder: Path) -> int:
+    """Return the number of epochs of the newest backup in a folder; 0 without one."""
+    return max(_backups(folder), default=0)
+
+
+def restore(model: keras.Model, folder: Path) -> None:
+    """Load the newest backup's weights into a compiled model."""
+    backup = EpochBackup(folder)
+    backup.set_model(model)
+    backup.on_train_begin()
+
+
+def _name(epoch: int) -> str:
+    """Return a backup's folder name."""
+    return f"epoch-{epoch:04d}"
+
+
+def _backups(folder: Path) -> list[int]:
+    """Return the epochs of all whole backups, in order."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(p.name.removeprefix("epoch-")) for p in folder.glob("epoch-*"))
+
+
+class _Clock(keras.callbacks.Callback):
+    """Knows the epoch, and how long its training took without validation."""
+
+    epoch = 0
+    began = 0.0
+    seconds = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.epoch, self.began, self.seconds = epoch, perf_counter(), 0.0
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.seconds = perf_counter() - self.began
+
+
+class _EpochLog(keras.callbacks.Callback):
+    """Reports every epoch and stops a diverged run."""
+
+    def __init__(self, watch: CapacitanceCallback | None, clock: _Clock, report: Report) -> None:
+        super().__init__()
+        self.watch, self.clock, self.report = watch, clock, report
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = {name: float(value) for name, value in (logs or {}).items()}
+        seen = None if self.watch is None else self.watch.records[-1]
+        beta: dict[str, Any] = {"beta_eff": nan, "beta_status": "no_probe", "beta_seconds": 0.0}
+        if seen is not None:
+            beta = {
+                "beta_eff": seen.beta_eff,
+                "beta_status": seen.status,
+                "beta_seconds": seen.seconds,
+            }
+        diverged = not np.isfinite(logs["loss"]) or beta["beta_status"] == "diverged"
+        self.report(
+            {
+                "epoch": epoch + 1,
+                "train_loss": logs["loss"],
+                "val_accuracy": logs["val_accuracy"],
+                **beta,
+                "train_seconds": self.clock.seconds,
+                "measures": {
+                    "train_accuracy": logs["accuracy"],
+                    "val_loss": logs["val_loss"],
+                },
+                "diverged": diverged,
+            }
+        )
+        if diverged:
+            self.model.stop_training = True

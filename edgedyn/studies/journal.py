@@ -1,0 +1,164 @@
+"""A trial's journal: one line an epoch, appended as it ends, and the record they make."""
+
+import json
+from collections.abc import Mapping
+from math import isfinite, nan
+from pathlib import Path
+from typing import Any
+
+from edgedyn._files import json_ready, write_text
+from edgedyn.studies.record import EpochRecord, TrialRecord
+
+LINES, META = "epochs.jsonl", "meta.json"
+
+
+class Journal:
+    """The files of one trial, in a folder of its own.
+
+    Parameters
+    ----------
+    folder : Path
+        Created when the first line is written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from edgedyn.studies.journal import Journal
+    >>> journal = Journal(Path(tempfile.mkdtemp()) / "trial")
+    >>> journal.append({"epoch": 1, "val_accuracy": 0.5})
+    >>> journal.epochs
+    [{'epoch': 1, 'val_accuracy': 0.5}]
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lines = self._read()
+
+    @property
+    def epochs(self) -> list[dict[str, Any]]:
+        """One line an epoch, in order."""
+        return [line for line in self.lines if "epoch" in line]
+
+    @property
+    def diverged(self) -> bool:
+        """Whether loss or output became NaN or infinite."""
+        return any(line.get("diverged") for line in self.epochs)
+
+    def find(self, name: str) -> Any:
+        """Return what a line of that name says; None without one."""
+        return next((line[name] for line in self.lines if name in line), None)
+
+    def test_accuracy(self, epoch: int) -> float:
+        """Return the test accuracy after an epoch; NaN where it was not measured."""
+        for line in self.lines:
+            if "test" in line and line["test"]["after"] == epoch:
+                value = line["test"]["accuracy"]
+                return nan if value is None else value
+        return nan
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Add a line at the end; half a line at the end, from an interruption, is overwritten."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(json_ready(dict(line)), allow_nan=False) + "\n"
+        with (self.folder / LINES).open("ab") as file:
+            file.write(text.encode())
+        self.lines.append(json.loads(text))
+
+    def cut(self, epochs: int) -> None:
+        """Forget epochs after so many, which no backup holds, and half-written lines."""
+        kept = [
+            line
+            for line in self.lines
+            if line.get("epoch", 0) <= epochs and line.get("test", {}).get("after", 0) <= epochs
+        ]
+        if self.folder.is_dir():
+            write_text(self.folder / LINES, "".join(json.dumps(line) + "\n" for line in kept))
+        self.lines = kept
+
+    def meta(self) -> dict[str, Any]:
+        """Return settings and provenance; empty before the trial has begun, or unreadable."""
+        try:
+            values = json.loads((self.folder / META).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return values if isinstance(values, dict) else {}
+
+    def write_meta(self, values: Mapping[str, Any]) -> None:
+        """Write settings and provenance."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_text(self.folder / META, json.dumps(json_ready(dict(values)), indent=2))
+
+    def _read(self) -> list[dict[str, Any]]:
+        """Read whole lines; what follows a broken one counts for nothing."""
+        try:
+            raw = (self.folder / LINES).read_bytes()
+        except FileNotFoundError:
+            return []
+        found: list[dict[str, Any]] = []
+        for line in raw.split(b"\n")[:-1]:
+            try:
+                values = json.loads(line)
+            except ValueError:
+                break
+            if not isinstance(values, dict):
+                break
+            found.append(values)
+        return found
+
+
+def record_of(
+    journal: Journal, job: Mapping[str, Any], status: str, reason: str = ""
+) -> TrialRecord:
+    """Make a trial's record of its journal.
+
+    Parameters
+    ----------
+    journal : Journal
+    job : mapping
+        Keys ``model, data, seed, n_train, settings, last``.
+    status : {"", "diverged", "failed"}
+        Empty: "completed" at the last epoch, else "early".
+    reason : str
+
+    Returns
+    -------
+    TrialRecord
+    """
+    epochs = tuple(_epoch(line, journal) for line in journal.epochs)
+    if not status:
+        status = "completed" if len(epochs) >= job["last"] else "early"
+    meta = journal.meta()
+    seconds = [e.train_seconds for e in epochs if isfinite(e.train_seconds)]
+    betas = [e.beta_seconds for e in epochs if isfinite(e.beta_seconds)]
+    scores = journal.find("scores") or {}
+    return TrialRecord(
+        model=job["model"],
+        data=job["data"],
+        seed=job["seed"],
+        settings=meta.get("settings", job["settings"]),
+        epochs=epochs,
+        status=status,
+        train_seconds=sum(seconds),
+        beta_seconds=sum(betas),
+        scores={name: nan if value is None else value for name, value in scores.items()},
+        n_train=job["n_train"],
+        reason=reason,
+        provenance={
+            **meta.get("provenance", {}),
+            "peak_memory_mib": max(
+                (line["peak_memory_mib"] for line in journal.lines if line.get("peak_memory_mib")),
+                default=nan,
+            ),
+            "score_seconds": journal.find("score_seconds") or {},
+        },
+    )
+
+
+def _epoch(line: Mapping[str, Any], journal: Journal) -> EpochRecord:
+    """Read an epoch's line; null is NaN."""
+    names = set(EpochRecord.__dataclass_fields__) - {"test_accuracy", "measures"}
+    values: dict[str, Any] = {k: nan if line[k] is None else line[k] for k in names}
+    measures = {k: nan if v is None else v for k, v in line["measures"].items()}
+    accuracy = journal.test_accuracy(line["epoch"])
+    return EpochRecord(test_accuracy=accuracy, measures=measures, **values)

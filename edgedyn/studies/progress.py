@@ -1,0 +1,151 @@
+"""How far a study has come, read from its journals."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, nan
+from typing import TYPE_CHECKING
+
+from edgedyn.studies.journal import LINES, Journal
+from edgedyn.studies.record import TrialRecord
+from edgedyn.studies.store import Store
+from edgedyn.studies.study import Study, Trial
+
+if TYPE_CHECKING:
+    from edgedyn.predict.rank import Ranking
+
+LOOK = 2.0  # seconds between two readings of the journals
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A study at a moment.
+
+    Parameters
+    ----------
+    stage : str
+    done, failed, total : int
+        Trials of the stage.
+    running : tuple of (str, int, int, int)
+        Candidate, seed, epochs done and wanted.
+    fraction : float
+        Of the stage's epochs.
+    seconds_left : float
+        NaN before the first epoch has ended.
+    ranking : Ranking or None
+        Of what has been seen so far.
+    """
+
+    stage: str
+    done: int
+    failed: int
+    total: int
+    running: tuple[tuple[str, int, int, int], ...]
+    fraction: float
+    seconds_left: float
+    ranking: "Ranking | None"
+
+
+class Watcher:
+    """Reads the journals of the trials that have not ended, now and then."""
+
+    def __init__(
+        self,
+        stage: str,
+        study: Study,
+        store: Store,
+        records: Mapping[str, TrialRecord],
+        due: Sequence[Trial],
+        target: int,
+    ) -> None:
+        self._stage, self._study, self._store, self._records = stage, study, store, records
+        self._left = {trial.key: trial for trial in due}
+        self._total, self._target = len(due), target
+        self._began = time.perf_counter()
+        self._next = 0.0
+        self._ranked = -1
+        self._ranking: Ranking | None = None
+        self._last = Progress(stage, 0, 0, len(due), (), 0.0, nan, None)
+        self._failed = 0
+        self._at_start: dict[str, int] = {}
+
+    def ended(self, key: str) -> None:
+        """Count a trial as done."""
+        del self._left[key]
+        self._failed += self._records[key].status == "failed"
+        self._next = 0.0
+
+    def look(self) -> Progress:
+        """Return the state, at most two seconds old."""
+        now = time.perf_counter()
+        if now < self._next:
+            return self._last
+        running = self._running()
+        done = self._total - len(self._left)
+        if done != self._ranked:
+            self._ranked, self._ranking = done, self._current_ranking()
+        epochs = done * self._target + sum(n for _, n in running)
+        # What earlier processes had trained says nothing of the speed of these.
+        before = sum(self._at_start.values())
+        whole = self._total * self._target
+        speed = (epochs - before) / max(now - self._began, 1e-9)
+        self._last = Progress(
+            stage=self._stage,
+            done=done,
+            failed=self._failed,
+            total=self._total,
+            running=tuple((t.candidate.name, t.seed, n, self._target) for t, n in running),
+            fraction=epochs / whole if whole else 1.0,
+            seconds_left=(whole - epochs) / speed if speed > 0 else nan,
+            ranking=self._ranking,
+        )
+        self._next = time.perf_counter() + LOOK
+        return self._last
+
+    def _running(self) -> list[tuple[Trial, int]]:
+        """Return the trials at work and their epochs: those whose journal or log has grown."""
+        found = []
+        for key, trial in self._left.items():
+            folder = self._store.trial_folder(key)
+            if not folder.is_dir():
+                continue
+            n = len(Journal(folder).epochs) if (folder / LINES).exists() else 0
+            self._at_start.setdefault(key, n)
+            found.append((trial, n))
+        return found
+
+    def _current_ranking(self) -> "Ranking | None":
+        """Rank what has ended so far, at the largest training size."""
+        from edgedyn.studies.selection import early_ranking
+
+        largest = max(self._study.data.n_train, default=None)
+        keys = [t.key for t in self._study.trials if t.n_train == largest]
+        records = [self._records[key] for key in keys if key in self._records]
+        return early_ranking(self._study, records, 0, n_bootstrap=1)
+
+
+def describe(status: Progress) -> str:
+    """Return one plain line.
+
+    Examples
+    --------
+    >>> from edgedyn.studies.progress import Progress, describe
+    >>> describe(Progress("early", 3, 1, 6, (("vgg", 0, 2, 5),), 0.5, 90.0, None))
+    'early: 3 of 6 trials done (1 failed); vgg seed 0 epoch 2/5; 1.5 min left'
+    """
+    parts = [f"{status.stage}: {status.done} of {status.total} trials done"]
+    if status.failed:
+        parts[0] += f" ({status.failed} failed)"
+    parts += [f"{name} seed {seed} epoch {n}/{of}" for name, seed, n, of in status.running]
+    if isfinite(status.seconds_left) and status.done < status.total:
+        parts.append(f"{duration(status.seconds_left)} left")
+    return "; ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Return a time that a person can read."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"

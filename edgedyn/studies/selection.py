@@ -1,0 +1,423 @@
+"""A whole study: early epochs of every candidate, a ranking, the best to the end."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from math import isfinite, nan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgedyn._environment import environment
+from edgedyn._files import atomic, json_ready
+from edgedyn.predict.rank import Ranking, rank
+from edgedyn.studies.engine import Outcome, Pool, pool, run_jobs
+from edgedyn.studies.fresh import run_fresh
+from edgedyn.studies.journal import Journal, record_of
+from edgedyn.studies.progress import Progress, Watcher
+from edgedyn.studies.record import TrialRecord
+from edgedyn.studies.store import RecordTable, Store
+from edgedyn.studies.study import Study, Trial
+from edgedyn.studies.study_file import CURVE_METHODS, load_study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DONE = ("completed", "early", "diverged")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a study found.
+
+    Parameters
+    ----------
+    folder : Path
+    study : Study
+    records : RecordTable
+        One a trial, also failed ones.
+    rankings : dict of (int or None) to Ranking
+        By number of training samples; None: all of them.
+    best_model : Path or None
+        The trained network with the best validation accuracy, a ``.keras`` file; None before any
+        candidate was trained to the end.
+    n_validation : int
+    seconds : float
+        What this run took; earlier ones, which were interrupted, not counted.
+    """
+
+    folder: Path
+    study: Study
+    records: RecordTable
+    rankings: dict[int | None, Ranking]
+    best_model: Path | None
+    n_validation: int
+    seconds: float
+
+    @property
+    def ranking(self) -> Ranking | None:
+        """The ranking with the most training samples; None where no candidate could be ranked."""
+        return self.rankings.get(_largest(self.study))
+
+    @property
+    def failed(self) -> tuple[TrialRecord, ...]:
+        """Records of trials that failed or diverged; `reason` says why."""
+        return tuple(r for r in self.records if r.status in ("failed", "diverged"))
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return the ranking as a pandas DataFrame, one row a candidate and method."""
+        import pandas as pd
+
+        frames = [r.to_frame().assign(n_train=n) for n, r in self.rankings.items()]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain Python values."""
+        return {
+            "folder": str(self.folder),
+            "study": self.study.to_dict(),
+            "rankings": [
+                {"n_train": n, **ranking.to_dict()} for n, ranking in self.rankings.items()
+            ],
+            "failed": [
+                {"model": r.model, "seed": r.seed, "n_train": r.n_train, "reason": r.reason}
+                for r in self.failed
+            ],
+            "best_model": None if self.best_model is None else str(self.best_model),
+            "n_validation": self.n_validation,
+            "seconds": self.seconds,
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.records)} trials in {self.folder}, {len(self.failed)} failed"]
+        lines += [f"{r.model}, seed {r.seed}: {r.reason}" for r in self.failed]
+        if self.ranking is not None:
+            lines.append(str(self.ranking))
+        return "\n".join(lines)
+
+
+def select(
+    study: Study | Mapping[str, Any] | str | Path | None = None,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    executor: Executor | None = None,
+    **fields: Any,
+) -> Selection:
+    """Fine-tune candidates for a few epochs, rank them, and train the best to the end.
+
+    Parameters
+    ----------
+    study : path, mapping or Study, optional
+        A study file (TOML) or its fields; see `edgedyn.studies.Study`. ``edgedyn select --init``
+        writes a commented one.
+    progress : callable, optional
+        Called about twice a second with a `Progress`.
+    executor : concurrent.futures.Executor, optional
+        Runs the trials, each in a fresh process; by default what the study's engine says.
+    **fields
+        Fields of the study, in place of the file's: ``data="digits"``,
+        ``candidates=["MobileNet"]``, ``training={"epochs": 10}``, ...
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    TypeError, ValueError
+        For fields that are wrong, data that cannot be read, a folder that holds another study or
+        that another process works on.
+    OSError
+        Where the disk is full or was lost; what was finished is kept.
+    ImportError
+        Without TensorFlow, or without Dask where it is asked for.
+
+    Notes
+    -----
+    Jiang et al., Nat. Commun. 15:5718 (2024), Algorithm 1. Whatever interrupts a study, the same
+    call takes it up where it stopped: finished trials are not run again, others go on from their
+    last epoch, and the numbers are those of an uninterrupted run. Failed trials are tried again.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import edgedyn as ed
+    >>> found = ed.select(
+    ...     data={"spec": "digits", "n_train": [50]},
+    ...     candidates=[{"name": "mlp", "factory": "edgedyn.nn.small:mlp"}],
+    ...     training={"epochs": 3, "early_epochs": 3},
+    ...     output=tempfile.mkdtemp(),
+    ... )
+    >>> [(r.model, r.status, len(r.epochs)) for r in found.records], found.best_model.name
+    ([('mlp', 'completed', 3)], 'best.keras')
+    """
+    began = time.perf_counter()
+    plan = load_study(study, fields)
+    _needs_tensorflow()
+    store = Store(plan.path(plan.output))
+    with store.locked():
+        records = store.read(trial.key for trial in plan.trials)
+        store.check(plan, records)
+        run = _Run(plan, store, records, progress or (lambda status: None), executor)
+        run.all_stages()
+        return run.selection(time.perf_counter() - began)
+
+
+def rehearse(
+    study: Study | Mapping[str, Any] | str | Path | None = None, **fields: Any
+) -> list[dict[str, Any]]:
+    """Estimate what a study takes, by a few steps of every candidate; its folder stays untouched.
+
+    Returns
+    -------
+    list of dict
+        One a candidate: ``model, trials, epochs, epoch_seconds, start_seconds, seconds,
+        memory_mib, parameters``, or ``model, reason`` where it failed.
+    """
+    plan = load_study(study, fields)
+    _needs_tensorflow()
+    found = []
+    for trial in plan.trials[: len(plan.candidates)]:
+        job = {**_job(plan, trial, "", 0), "task": "rehearse", "folder": None}
+        job["n_train"] = max(plan.data.n_train, default=None)
+        job["threads"] = plan.engine.threads or max(1, (os.cpu_count() or 1) // plan.engine.workers)
+        outcome = run_fresh(job)
+        if outcome["kind"] != "done":
+            found.append({"model": trial.candidate.name, "reason": outcome["reason"]})
+            continue
+        result = dict(outcome["result"])
+        n = len(plan.trials) // len(plan.candidates)
+        epochs = plan.training.epochs if plan.stage == "full" else plan.training.early_epochs
+        result["seconds"] = n * (result["start_seconds"] + epochs * result["epoch_seconds"])
+        found.append({"model": trial.candidate.name, "trials": n, "epochs": epochs, **result})
+    return found
+
+
+def _needs_tensorflow() -> None:
+    """Refuse at once where TensorFlow is absent, without loading it here."""
+    from importlib.util import find_spec
+
+    if find_spec("tensorflow") is None:
+        raise ImportError(
+            "studies fine-tune Keras models; install the extra 'tf': pip install 'edgedyn[tf]'."
+        )
+
+
+def _largest(study: Study) -> int | None:
+    """Return the largest training size of a study; None for all samples."""
+    return max(study.data.n_train, default=None)
+
+
+def _job(study: Study, trial: Trial, folder: str, target: int) -> dict[str, Any]:
+    """Return what a trial's process needs to know."""
+    candidate = trial.candidate
+    return {
+        "task": "trial",
+        "folder": folder,
+        "model": candidate.name,
+        "data": study.data.spec,
+        "seed": trial.seed,
+        "n_train": trial.n_train,
+        "settings": json_ready(study.settings(trial)),
+        "files": {name: str(study.path(path)) for name, path in candidate.files.items()},
+        "target": target,
+        "early": study.training.early_epochs,
+        "last": study.training.epochs,
+        "finish_probe": study.finish.probe if study.stage == "finish" else "keep",
+        "scores": [m for m in study.methods if m not in CURVE_METHODS],
+        "paths": [study.folder, os.getcwd()],
+        "cwd": study.folder,
+    }
+
+
+class _Run:
+    """One call of `select`."""
+
+    def __init__(
+        self,
+        study: Study,
+        store: Store,
+        records: dict[str, TrialRecord],
+        progress: Callable[[Progress], None],
+        executor: Executor | None,
+    ) -> None:
+        self.study, self.store, self.records = study, store, records
+        self.progress, self.executor = progress, executor
+        self.n_validation = 0
+        self.rankings: dict[int | None, Ranking] = {}
+
+    def all_stages(self) -> None:
+        """Run what the study's stage asks for, and rank."""
+        training = self.study.training
+        stages = [self.study.trials]
+        first = training.epochs if self.study.stage == "full" else training.early_epochs
+        due = self._due(stages[0], first)
+        if due:
+            self._check_first()
+            self.store.write_study(self.study, environment())
+            self._run(due, first, "full" if self.study.stage == "full" else "early")
+        self._rank()
+        if self.study.stage == "finish":
+            chosen = self._chosen()
+            due = self._due(chosen, training.epochs)
+            if due:
+                self._run(due, training.epochs, "finish")
+
+    def selection(self, seconds: float) -> Selection:
+        """Return the result."""
+        ordered = [self.records[t.key] for t in self.study.trials if t.key in self.records]
+        return Selection(
+            folder=self.store.folder,
+            study=self.study,
+            records=RecordTable(ordered),
+            rankings=self.rankings,
+            best_model=self._best_model(),
+            n_validation=self.n_validation,
+            seconds=seconds,
+        )
+
+    def _due(self, trials: Iterable[Trial], target: int) -> list[Trial]:
+        """Return the trials that have not come so far; failed ones are tried again."""
+        due = []
+        for trial in trials:
+            record = self.records.get(trial.key)
+            done = record is not None and record.status in DONE
+            if done and record is not None:
+                self.n_validation = record.provenance["data"]["validation"]
+                saved = target < self.study.training.epochs or self._model(trial).is_file()
+                done = record.status == "diverged" or (len(record.epochs) >= target and saved)
+            if not done:
+                due.append(trial)
+        return due
+
+    def _model(self, trial: Trial) -> Path:
+        return self.store.model_path(trial.key)
+
+    def _check_first(self) -> None:
+        """Let a process look at data and names before any trial is started."""
+        trial = self.study.trials[0]
+        candidates = self.study.candidates
+        outcome = run_fresh(
+            {
+                **_job(self.study, trial, "", 0),
+                "task": "check",
+                "folder": None,
+                "threads": 1,
+                "factories": [c.factory for c in candidates if c.factory is not None],
+                "backbones": [c.backbone for c in candidates if c.backbone is not None],
+                "n_trains": list(self.study.data.n_train) or [None],
+            }
+        )
+        if outcome["kind"] != "done":
+            raise ValueError(f"the study cannot be run: {outcome['reason']}")
+        self.n_validation = outcome["result"]["n_validation"]
+
+    def _run(self, due: Sequence[Trial], target: int, stage: str) -> None:
+        """Run trials up to an epoch."""
+        engine = self.study.engine
+        by_key = {trial.key: trial for trial in due}
+        watcher = Watcher(stage, self.study, self.store, self.records, due, target)
+        with pool(engine, self.store.folder, self.executor) as where:
+            jobs = {key: self._job(trial, target, where) for key, trial in by_key.items()}
+
+            def on_outcome(key: str, outcome: Outcome) -> None:
+                self._keep(by_key[key], jobs[key], outcome)
+                watcher.ended(key)
+                self.progress(watcher.look())
+
+            run_jobs(
+                jobs,
+                where,
+                on_outcome,
+                retries=engine.retries,
+                progress_of=lambda key: len(Journal(self.store.trial_folder(key)).epochs),
+                tick=lambda: self.progress(watcher.look()),
+            )
+
+    def _job(self, trial: Trial, target: int, where: Pool) -> dict[str, Any]:
+        """Return a trial's job."""
+        job = _job(self.study, trial, str(self.store.trial_folder(trial.key)), target)
+        return {**job, "threads": where.threads, "save": str(self._model(trial))}
+
+    def _keep(self, trial: Trial, job: Mapping[str, Any], outcome: Outcome) -> None:
+        """Store a trial's outcome."""
+        if outcome["kind"] == "disk":
+            raise OSError(
+                None,
+                "the disk does not take more; nothing finished is lost. Make room and run the "
+                f"same command again ({outcome['reason']})",
+                str(self.store.folder),
+            )
+        if outcome["kind"] == "killed":
+            journal = Journal(self.store.trial_folder(trial.key))
+            at = f"in epoch {len(journal.epochs) + 1}"
+            times = f"{self.study.engine.retries + 1} times"
+            reason = f"{outcome['reason']} ({at}, {times} without getting further)"
+            record = record_of(journal, job, "failed", reason)
+        else:
+            record = TrialRecord.from_dict(dict(outcome["result"]))
+        self.store.write(trial.key, record)
+        self.records[trial.key] = record
+
+    def _rank(self) -> None:
+        """Rank the candidates, for each training size."""
+        for n in self.study.data.n_train or (None,):
+            trials = [t for t in self.study.trials if t.n_train == n]
+            records = [self.records[t.key] for t in trials if t.key in self.records]
+            ranking = early_ranking(self.study, records, self.n_validation)
+            if ranking is not None:
+                self.rankings[n] = ranking
+
+    def _chosen(self) -> list[Trial]:
+        """Return the trials of the best candidates, at the largest training size."""
+        largest = _largest(self.study)
+        ranking = self.rankings.get(largest)
+        if ranking is None:
+            return []
+        method = self.study.methods[0]
+        ranked = {row.model for row in ranking.rows if row.method == method and isfinite(row.rank)}
+        if not ranked:
+            return []
+        best = ranking.best(method, self.study.finish.top)
+        return [t for t in self.study.trials if t.candidate.name in best and t.n_train == largest]
+
+    def _best_model(self) -> Path | None:
+        """Copy the finished model with the best validation accuracy."""
+        best, accuracy = None, nan
+        for trial in self.study.trials:
+            record = self.records.get(trial.key)
+            if record is None or record.status != "completed" or not self._model(trial).is_file():
+                continue
+            value = record.epochs[-1].val_accuracy
+            if best is None or value > accuracy:
+                best, accuracy = self._model(trial), value
+        if best is None:
+            return None
+        path = self.store.folder / "best.keras"
+        with atomic(path) as temporary:
+            shutil.copyfile(best, temporary)
+        return path
+
+
+def early_ranking(
+    study: Study, records: Sequence[TrialRecord], n_validation: int, *, n_bootstrap: int = 1000
+) -> Ranking | None:
+    """Rank records by their early epochs; None where none has so many.
+
+    Only methods that some record can serve are asked: a training-free score that failed for all
+    candidates is left out.
+    """
+    observed = study.training.early_epochs
+    if not any(len(r.epochs) >= observed for r in records):
+        return None
+    scored = {name for r in records for name in r.scores}
+    methods = [m for m in study.methods if m in CURVE_METHODS or m in scored]
+    return rank(
+        records,
+        methods,
+        observed=observed,
+        n_validation=n_validation or None,
+        n_bootstrap=n_bootstrap,
+    )

@@ -1,0 +1,245 @@
+"""Records on disk: one readable file a trial, written as a whole or not at all."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgedyn._files import json_ready, output_folder, write_text
+from edgedyn.studies.journal import Journal
+from edgedyn.studies.record import TrialRecord
+from edgedyn.studies.study import Study, Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RECORDS, TRIALS, MODELS, ASIDE = "records", "trials", "models", "set-aside"
+STUDY, LOCK = "study.json", "study.lock"
+MOST_DIFFERENCES = 8
+
+
+class RecordTable(Sequence[TrialRecord]):
+    """The records of a study, as `edgedyn.rank` takes them; prints as a table.
+
+    Examples
+    --------
+    >>> from edgedyn.studies import RecordTable, TrialRecord
+    >>> RecordTable([TrialRecord("vgg", "digits", 0, {}, (), "failed", 0.0, 0.0)])
+    1 records: vgg seed 0 failed
+    """
+
+    def __init__(self, records: Iterable[TrialRecord]) -> None:
+        self._records = tuple(records)
+
+    def __getitem__(self, k: Any) -> Any:
+        return self._records[k]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __repr__(self) -> str:
+        shown = [f"{r.model} seed {r.seed} {r.status}" for r in self._records[:5]]
+        more = "" if len(self) <= 5 else ", ..."
+        return f"{len(self)} records: {', '.join(shown)}{more}"
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a pandas DataFrame, one row an epoch; a record without epochs has one row."""
+        import pandas as pd
+
+        rows = []
+        for r in self._records:
+            trial = {
+                "model": r.model,
+                "data": r.data,
+                "n_train": r.n_train,
+                "seed": r.seed,
+                "status": r.status,
+                "reason": r.reason,
+            }
+            for epoch in r.epochs:
+                values = asdict(epoch)
+                rows.append({**trial, **values.pop("measures"), **values})
+            if not r.epochs:
+                rows.append(trial)
+        return pd.DataFrame(rows)
+
+
+def load_records(folder: Path | str) -> RecordTable:
+    """Load a study's records.
+
+    Parameters
+    ----------
+    folder : path
+        That of the study, or the ``records`` folder in it.
+
+    Returns
+    -------
+    RecordTable
+        A sequence of `TrialRecord`, in the order of file names; ``to_frame()`` gives a pandas
+        DataFrame with one row an epoch.
+
+    Raises
+    ------
+    ValueError
+        Where there are no records, or one cannot be read, by name.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import edgedyn as ed
+    >>> from edgedyn.studies import TrialRecord
+    >>> from edgedyn.studies.store import Store
+    >>> store = Store(tempfile.mkdtemp())
+    >>> store.write("vgg-s0", TrialRecord("vgg", "digits", 0, {}, (), "failed", 0.0, 0.0))
+    >>> ed.load_records(store.folder)
+    1 records: vgg seed 0 failed
+    """
+    folder = Path(folder)
+    inner = folder / RECORDS if (folder / RECORDS).is_dir() else folder
+    paths = sorted(inner.glob("*.json")) if inner.is_dir() else []
+    if not paths:
+        raise ValueError(f"there are no records in {str(folder)!r}; give a study's folder.")
+    return RecordTable(_read(path) for path in paths)
+
+
+class Store:
+    """One study's folder.
+
+    Parameters
+    ----------
+    folder : path
+        ``records/`` holds what is finished, one file a trial; ``trials/`` journals, backups and
+        logs; ``models/`` finished networks; ``set-aside/`` what could not be read.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep others out; refuse where another process has the folder.
+
+        The lock is the operating system's and ends with the process, however it ends.
+        """
+        from filelock import FileLock, Timeout
+
+        output_folder(self.folder)
+        lock = FileLock(self.folder / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ValueError(
+                f"another run is at work on {str(self.folder)!r}; wait until it has ended."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def trial_folder(self, key: str) -> Path:
+        """Return where a trial keeps its journal and backups."""
+        return self.folder / TRIALS / key
+
+    def model_path(self, key: str) -> Path:
+        """Return where a finished network goes."""
+        return self.folder / MODELS / f"{key}.keras"
+
+    def write(self, key: str, record: TrialRecord) -> None:
+        """Write a record, as a whole or not at all."""
+        (self.folder / RECORDS).mkdir(parents=True, exist_ok=True)
+        write_text(self.folder / RECORDS / f"{key}.json", _text(record))
+
+    def read(self, keys: Iterable[str]) -> dict[str, TrialRecord]:
+        """Return the records that are there; those that cannot be read are set aside."""
+        folder = self.folder / RECORDS
+        there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+        found = {}
+        for key in keys:
+            if f"{key}.json" not in there:
+                continue
+            path = folder / f"{key}.json"
+            try:
+                found[key] = _read(path)
+            except ValueError:
+                self.set_aside(path)
+        return found
+
+    def set_aside(self, path: Path) -> None:
+        """Move what cannot be used out of the way, and keep it."""
+        aside = self.folder / ASIDE
+        aside.mkdir(exist_ok=True)
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        path.replace(aside / f"{path.stem}-{stamp}{path.suffix}")
+
+    def check(self, study: Study, records: Mapping[str, TrialRecord]) -> None:
+        """Refuse a study that contradicts what its folder holds.
+
+        Raises
+        ------
+        ValueError
+            With the fields that differ.
+        """
+        known: dict[str, dict[str, Any]] = {}
+        for trial in study.trials:
+            record = records.get(trial.key)
+            settings = None if record is None else record.settings
+            if settings is None:
+                settings = Journal(self.trial_folder(trial.key)).meta().get("settings")
+            if not settings:
+                continue
+            wanted = known.setdefault(trial.candidate.name, json_ready(study.settings(trial)))
+            given = {**wanted, "finish_probe": _finish_probe(study, trial)}
+            differences = _differences(json_ready(settings), given)
+            if record is not None and len(record.epochs) > study.training.epochs:
+                n = len(record.epochs)
+                differences.append(f"training.epochs: {n} there, {study.training.epochs} now")
+            if differences:
+                shown = "; ".join(differences[:MOST_DIFFERENCES])
+                raise ValueError(
+                    f"{str(self.folder)!r} holds trial {trial.key!r} of another study: {shown}. "
+                    "Give the study another output folder, or undo the change."
+                )
+
+    def write_study(self, study: Study, environment: Mapping[str, Any]) -> None:
+        """Write what is run, for people and for the report."""
+        values = {"study": study.to_dict(), "environment": dict(environment)}
+        write_text(self.folder / STUDY, json.dumps(json_ready(values), indent=2) + "\n")
+
+
+def _finish_probe(study: Study, trial: Trial) -> str:
+    """Return what becomes of the probe behind the early epochs."""
+    return study.finish.probe if study.stage == "finish" else "keep"
+
+
+def _differences(old: Any, new: Any, where: str = "") -> list[str]:
+    """Name the fields that differ; those that only the new one has are decided later."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = sorted(set(old) | (set(new) - ({"finish_probe"} if not where else set())))
+        return [
+            line
+            for name in names
+            for line in _differences(old.get(name), new.get(name), f"{where}.{name}".lstrip("."))
+        ]
+    return [] if old == new else [f"{where}: {json.dumps(old)} there, {json.dumps(new)} now"]
+
+
+def _text(record: TrialRecord) -> str:
+    """Return a record as JSON, one line an epoch."""
+    values = json_ready(record.to_dict())
+    epochs = values.pop("epochs")
+    text = json.dumps(values, indent=2, allow_nan=False).rstrip("}").rstrip()
+    lines = ",\n    ".join(json.dumps(epoch, allow_nan=False) for epoch in epochs)
+    inner = f"\n    {lines}\n  " if epochs else ""
+    return f'{text},\n  "epochs": [{inner}]\n}}\n'
+
+
+def _read(path: Path) -> TrialRecord:
+    """Read a record; every fault is a ValueError that names the file."""
+    try:
+        return TrialRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"the record {str(path)!r} cannot be read: {error}") from error

@@ -1,0 +1,86 @@
+"""Study files: TOML in, a checked `Study` out."""
+
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from edgedyn.studies.study import Study, read_study
+
+CURVE_METHODS = ("capacitance", "pooled", "last_value", "best_value", "bgrn", "cl", "domhan")
+EXAMPLE = "example.toml"
+
+
+def load_study(
+    study: Study | Mapping[str, Any] | str | Path | None, fields: Mapping[str, Any]
+) -> Study:
+    """Return a study from a file, from its fields, or from both.
+
+    Parameters
+    ----------
+    study : path, mapping, Study or None
+    fields : mapping
+        Replace the study's; tables are merged.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    TypeError, ValueError
+        For files that cannot be read and fields that are wrong.
+
+    Examples
+    --------
+    >>> from edgedyn.studies.study_file import load_study
+    >>> study = load_study({"data": "digits", "candidates": ["VGG16"]}, {"stage": "full"})
+    >>> study.stage, study.data.spec
+    ('full', 'digits')
+    """
+    if isinstance(study, Study):
+        return read_study(_merged(_written(study.to_dict()), fields), study.folder)
+    if isinstance(study, str | Path):
+        path = Path(study)
+        return read_study(_merged(_read(path), fields), path.parent)
+    if study is not None and not isinstance(study, Mapping):
+        raise TypeError(f"study must be a path, a mapping or a Study; got {study!r}.")
+    return read_study(_merged(study or {}, fields))
+
+
+def example() -> str:
+    """Return a commented study file: six small networks on bundled digits."""
+    return (files("edgedyn.studies") / EXAMPLE).read_text(encoding="utf-8")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a TOML file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        hint = "write one with: edgedyn select --init"
+        raise ValueError(
+            f"the study file {str(path)!r} cannot be read: {error.strerror}; {hint}."
+        ) from None
+    except ValueError as error:  # no TOML, or no UTF-8
+        raise ValueError(f"the study file {str(path)!r} is not valid TOML: {error}.") from None
+
+
+def _merged(values: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with some replaced, tables field by field."""
+    found = dict(values)
+    for name, value in fields.items():
+        old = found.get(name)
+        if name == "data" and isinstance(old, str) and isinstance(value, Mapping):
+            old = {"spec": old}
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        found[name] = {**old, **value} if both else value  # type: ignore[dict-item]
+    return found
+
+
+def _written(values: Any) -> Any:
+    """Return fields without those that are not set, as a file would have them."""
+    if isinstance(values, Mapping):
+        return {k: _written(v) for k, v in values.items() if v is not None}
+    return values
