@@ -12,7 +12,7 @@ from typing import Any
 
 import edgedyn
 from edgedyn.studies.fresh import run_fresh, stop_all
-from edgedyn.studies.study import Engine
+from edgedyn.studies.protocol import Engine
 
 TICK = 0.5  # seconds between two looks at the journals
 CONNECT = "10s"

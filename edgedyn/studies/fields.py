@@ -80,3 +80,17 @@ def each(checked: Callable[[Any, str], Any], values: Any, name: str) -> tuple[An
     if isinstance(values, str | Mapping) or not isinstance(values, Sequence):
         raise TypeError(f"{name} must be a list; got {values!r}.")
     return tuple(checked(value, f"{name}[{k}]") for k, value in enumerate(values))
+
+
+def distinct(values: Any, name: str) -> Any:
+    """Refuse repeated values."""
+    repeated = sorted({str(v) for v in values if list(values).count(v) > 1})
+    if repeated:
+        raise ValueError(f"{name} must differ; {', '.join(repeated)} is there more than once.")
+    return values
+
+
+def store(frozen: Any, **values: Any) -> None:
+    """Store checked values in a frozen dataclass."""
+    for name, value in values.items():
+        object.__setattr__(frozen, name, value)

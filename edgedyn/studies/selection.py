@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,8 @@ from edgedyn.studies.journal import Journal, record_of
 from edgedyn.studies.progress import Progress, Watcher
 from edgedyn.studies.record import TrialRecord
 from edgedyn.studies.store import RecordTable, Store
-from edgedyn.studies.study import Study, Trial
-from edgedyn.studies.study_file import CURVE_METHODS, load_study
+from edgedyn.studies.study import CURVE_METHODS, Study, Trial
+from edgedyn.studies.study_file import load_study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -232,6 +232,13 @@ def _job(study: Study, trial: Trial, folder: str, target: int) -> dict[str, Any]
     }
 
 
+def _until(record: TrialRecord, epochs: int) -> TrialRecord:
+    """Return a record as it was after so many epochs."""
+    if len(record.epochs) <= epochs:
+        return record
+    return replace(record, epochs=record.epochs[:epochs], status="early")
+
+
 class _Run:
     """One call of `select`."""
 
@@ -251,19 +258,18 @@ class _Run:
     def all_stages(self) -> None:
         """Run what the study's stage asks for, and rank."""
         training = self.study.training
-        stages = [self.study.trials]
         first = training.epochs if self.study.stage == "full" else training.early_epochs
-        due = self._due(stages[0], first)
+        due = self._due(self.study.trials, first)
         if due:
             self._check_first()
             self.store.write_study(self.study, environment())
             self._run(due, first, "full" if self.study.stage == "full" else "early")
-        self._rank()
         if self.study.stage == "finish":
             chosen = self._chosen()
             due = self._due(chosen, training.epochs)
             if due:
                 self._run(due, training.epochs, "finish")
+        self._rank()
 
     def selection(self, seconds: float) -> Selection:
         """Return the result."""
@@ -371,17 +377,19 @@ class _Run:
                 self.rankings[n] = ranking
 
     def _chosen(self) -> list[Trial]:
-        """Return the trials of the best candidates, at the largest training size."""
-        largest = _largest(self.study)
-        ranking = self.rankings.get(largest)
+        """Return the trials of the best candidates by their early epochs, at the largest size."""
+        largest, early = _largest(self.study), self.study.training.early_epochs
+        trials = [t for t in self.study.trials if t.n_train == largest]
+        # Methods that learn from finished curves must not choose others once the first are done.
+        records = [_until(self.records[t.key], early) for t in trials if t.key in self.records]
+        ranking = early_ranking(self.study, records, self.n_validation, n_bootstrap=1)
         if ranking is None:
             return []
         method = self.study.methods[0]
-        ranked = {row.model for row in ranking.rows if row.method == method and isfinite(row.rank)}
-        if not ranked:
+        if not any(row.method == method and isfinite(row.rank) for row in ranking.rows):
             return []
         best = ranking.best(method, self.study.finish.top)
-        return [t for t in self.study.trials if t.candidate.name in best and t.n_train == largest]
+        return [t for t in trials if t.candidate.name in best]
 
     def _best_model(self) -> Path | None:
         """Copy the finished model with the best validation accuracy."""

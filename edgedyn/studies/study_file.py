@@ -8,7 +8,6 @@ from typing import Any
 
 from edgedyn.studies.study import Study, read_study
 
-CURVE_METHODS = ("capacitance", "pooled", "last_value", "best_value", "bgrn", "cl", "domhan")
 EXAMPLE = "example.toml"
 
 

@@ -1,0 +1,282 @@
+"""Whole studies with real, tiny Keras trainings in processes of their own."""
+
+import json
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from math import isfinite, isnan
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+from study_cases import candidate, kill, numbers, trial_processes, wait_for
+
+import edgedyn as ed
+from edgedyn.predict.zero_cost import PROXIES
+from edgedyn.studies.journal import Journal
+from edgedyn.studies.selection import rehearse
+from edgedyn.studies.study import METHODS, SCORE_METHODS
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.fixture
+def whole(fields):
+    """Return the study's only record, uninterrupted."""
+    return ed.select(**fields).records[0]
+
+
+def test_a_study_without_interruption_matches_one_by_hand(fields):
+    """The same task written with Keras and the callback alone."""
+    import keras
+    import study_models
+
+    from edgedyn import nn
+
+    fields["training"] = {"epochs": 3, "early_epochs": 3, "batch_size": 200}
+    fields["probe"] = {"units": [8, 6], "dropout": 0.0}
+    record = ed.select(**fields).records[0]
+    data = nn.load_dataset("digits", validation_size=0.3, n_train=130, seed=0)
+    keras.utils.set_random_seed(0)
+    model = nn.attach_probe(nn.backbone(study_models.good()), 10, units=(8, 6), dropout=0.0, seed=0)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    watch = nn.CapacitanceCallback(data.train.x, data.train.y)
+    history = model.fit(  # one batch an epoch, so that the order does not matter
+        data.train.x.astype("float32"),
+        data.train.y,
+        batch_size=200,
+        epochs=3,
+        verbose=0,
+        validation_data=(data.validation.x.astype("float32"), data.validation.y),
+        callbacks=[watch],
+    )
+    assert [e.beta_eff for e in record.epochs] == pytest.approx(watch.beta_eff, rel=1e-4)
+    found = [e.train_loss for e in record.epochs]
+    assert found == pytest.approx(history.history["loss"], rel=1e-4)
+    found = [e.val_accuracy for e in record.epochs]
+    assert found == pytest.approx(history.history["val_accuracy"], abs=0.01)
+    accuracy = model.evaluate(data.test.x.astype("float32"), data.test.y, verbose=0)[1]
+    assert record.final_test_accuracy == pytest.approx(accuracy, abs=0.01)
+    assert record.provenance["data_fingerprint"] == data.fingerprint
+    assert record.provenance["peak_memory_mib"] > 100
+    assert record.provenance["data"]["validation"] == len(data.validation)
+
+
+def test_a_killed_worker_goes_on_at_its_epoch_with_the_same_numbers(fields):
+    fields["candidates"] = [candidate("slow", seconds=0.05)]
+    expected = ed.select(**fields).records[0]
+    fields["output"] += "-killed"
+    kills = []
+
+    def disturb():
+        for n in (1, 2):
+            wait_for(lambda n=n: epochs(fields) >= n and trial_processes())
+            kills.append(epochs(fields))
+            kill(trial_processes()[0][0])
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    found = ed.select(**fields)
+    thread.join()
+    assert len(kills) == 2 and kills[1] < 4
+    assert numbers(found.records[0]) == numbers(expected)
+    assert found.records[0].status == "completed" and isfinite(found.records[0].final_test_accuracy)
+
+
+def epochs(fields):
+    return sum(len(Journal(p).epochs) for p in Path(fields["output"]).glob("trials/*"))
+
+
+def test_finish_trains_the_best_only_and_saves_it(fields):
+    import keras
+
+    fields["candidates"] = [candidate("good"), candidate("good", "wider", units=16)]
+    fields["stage"] = "finish"
+    found = ed.select(**fields)
+    by_name = {r.model: r for r in found.records}
+    best = found.ranking.best("capacitance")[0]
+    assert {name: len(r.epochs) for name, r in by_name.items()} == {
+        name: 4 if name == best else 3 for name in by_name
+    }
+    other = next(r for r in found.records if r.model != best)
+    assert other.status == "early" and isnan(other.final_test_accuracy)
+    model = keras.models.load_model(found.best_model)
+    data = ed.nn.load_dataset("digits", validation_size=0.3, n_train=130, seed=0)
+    right = model.predict(data.test.x.astype("float32"), verbose=0).argmax(axis=1) == data.test.y
+    assert by_name[best].final_test_accuracy == pytest.approx(right.mean(), abs=1e-6)
+    # Everything is there: the second call starts no process and gives the same.
+    before = {p: p.stat().st_mtime_ns for p in Path(fields["output"]).glob("records/*")}
+    again = ed.select(**fields)
+    assert before == {p: p.stat().st_mtime_ns for p in Path(fields["output"]).glob("records/*")}
+    assert again.to_frame().equals(found.to_frame())
+    # The stage before is no step back, the one behind goes on from the early epochs.
+    fields["stage"] = "full"
+    full = ed.select(**fields)
+    assert [r.status for r in full.records] == ["completed", "completed"]
+    for record in full.records:
+        assert numbers(record)[:2] == numbers(by_name[record.model])[:2]
+
+
+def test_finish_with_an_ordinary_head(fields):
+    import keras
+
+    fields["stage"], fields["finish"] = "finish", {"probe": "remove"}
+    found = ed.select(**fields)
+    (record,) = found.records
+    assert [e.beta_status for e in record.epochs] == ["ok", "ok", "ok", "no_probe"]
+    assert isnan(record.epochs[-1].beta_eff) and record.settings["finish_probe"] == "remove"
+    names = [layer.name for layer in keras.models.load_model(found.best_model).layers]
+    assert names[-1] == "head" and not any(name.startswith("probe") for name in names)
+    fields["finish"] = {"probe": "keep"}
+    with pytest.raises(ValueError, match='finish_probe: "remove" there, "keep" now'):
+        ed.select(**fields)
+
+
+def test_bad_candidates_fail_with_their_reason_and_the_others_go_on(fields):
+    names = ("raises", "good", "diverges", "too_large", "killed")
+    fields["candidates"] = [candidate(name) for name in names]
+    fields["engine"] = {"workers": 2, "retries": 1}
+    found = ed.select(**fields)
+    status = {r.model: (r.status, r.reason) for r in found.records}
+    assert status["good"] == ("completed", "")
+    assert status["raises"] == ("failed", "RuntimeError: no such layer [bold]here[/bold]")
+    assert status["diverges"] == ("diverged", "the loss was not finite in epoch 1")
+    assert status["too_large"][0] == "failed"
+    assert status["too_large"][1].startswith("ran out of memory: Unable to allocate")
+    assert status["killed"][1] == (
+        "its process was killed by SIGKILL, perhaps for want of memory (in epoch 1, 2 times "
+        "without getting further)"
+    )
+    ranked = {row.model for row in found.ranking.rows if isfinite(row.rank)}
+    assert ranked == {"good"}
+    assert len(found.failed) == 4 and "no such layer" in str(found)
+    frame = found.records.to_frame()
+    assert set(frame.model) == set(names) and len(frame[frame.model == "good"]) == 4
+    # Failed ones are tried again, finished and diverged ones are not.
+    good = Path(fields["output"], "records", "good-n130-s0.json")
+    raises = Path(fields["output"], "records", "raises-n130-s0.json")
+    before = good.stat().st_mtime_ns, raises.stat().st_mtime_ns
+    fields["candidates"] = [candidate(name) for name in ("raises", "good", "diverges")]
+    ed.select(**fields)
+    assert good.stat().st_mtime_ns == before[0] and raises.stat().st_mtime_ns > before[1]
+
+
+def test_a_study_of_failures_says_so(fields):
+    fields["candidates"] = [candidate("raises")]
+    found = ed.select(**fields)
+    assert found.ranking is None and found.best_model is None and found.to_frame().empty
+
+
+def test_a_record_cut_in_half_is_set_aside_and_made_again(fields, whole):
+    path = Path(fields["output"], "records", "good-n130-s0.json")
+    text = path.read_text()
+    path.write_text(text[: len(text) // 2])
+    with pytest.raises(ValueError, match="good-n130-s0.json' cannot be read"):
+        ed.load_records(fields["output"])
+    again = ed.select(**fields)
+    assert numbers(again.records[0]) == numbers(whole)
+    (aside,) = Path(fields["output"], "set-aside").iterdir()
+    assert aside.read_text() == text[: len(text) // 2]
+    assert numbers(ed.load_records(fields["output"])[0]) == numbers(whole)
+
+
+def test_a_journal_cut_in_a_line_and_a_lost_backup_cost_time_only(fields, whole):
+    """Without record, model and backups, and with half a line, the trial starts over."""
+    folder = Path(fields["output"])
+    (folder / "records" / "good-n130-s0.json").unlink()
+    (folder / "models" / "good-n130-s0.keras").unlink()
+    lines = folder / "trials" / "good-n130-s0" / "epochs.jsonl"
+    lines.write_bytes(lines.read_bytes()[:-40])
+    assert numbers(ed.select(**fields).records[0]) == numbers(whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"training": {"learning_rate": 0.1}}, "training.learning_rate: 0.001 there, 0.1 now"),
+        ({"training": {"epochs": 3}}, "training.epochs: 4 there, 3 now"),
+        ({"probe": {"units": [8, 7]}}, r"probe.units: \[8, 6\] there, \[8, 7\] now"),
+        ({"candidates": [candidate("slow", "good")]}, "candidate.factory: .*study_models:good"),
+    ],
+)
+def test_a_changed_study_is_refused_with_the_difference(fields, whole, change, words):
+    for name, value in change.items():
+        fields[name] = {**fields[name], **value} if isinstance(value, dict) else value
+    with pytest.raises(ValueError, match=words):
+        ed.select(**fields)
+
+
+def test_changed_data_are_refused(fields, tmp_path):
+    """The study file is the same, the images are not."""
+    images = tmp_path / "images.npz"
+    rng = np.random.default_rng(0)
+
+    def write():
+        x = rng.integers(0, 255, (80, 8, 8, 3), dtype=np.uint8)
+        np.savez(images, x=x, y=np.arange(80) % 2)
+
+    write()
+    fields["data"] = {"spec": f"npz:{images}"}
+    fields["stage"] = "early"
+    assert ed.select(**fields).records[0].status == "early"
+    write()
+    fields["stage"] = "full"
+    record = ed.select(**fields).records[0]
+    assert record.status == "failed" and "the data have changed" in record.reason
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"data": "digits3"}, "the study cannot be run: ValueError: data must be"),
+        ({"data": {"spec": "npz:/absent.npz"}}, "the study cannot be run: .*absent.npz"),
+        ({"data": {"spec": "digits", "n_train": [7]}}, "n_train must be in 10"),
+        ({"candidates": [candidate("absent")]}, "has no function 'absent'"),
+        ({"candidates": [{"factory": "absent:f"}]}, "factory 'absent:f' cannot be imported"),
+        ({"candidates": ["MobileNot"]}, "there is no backbone 'MobileNot'; did you mean"),
+        ({"training": {"optimizer": {"name": "sgd", "momentun": 1}}}, "momentun"),
+    ],
+)
+def test_bad_input_is_found_before_any_trial(fields, change, words):
+    with pytest.raises(ValueError, match=words):
+        ed.select(**{**fields, **change})
+    assert not list(Path(fields["output"]).glob("trials/*"))
+
+
+def test_scores_seeds_sizes_and_any_executor(fields):
+    """Training-free scores beside the curves; two seeds, two sizes, a pool of one's own."""
+    from edgedyn import nn
+    from edgedyn.nn.transfer import MEASURES
+
+    assert set(SCORE_METHODS) == {*MEASURES, *PROXIES} < set(METHODS)
+    fields.update(
+        data={"spec": "digits", "n_train": [60, 130]},
+        candidates=[candidate("classifier"), candidate("good")],
+        methods=["pooled", "logme", "leep", "synflow", "te_nas_condition"],
+        stage="early",
+    )
+    fields["training"]["seeds"] = [1, 2]
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        found = ed.select(**fields, executor=pool, engine={"workers": 2})
+    assert list(found.rankings) == [60, 130] and len(found.records) == 8
+    by_key = {(r.model, r.seed, r.n_train): r for r in found.records}
+    record = by_key["classifier", 2, 130]
+    assert set(record.scores) == {"logme", "leep", "synflow", "te_nas_condition"}
+    assert isfinite(record.scores["leep"]) and isnan(by_key["good", 2, 130].scores["leep"])
+    assert record.scores["te_nas_condition"] < 0  # the other way round, so that higher is better
+    data = nn.load_dataset("digits", validation_size=0.3, n_train=130, seed=2)
+    assert record.provenance["data_fingerprint"] == data.fingerprint
+    assert found.ranking is found.rankings[130]
+    frame = found.to_frame()
+    assert set(frame.n_train) == {60, 130} and set(frame.method) == set(fields["methods"])
+    json.dumps(found.to_dict())
+
+
+def test_a_rehearsal_estimates_and_touches_nothing(fields):
+    fields["candidates"] = [candidate("good"), candidate("raises")]
+    fields["training"]["seeds"] = [0, 1]
+    rows = rehearse(**fields)
+    assert rows[0]["trials"] == 2 and rows[0]["epochs"] == 4
+    assert rows[0]["epoch_seconds"] > 0 and rows[0]["memory_mib"] > 100
+    assert rows[1] == {"model": "raises", "reason": "RuntimeError: no such layer [bold]here[/bold]"}
+    assert not Path(fields["output"]).exists()

@@ -1,0 +1,77 @@
+"""What tests of studies share: candidates, comparisons, and ways to disturb."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from edgedyn.studies.journal import Journal
+
+TESTS = Path(__file__).resolve().parent
+TRIAL = "edgedyn.studies.trial"
+
+
+def candidate(function, name=None, **options):
+    """Return a candidate of the tests' own."""
+    return {
+        "name": name or function,
+        "factory": f"study_models:{function}",
+        "options": options,
+    }
+
+
+def numbers(record):
+    """Return what two runs of a trial must have in common, to the last bit."""
+    return [
+        (e.epoch, e.train_loss, e.val_accuracy, repr(e.test_accuracy), e.beta_eff, e.beta_status)
+        for e in record.epochs
+    ]
+
+
+def epochs_seen(folder):
+    """Return the epochs in each trial's journal."""
+    found = {}
+    for path in Path(folder).glob("trials/*"):
+        found[path.name] = len(Journal(path).epochs)
+    return found
+
+
+def wait_for(condition, seconds=90):
+    """Wait until something is true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def trial_processes():
+    """Return (pid, parent's pid) of the trials' processes that are alive."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (path / "cmdline").read_bytes().split(b"\0")
+            stat = (path / "stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if TRIAL.encode() in words and stat[0] != "Z":
+            found.append((int(path.name), int(stat[1])))
+    return found
+
+
+def start(arguments, **options):
+    """Start the command line in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "edgedyn.cli", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def kill(pid):
+    """Send what nobody can catch."""
+    os.kill(pid, signal.SIGKILL)
