@@ -38,12 +38,18 @@ def diverges(input_shape=(8, 8, 3)):
 
 def too_large():
     """Ask for more memory than there is."""
-    return np.empty(2**60)
+    return np.empty(2**46)
 
 
 def killed():
     """End as the kernel ends a process that takes too much memory."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def measured(model, x, y):
+    """Return a number of one's own."""
+    assert model.output_shape[-1] == 10 and len(x) == len(y)
+    return {"seen": len(x)}
 
 
 def slow(input_shape=(8, 8, 3), seconds=0.15):

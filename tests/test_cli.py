@@ -1,6 +1,7 @@
 """The command line as a user meets it."""
 
 import json
+import re
 from pathlib import Path
 
 import networkx as nx
@@ -9,6 +10,7 @@ import pytest
 import scipy.sparse
 
 import edgedyn as ed
+from edgedyn._data import load_table
 from edgedyn._files import output_folder
 from edgedyn.cli import main
 
@@ -50,14 +52,31 @@ def test_linegraph_files(tmp_path, capsys):
         assert main(["linegraph", "4", "5", "3", "--out", str(tmp_path / f"gb.{suffix}")]) == 0
     assert (tmp_path / "gb.png").read_bytes().startswith(b"\x89PNG")
     page = (tmp_path / "gb.html").read_text(encoding="utf-8")
-    assert page.count("<tr>") == 1 + gb.n_nodes
-    assert "src=" not in page and "@import" not in page
+    assert page.count("<tr>") == 1 + gb.n_nodes and "Line graph of 4-5-3" in page
     stored = scipy.sparse.load_npz(tmp_path / "gb.npz")
     np.testing.assert_array_equal(stored.toarray(), gb.to_scipy().toarray())
     graph = nx.read_graphml(tmp_path / "gb.graphml", node_type=int)
     assert set(graph.edges()) == set(gb.to_networkx().edges())
     assert graph.nodes[7]["position"] == "1 3"
     assert len(list(tmp_path.iterdir())) == 5  # no temporary files are left
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_linegraph_on_data(bias, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "data.npz", X=rng.standard_normal((20, 4)), y=np.arange(20) % 3)
+    arguments = ["linegraph", "4", "5", "3", "--json", "--data", str(tmp_path / "data.npz")]
+    arguments += ["--bias"] * bias + ["--out", str(tmp_path / "gb.html")]
+    assert main(arguments) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["n_samples"] == 20 and printed["network"] == "4-5-3, random weights, on data.npz"
+    page = (tmp_path / "gb.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+    net = ed.ReLUMLP.random([4, 5, 3], bias=bias, seed=0)
+    np.testing.assert_array_equal(data["values"], net.parameters)
+    X, y = load_table(str(tmp_path / "data.npz"))
+    expected = net.interaction(X, y, nodes="all" if bias else "kernels").to_scipy()
+    np.testing.assert_allclose(data["links"]["strength"], expected.data, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +90,14 @@ def test_linegraph_files(tmp_path, capsys):
         (["linegraph", "4", "5", "--nodes", "all"], "--nodes belongs to --model"),
         (["linegraph", "--model", "VGG16", "--bias"], "--bias belongs to sizes"),
         (["linegraph", "4", "5", "--out", "gb.pdf"], "must end in one of"),
+        (["linegraph", "64", "9", "10", "--data", "digits"], "--data belongs to an .html page"),
+        (["linegraph", "64", "9", "10", "--data", "digits", "--out", "gb.png"], "an .html page"),
+        (
+            ["linegraph", "4", "5", "3", "--data", "digits", "--out", "gb.html"],
+            "64 features and 10 classes; the sizes must begin with 64",
+        ),
+        (["linegraph", "64", "9", "9", "--data", "digits", "--out", "gb.html"], "at least 10; got"),
+        (["linegraph", "4", "5", "--data", "no.csv", "--out", "gb.html"], "no file"),
         (["linegraph", "100000", "100000", "100000", "--out", "gb.npz"], "max_links"),
         (["draw"], "invalid choice"),
         ([], "required"),

@@ -53,8 +53,16 @@ def run(arguments: argparse.Namespace) -> int:
     from edgedyn._files import to_json
     from edgedyn.studies.selection import select
 
-    with _shown(arguments.json) as progress:
-        found = select(arguments.study, progress=progress, **_fields(arguments))
+    try:
+        with _shown(arguments.json) as progress:
+            found = select(arguments.study, progress=progress, **_fields(arguments))
+    except KeyboardInterrupt:
+        print(
+            "edgedyn: interrupted; nothing finished is lost: run the same command again and it "
+            "goes on.",
+            file=sys.stderr,
+        )
+        return 130
     found_in = found.folder / "ranking.csv"
     _write(found)
     if arguments.json:

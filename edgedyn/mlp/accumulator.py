@@ -1,6 +1,7 @@
 """Degrees of the weighted line graph in closed form, summed over samples that come in chunks."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,8 @@ class DegreeAccumulator:
     Memory: the degrees in float64, two numbers a kernel entry for each group, and one chunk.
     `conditioning` compares ``1' P 1`` with the magnitudes of what it sums: per sample and link for
     the direct part; the full coupling adds its curvature term, per sample and target node.
-    Accumulators of different chunks merge; so any data-parallel engine can reduce them.
+    Accumulators of different chunks merge; so any data-parallel engine can reduce them, as
+    `edgedyn.studies.spread_capacitance` does.
 
     Examples
     --------
@@ -161,6 +163,34 @@ class DegreeAccumulator:
         self.largest_error = max(self.largest_error, other.largest_error)
         self._merge_sums(other)
         return self
+
+    def append(self, other: "DegreeAccumulator") -> "DegreeAccumulator":
+        """Return an accumulator of this one's samples and, after them, another's; neither changes.
+
+        For parts of a data set of which only the order is known: both have counted their samples
+        from 0, and the other's jackknife groups are moved on by as many as come before.
+
+        Raises
+        ------
+        ValueError
+            If the other counts something else.
+        """
+        total, following = self._moved(0), other._moved(self.n_samples)
+        total.merge(following)
+        for key in self._sums.keys() - following._sums.keys():  # the rest are new arrays already
+            total._sums[key] = self._sums[key].copy()
+        return total
+
+    def _moved(self, by: int) -> "DegreeAccumulator":
+        """Return a copy with the samples' numbers raised, which shares the arrays of its sums."""
+        moved = copy(self)
+        moved.counts = np.roll(self.counts, by)
+        moved.magnitude_totals = np.roll(self.magnitude_totals, by)
+        moved._sums = {
+            (what, layer, (g + by) % self.groups): value
+            for (what, layer, g), value in self._sums.items()
+        }
+        return moved
 
     def degrees(self) -> list[LayerDegrees]:
         """Return the mean degrees over all samples, first layer first."""
@@ -357,6 +387,13 @@ class AbsoluteAccumulator(DegreeAccumulator):
         """Take over the other's records."""
         assert isinstance(other, AbsoluteAccumulator)  # merge() has compared the strengths
         self._records.extend(other._records)
+
+    def _moved(self, by: int) -> "AbsoluteAccumulator":
+        """Return a copy with the samples' numbers raised, which shares the records."""
+        moved = super()._moved(by)
+        assert isinstance(moved, AbsoluteAccumulator)
+        moved._records = [(r, (group_of + by) % self.groups) for r, group_of in self._records]
+        return moved
 
     def _mean(self, chosen: Any) -> tuple[list[LayerDegrees], float]:
         """Form the degrees of the chosen groups, tile by tile."""

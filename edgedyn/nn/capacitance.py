@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from edgedyn import _validate as check
 from edgedyn.capacitance import Capacitance, DivergedError, LayerDegrees
-from edgedyn.mlp import degree_accumulator
+from edgedyn.mlp import DegreeAccumulator, degree_accumulator
 from edgedyn.mlp.coupling import check_choices
 from edgedyn.nn.autodiff import compiled
 from edgedyn.nn.chain import to_chain
-from edgedyn.nn.degrees import GraphDegrees
+from edgedyn.nn.degrees import DegreeSums, GraphDegrees
 from edgedyn.nn.extract import extract
 from edgedyn.nn.graph import Graph
 from edgedyn.nn.loss import OutputLoss, output_loss
@@ -189,6 +189,33 @@ class CapacitanceMeter:
 
     def of_features(self, features: Array, targets: Array) -> Capacitance:
         """Compute the probe's beta_eff in closed form from the features."""
+        return self.form(self._sums_of_features(features, targets))
+
+    def by_differentiation(
+        self, x: Array, targets: Array, progress: Progress | None = None
+    ) -> tuple[Capacitance, list[LayerDegrees]]:
+        """Compute beta_eff and degrees of the graph by automatic differentiation, in batches."""
+        degrees = self._differentiator(min(self.batch_size, len(x)))
+        degrees.sums = self._differentiated(degrees, x, targets, progress)
+        found = degrees.degrees()
+        return degrees.capacitance(found), found
+
+    def count(self, x: Array, targets: Array) -> DegreeAccumulator | DegreeSums:
+        """Sum the degrees over a part of the data; parts `append`, and `form` takes the whole."""
+        if self.scope == "probe":
+            return self._sums_of_features(self.features(x), targets)
+        return self._differentiated(self._differentiator(self.batch_size), x, targets)
+
+    def form(self, sums: DegreeAccumulator | DegreeSums) -> Capacitance:
+        """Form beta_eff from the sums of all parts."""
+        if isinstance(sums, DegreeAccumulator):
+            return sums.capacitance(tuple(layer.name for layer in self.graph.layers))
+        degrees = self._differentiator(self.batch_size)
+        degrees.sums = sums
+        return degrees.capacitance(degrees.degrees())
+
+    def _sums_of_features(self, features: Array, targets: Array) -> DegreeAccumulator:
+        """Sum the probe's degrees in closed form."""
         if not np.isfinite(features).all():
             raise DivergedError(
                 "the backbone's features are not finite on these samples: its weights have "
@@ -201,12 +228,10 @@ class CapacitanceMeter:
             nodes=self.nodes,
         )
         accumulator.update(features, targets)
-        return accumulator.capacitance(tuple(layer.name for layer in self.graph.layers))
+        return accumulator
 
-    def by_differentiation(
-        self, x: Array, targets: Array, progress: Progress | None = None
-    ) -> tuple[Capacitance, list[LayerDegrees]]:
-        """Compute beta_eff and degrees of the graph by automatic differentiation, in batches."""
+    def _differentiator(self, batch_size: int) -> GraphDegrees:
+        """Return the compiled sweeps of the graph; the first call decides the size of a batch."""
         if self._network is None:
             self._network = GraphDegrees(
                 self.graph,
@@ -214,17 +239,21 @@ class CapacitanceMeter:
                 coupling=self.coupling,
                 strength=self.strength,
                 nodes=self.nodes,
-                batch_size=min(self.batch_size, len(x)),
+                batch_size=batch_size,
             )
-        degrees = self._network
+        return self._network
+
+    def _differentiated(
+        self, degrees: GraphDegrees, x: Array, targets: Array, progress: Progress | None = None
+    ) -> DegreeSums:
+        """Sum degrees by automatic differentiation, in batches."""
         degrees.reset()
         for start in range(0, len(x), degrees.batch_size):
             if progress is not None:
                 progress(start / len(x), "sweeps")
             chunk = slice(start, start + degrees.batch_size)
             degrees.update(x[chunk], targets[chunk])
-        found = degrees.degrees()
-        return degrees.capacitance(found), found
+        return degrees.sums
 
 
 def check_kind(scope: str, coupling: str, strength: str, nodes: str) -> None:

@@ -1,6 +1,7 @@
 """Degrees of a graph's line graph by automatic differentiation, summed batch by batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,46 @@ from edgedyn.nn.steps import Layer, Shift, read
 
 Array = NDArray[Any]
 Tensor = Any
+
+
+@dataclass
+class DegreeSums:
+    """Degrees summed over samples, without the graph: to be sent and added up.
+
+    Parameters
+    ----------
+    n_samples : int
+    magnitude_total, largest_error : float
+        As for `edgedyn.capacitance.Provenance`; the former summed over samples.
+    sums : dict
+        By way ("in" or "out") and the layer's place in the graph: one array a parameter.
+    """
+
+    n_samples: int = 0
+    magnitude_total: float = 0.0
+    largest_error: float = 0.0
+    sums: dict[tuple[str, int], list[Array]] = field(default_factory=dict)
+
+    def add(self, way: str, place: int, parts: Sequence[Any]) -> None:
+        """Add one layer's degrees on a batch in float64."""
+        if not parts:
+            return
+        if (way, place) not in self.sums:
+            self.sums[way, place] = [np.zeros(tuple(p.shape)) for p in parts]
+        for total, part in zip(self.sums[way, place], parts, strict=True):
+            total += ops.convert_to_numpy(part)
+
+    def append(self, other: "DegreeSums") -> "DegreeSums":
+        """Return the sums over both sets of samples; neither changes."""
+        total = DegreeSums(
+            self.n_samples + other.n_samples,
+            self.magnitude_total + other.magnitude_total,
+            max(self.largest_error, other.largest_error),
+        )
+        for part in (self, other):
+            for (way, place), arrays in part.sums.items():
+                total.add(way, place, arrays)
+        return total
 
 
 class GraphDegrees:
@@ -58,11 +99,7 @@ class GraphDegrees:
 
     def reset(self) -> None:
         """Forget all samples."""
-        self.n_samples = 0
-        self.magnitude_total = 0.0
-        self.largest_error = 0.0
-        self.epsilon = 0.0
-        self._sums: dict[tuple[str, Any], list[Array]] = {}
+        self.sums = DegreeSums()
 
     def update(self, x: Array, targets: Array) -> None:
         """Add a batch of at most `batch_size` samples.
@@ -81,29 +118,28 @@ class GraphDegrees:
                 "the network's output is not finite on these samples: its weights have diverged "
                 "or the inputs are too large."
             )
-        self.n_samples += n
-        self.largest_error = max(self.largest_error, largest)
-        self.epsilon = float(np.finfo(self.graph.dtype).eps)
-        self.magnitude_total += float(result["magnitude"])
+        self.sums.n_samples += n
+        self.sums.largest_error = max(self.sums.largest_error, largest)
+        self.sums.magnitude_total += float(result["magnitude"])
         if self.coupling == "direct":
-            for key, layer, parts in self._labelled(result):
-                self._add(key, layer, parts)
+            for way, place, parts in self._labelled(result):
+                self.sums.add(way, place, parts)
         else:
             self._add_full(x, targets, weight, result)
 
     def degrees(self) -> list[LayerDegrees]:
         """Return the mean degrees, layers in topological order."""
         return [
-            LayerDegrees(k, self._mean("in", layer), self._mean("out", layer), layer.name)
-            for k, layer in enumerate(self.graph.layers, start=1)
+            LayerDegrees(k + 1, self._mean("in", k), self._mean("out", k), layer.name)
+            for k, layer in enumerate(self.graph.layers)
         ]
 
-    def _mean(self, way: str, layer: Layer | Shift) -> tuple[Array, ...]:
+    def _mean(self, way: str, place: int) -> tuple[Array, ...]:
         """Return one array a parameter; zeros where nothing was summed."""
-        sums = self._sums.get((way, layer), [])
+        sums, n = self.sums.sums.get((way, place), []), self.sums.n_samples
         return tuple(
-            sums[i] / self.n_samples if i < len(sums) else np.broadcast_to(0.0, tuple(p.shape))
-            for i, p in enumerate(nodes_of(layer))
+            sums[i] / n if i < len(sums) else np.broadcast_to(0.0, tuple(p.shape))
+            for i, p in enumerate(nodes_of(self.graph.layers[place]))
         )
 
     def capacitance(self, degrees: list[LayerDegrees]) -> Capacitance:
@@ -112,10 +148,10 @@ class GraphDegrees:
             coupling=self.coupling,
             strength=self.strength,
             nodes=self.nodes,
-            n_samples=self.n_samples,
-            magnitude_total=self.magnitude_total / self.n_samples,
-            largest_error=self.largest_error,
-            epsilon=self.epsilon,
+            n_samples=self.sums.n_samples,
+            magnitude_total=self.sums.magnitude_total / self.sums.n_samples,
+            largest_error=self.sums.largest_error,
+            epsilon=float(np.finfo(self.graph.dtype).eps),
             **self.graph.structure(self.loss.name in SOFTMAX_LOSSES),
         )
         return from_degrees(degrees, provenance)
@@ -152,20 +188,11 @@ class GraphDegrees:
             "largest": ops.max(ops.abs(at_logits)),
         }
 
-    def _labelled(self, result: dict[str, Any]) -> Iterator[tuple[str, Any, list[Tensor]]]:
-        """Yield (way, layer, parts)."""
+    def _labelled(self, result: dict[str, Any]) -> Iterator[tuple[str, int, list[Tensor]]]:
+        """Yield (way, place, parts)."""
         for way in ("in", "out"):
-            for layer, parts in zip(self.graph.layers, result[way], strict=True):
-                yield way, layer, parts
-
-    def _add(self, way: str, layer: Layer | Shift, parts: list[Tensor]) -> None:
-        """Add to float64 sums."""
-        if not parts:
-            return
-        if (way, layer) not in self._sums:
-            self._sums[way, layer] = [np.zeros(tuple(p.shape)) for p in parts]
-        for total, part in zip(self._sums[way, layer], parts, strict=True):
-            total += ops.convert_to_numpy(part)
+            for place, parts in enumerate(result[way]):
+                yield way, place, parts
 
     # The full coupling -------------------------------------------------------------------------
 
@@ -177,15 +204,15 @@ class GraphDegrees:
                 for layer, parts in zip(layers, direct["in"], strict=True)}  # fmt: skip
         for source in layers:
             products = self._product(x, targets, weight, self._ones_at(source))
-            for layer, parts in zip(layers, products, strict=True):
+            for place, (layer, parts) in enumerate(zip(layers, products, strict=True)):
                 if layer in before.get(source, set()):
-                    self._add("in", layer, parts)
+                    self.sums.add("in", place, parts)
                     for total, part in zip(bend[layer], parts, strict=True):
                         total += ops.convert_to_numpy(part)
                 if source in before.get(layer, set()):
-                    self._add("out", layer, parts)
+                    self.sums.add("out", place, parts)
         # The direct part counts per sample and link, the curvature's per batch and target node.
-        self.magnitude_total += float(sum(np.abs(p).sum() for ps in bend.values() for p in ps))
+        self.sums.magnitude_total += float(sum(np.abs(p).sum() for ps in bend.values() for p in ps))
 
     def _ones_at(self, source: Layer | Shift) -> list[Tensor]:
         """Return tangents that are 1 on one layer's nodes and 0 on the others'."""

@@ -1,7 +1,7 @@
 """Fine-tuning that can be interrupted at any moment and ends with the same numbers."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import nan
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +13,9 @@ import numpy as np
 from edgedyn.nn.callback import CapacitanceCallback
 from edgedyn.nn.datasets import Dataset
 
+DRAWS = 10_000_000  # of one random layer in one epoch, at most
 Report = Callable[[dict[str, Any]], None]
+Measure = Callable[[keras.Model, Any, Any], Mapping[str, float]]
 
 
 def finetune(
@@ -27,6 +29,7 @@ def finetune(
     batch_size: int = 64,
     seed: int = 0,
     watch: CapacitanceCallback | None = None,
+    measure: Measure | None = None,
 ) -> None:
     """Train from the last backup on, or from the beginning.
 
@@ -49,12 +52,15 @@ def finetune(
         Decides the order of the samples in each epoch.
     watch : CapacitanceCallback, optional
         Measures beta_eff; absent where the probe was taken off.
+    measure : callable, optional
+        Called after each epoch as ``measure(model, x, y)`` with the samples of `watch`; returns
+        numbers by name.
     """
     clock = _Clock()
     train = data.train.batches_in(
         lambda: np.random.default_rng([seed, clock.epoch]).permutation(len(data.train)), batch_size
     )
-    log = _EpochLog(watch, clock, report)
+    log = _EpochLog(watch, clock, report, measure)
     callbacks = [clock, *([] if watch is None else [watch]), log, EpochBackup(backup)]
     model.fit(
         train,
@@ -153,13 +159,18 @@ def _backups(folder: Path) -> list[int]:
 
 
 class _Clock(keras.callbacks.Callback):
-    """Knows the epoch, and how long its training took without validation."""
+    """Knows the epoch and how long its training took, and makes its dropout a function of it."""
 
     epoch = 0
     began = 0.0
     seconds = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        # Keras' backups leave the states of random layers out, so a resumed epoch would draw anew.
+        for state in self.model.variables:
+            if state.path.endswith("seed_generator_state"):
+                seed = keras.ops.convert_to_numpy(state)[0]
+                state.assign([int(seed), epoch * DRAWS])
         self.epoch, self.began, self.seconds = epoch, perf_counter(), 0.0
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -169,9 +180,15 @@ class _Clock(keras.callbacks.Callback):
 class _EpochLog(keras.callbacks.Callback):
     """Reports every epoch and stops a diverged run."""
 
-    def __init__(self, watch: CapacitanceCallback | None, clock: _Clock, report: Report) -> None:
+    def __init__(
+        self,
+        watch: CapacitanceCallback | None,
+        clock: _Clock,
+        report: Report,
+        measure: Measure | None,
+    ) -> None:
         super().__init__()
-        self.watch, self.clock, self.report = watch, clock, report
+        self.watch, self.clock, self.report, self.measure = watch, clock, report, measure
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = {name: float(value) for name, value in (logs or {}).items()}
@@ -183,6 +200,9 @@ class _EpochLog(keras.callbacks.Callback):
                 "beta_status": seen.status,
                 "beta_seconds": seen.seconds,
             }
+        own: Mapping[str, float] = {}
+        if self.measure is not None and self.watch is not None:
+            own = self.measure(self.model, self.watch.x, self.watch.y)
         diverged = not np.isfinite(logs["loss"]) or beta["beta_status"] == "diverged"
         self.report(
             {
@@ -194,6 +214,7 @@ class _EpochLog(keras.callbacks.Callback):
                 "measures": {
                     "train_accuracy": logs["accuracy"],
                     "val_loss": logs["val_loss"],
+                    **{str(name): float(value) for name, value in own.items()},
                 },
                 "diverged": diverged,
             }

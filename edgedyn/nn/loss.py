@@ -51,6 +51,20 @@ class OutputLoss:
             For shapes that do not fit, labels that are no integers in ``0..n_outputs - 1``, NaN or
             infinity, rows that are no probabilities (cross-entropy), one class only.
         """
+        targets = self.part_of_targets(y, n_samples, n_outputs, dtype)
+        classes = self.classes(targets)
+        if classes is not None and len(classes) > 1 and (classes == classes[0]).all():
+            raise ValueError(f"y holds one class only ({classes[0]}); give at least two classes.")
+        return targets
+
+    def classes(self, targets: Array) -> Array | None:
+        """Return the class of each checked target; None where the loss knows none."""
+        if self.sparse:
+            return targets
+        return targets.argmax(axis=1) if self.name == "cross_entropy" else None
+
+    def part_of_targets(self, y: ArrayLike, n_samples: int, n_outputs: int, dtype: Any) -> Array:
+        """Do as `targets`, for a part of the data: it may be of one class."""
         array = np.asarray(y)
         if array.dtype.kind not in "biuf":
             raise TypeError(f"y must hold integer labels or real targets; got {array.dtype}.")
@@ -65,9 +79,7 @@ class OutputLoss:
                 f"the loss takes {what}, shape {wanted}; got y of shape {array.shape}."
             )
         if self.sparse:
-            labels = checked_labels(array, n_outputs)
-            _more_than_one_class(labels)
-            return labels
+            return checked_labels(array, n_outputs)
         if not np.isfinite(array).all():
             raise ValueError("y contains NaN or infinity; all targets must be finite.")
         rows = array.astype(dtype)
@@ -76,7 +88,6 @@ class OutputLoss:
                 raise ValueError(
                     "the rows of y must be probabilities: not negative, each summing to 1."
                 )
-            _more_than_one_class(rows.argmax(axis=1))
             rows = rows * (1 - self.smoothing) + self.smoothing / n_outputs
         return rows
 
@@ -114,8 +125,8 @@ def output_loss(loss: Any, softmax: bool) -> OutputLoss:
 
     Parameters
     ----------
-    loss : str, callable or keras.losses.Loss
-        None stands for sparse categorical cross-entropy.
+    loss : str, callable, keras.losses.Loss or OutputLoss
+        None stands for sparse categorical cross-entropy; an `OutputLoss` is returned as it is.
     softmax : bool
         Whether the network ends in a softmax.
 
@@ -137,6 +148,8 @@ def output_loss(loss: Any, softmax: bool) -> OutputLoss:
     """
     if loss is None:
         return OutputLoss("cross_entropy", sparse=True)
+    if isinstance(loss, OutputLoss):
+        return loss
     name, options = _name_and_options(loss)
     if name == "mean_squared_error":
         return OutputLoss("softmax_mean_squared_error" if softmax else name, sparse=False)
@@ -171,9 +184,3 @@ def _name_and_options(loss: Any) -> tuple[str, dict[str, Any]]:
     if isinstance(loss, dict | list | tuple):
         return f"{type(loss).__name__} of losses", {}
     return getattr(loss, "__name__", repr(loss)), {}
-
-
-def _more_than_one_class(labels: Array) -> None:
-    """Refuse data in which every sample has the same class."""
-    if len(labels) > 1 and (labels == labels[0]).all():
-        raise ValueError(f"y holds one class only ({labels[0]}); give at least two classes.")

@@ -115,7 +115,7 @@ def _candidate(job: Mapping[str, Any], data: Dataset) -> keras.Model:
     return model
 
 
-def factory(name: str) -> Callable[..., keras.Model]:
+def factory(name: str) -> Callable[..., Any]:
     """Return the function that ``module:function`` names.
 
     Raises
@@ -127,9 +127,9 @@ def factory(name: str) -> Callable[..., keras.Model]:
     try:
         found = getattr(importlib.import_module(module), function, None)
     except ImportError as error:
-        raise ValueError(f"factory {name!r} cannot be imported: {error}.") from error
+        raise ValueError(f"{name!r} cannot be imported: {error}.") from error
     if not callable(found):
-        raise ValueError(f"factory {name!r}: module {module!r} has no function {function!r}.")
+        raise ValueError(f"{name!r}: module {module!r} has no function {function!r}.")
     return found
 
 
@@ -179,7 +179,8 @@ def _optimizer(training: Mapping[str, Any]) -> dict[str, Any]:
 def watch(setup: Setup, job: Mapping[str, Any]) -> CapacitanceCallback:
     """Return the callback that measures beta_eff as the study says."""
     train = setup.data.train
-    return CapacitanceCallback(train.x, train.y, seed=job["seed"], **job["settings"]["capacitance"])
+    options = {k: v for k, v in job["settings"]["capacitance"].items() if k != "measures"}
+    return CapacitanceCallback(train.x, train.y, seed=job["seed"], **options)
 
 
 def train(
@@ -194,6 +195,7 @@ def train(
     watch: CapacitanceCallback | None = None,
 ) -> None:
     """Train up to an epoch; see `edgedyn.nn.finetune.finetune`."""
+    measures = job["settings"]["capacitance"]["measures"]
     finetune(
         model,
         setup.data,
@@ -204,6 +206,7 @@ def train(
         batch_size=job["settings"]["training"]["batch_size"],
         seed=job["seed"],
         watch=watch,
+        measure=None if measures is None else factory(measures),
     )
 
 
@@ -285,7 +288,7 @@ def check(job: Mapping[str, Any]) -> dict[str, Any]:
         For data, factories and optimiser options that cannot be had.
     """
     keras.optimizers.get(_optimizer(job["settings"]["training"]))
-    for name in job["factories"]:
+    for name in job["functions"]:
         factory(name)
     for name in job["backbones"]:
         from edgedyn.nn.backbones import _known

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from edgedyn.predict.pooled import PooledCapacitanceRegressor
 
 _HOME = {"NeuralCapacitanceRegressor": "capacitance", "PooledCapacitanceRegressor": "pooled"}
-_ROOMS = ("curves", "transferability", "zero_cost")
+_ROOMS = ("curves", "stopping", "transferability", "zero_cost")
 
 __all__ = ["NeuralCapacitanceRegressor", "PooledCapacitanceRegressor"]
 

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from edgedyn.studies.demo import Demo, run_demo
     from edgedyn.studies.record import EpochRecord, TrialRecord
     from edgedyn.studies.selection import Selection, select
+    from edgedyn.studies.spread import spread_capacitance
     from edgedyn.studies.store import RecordTable, load_records
     from edgedyn.studies.study import Study, read_study
 
@@ -21,6 +22,7 @@ _HOME = {
     "read_study": "study",
     "run_demo": "demo",
     "select": "selection",
+    "spread_capacitance": "spread",
 }
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "read_study",
     "run_demo",
     "select",
+    "spread_capacitance",
 ]
 
 

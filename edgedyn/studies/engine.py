@@ -2,6 +2,7 @@
 
 import os
 import queue
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
@@ -34,6 +35,10 @@ class Pool:
         Whether jobs have names there (Dask).
     alive : callable
         Whether the executor can still take jobs.
+    name : str
+        Part of the jobs' names.
+    given : list of Future
+        All jobs so far.
     """
 
     executor: Executor
@@ -41,6 +46,7 @@ class Pool:
     keyed: bool = False
     alive: Callable[[], bool] = lambda: True
     name: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    given: "list[Future[Outcome]]" = field(default_factory=list)
 
     def submit(self, function: Function, key: str, job: Job, attempt: int) -> "Future[Outcome]":
         """Give a job to the executor."""
@@ -49,10 +55,12 @@ class Pool:
                 "the connection to the Dask scheduler is lost; nothing finished is. Run the same "
                 "command again when the scheduler is back."
             )
-        if not self.keyed:
-            return self.executor.submit(function, job)
-        name = f"{key}-{self.name}-{attempt}"  # the same name would be the same result
-        return self.executor.submit(function, job, key=name)  # type: ignore[call-arg]
+        options = {}
+        if self.keyed:
+            options["key"] = f"{key}-{self.name}-{attempt}"  # the same would be the same result
+        future = self.executor.submit(function, job, **options)
+        self.given.append(future)
+        return future
 
 
 @contextmanager
@@ -83,11 +91,14 @@ def pool(engine: Engine, folder: Path, executor: Executor | None = None) -> Iter
             yield found
     else:
         own = ThreadPoolExecutor(engine.workers, thread_name_prefix="edgedyn-trial")
+        found = Pool(own, threads)
         try:
-            yield Pool(own, threads)
+            yield found
         finally:
-            stop_all()
-            own.shutdown(cancel_futures=True)
+            own.shutdown(wait=False, cancel_futures=True)
+            while any(future.running() for future in found.given):
+                stop_all()  # again and again: one may just be starting
+                time.sleep(0.02)
 
 
 @contextmanager
@@ -106,7 +117,7 @@ def _dask(engine: Engine, folder: Path, threads: int) -> Iterator[Pool]:
             n_workers=engine.workers,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any free port
             memory_limit=0,  # trials have processes of their own
         )
     try:

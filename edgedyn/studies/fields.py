@@ -1,5 +1,6 @@
 """Checks of a study's fields, each naming the field."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
@@ -44,6 +45,15 @@ def text(value: Any, name: str) -> str:
         raise TypeError(f"{name} must be text; got {value!r}.")
     if not value.strip():
         raise ValueError(f"{name} is empty.")
+    return value
+
+
+def function_name(value: Any, name: str) -> str:
+    """Return the name of a function in a module."""
+    if re.fullmatch(r"[\w.]+:\w+", text(value, name)) is None:
+        raise ValueError(
+            f"{name} must be 'module:function', such as 'my_models:small_vgg'; got {value!r}."
+        )
     return value
 
 

@@ -9,6 +9,7 @@ from edgedyn import _validate as check
 from edgedyn.studies.fields import (
     distinct,
     each,
+    function_name,
     optional,
     share_or_count,
     store,
@@ -102,11 +103,8 @@ class Candidate:
                 f"{' and '.join(given) or 'none'}."
             )
         text(getattr(self, given[0]), f"{where}.{given[0]}")
-        if self.factory is not None and not re.fullmatch(r"[\w.]+:\w+", self.factory):
-            raise ValueError(
-                f"{where}.factory must be 'module:function', such as 'my_models:small_vgg'; got "
-                f"{self.factory!r}."
-            )
+        if self.factory is not None:
+            function_name(self.factory, f"{where}.factory")
         default = {"backbone": "imagenet", "file": "own", "factory": "own"}[given[0]]
         store(self, weights=text(self.weights or default, f"{where}.weights"))
         if not isinstance(self.options, Mapping):
@@ -204,13 +202,23 @@ class Training:
 
 @dataclass(frozen=True)
 class Watch:
-    """How beta_eff is measured; see `edgedyn.nn.CapacitanceCallback`."""
+    """How beta_eff is measured; see `edgedyn.nn.CapacitanceCallback`.
+
+    Parameters
+    ----------
+    n_samples : int
+    scope, coupling, strength, nodes : str
+    measures : str, optional
+        ``module:function`` of one's own, called after each epoch as ``function(model, x, y)`` with
+        the samples of beta_eff; the numbers it returns by name go into the record's `measures`.
+    """
 
     n_samples: int = 1024
     scope: str = "probe"
     coupling: str = "direct"
     strength: str = "magnitude"
     nodes: str = "kernels"
+    measures: str | None = None
 
     def __post_init__(self) -> None:
         store(self, n_samples=check.positive_int(self.n_samples, "capacitance.n_samples"))
@@ -222,6 +230,8 @@ class Watch:
         }
         for name, words in accepted.items():
             check.choice(getattr(self, name), f"capacitance.{name}", words)
+        if self.measures is not None:
+            function_name(self.measures, "capacitance.measures")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ SCHEMA = 3  # 2: scores; 3: per-epoch times and measures, training size, reason,
 STATUSES = ("completed", "early", "diverged", "failed")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EpochRecord:
     """What is observed after one epoch.
 
@@ -129,14 +129,17 @@ class TrialRecord:
             wrong = ", ".join(sorted(set(values) ^ names))
             raise ValueError(f"the record's fields do not match schema {SCHEMA}: {wrong}.")
 
-        def whole(epoch: dict[str, Any]) -> dict[str, Any]:
-            return {k: nan if v is None else v for k, v in epoch.items()}
-
         check.choice(values["status"], "status", STATUSES)
-        epochs = tuple(
-            EpochRecord(**{**whole(epoch), "measures": whole(epoch["measures"])})
-            for epoch in values["epochs"]
-        )
-        scores = whole(values["scores"])
-        times = {k: whole(values)[k] for k in ("train_seconds", "beta_seconds")}
-        return cls(**{**values, **times, "epochs": epochs, "scores": scores})
+        times = _whole({name: values[name] for name in ("train_seconds", "beta_seconds")})
+        epochs = tuple(e if isinstance(e, EpochRecord) else _epoch(e) for e in values["epochs"])
+        return cls(**{**values, **times, "epochs": epochs, "scores": _whole(values["scores"])})
+
+
+def _epoch(values: dict[str, Any]) -> EpochRecord:
+    """Read an epoch."""
+    return EpochRecord(**{**_whole(values), "measures": _whole(values["measures"])})
+
+
+def _whole(values: dict[str, Any]) -> dict[str, Any]:
+    """Turn JSON's null into NaN."""
+    return {name: nan if value is None else value for name, value in values.items()}

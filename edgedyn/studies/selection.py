@@ -1,10 +1,12 @@
 """A whole study: early epochs of every candidate, a ranking, the best to the end."""
 
+import errno
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isfinite, nan
 from pathlib import Path
@@ -157,12 +159,24 @@ def select(
     plan = load_study(study, fields)
     _needs_tensorflow()
     store = Store(plan.path(plan.output))
-    with store.locked():
+    with store.locked(), _disk_errors(store.folder):
         records = store.read(trial.key for trial in plan.trials)
         store.check(plan, records)
         run = _Run(plan, store, records, progress or (lambda status: None), executor)
         run.all_stages()
         return run.selection(time.perf_counter() - began)
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    """Say of a disk that is full or lost that nothing finished is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+            raise
+        advice = "nothing finished is lost: make room and run the same command again"
+        raise OSError(error.errno, f"{error.strerror}; {advice}", str(folder)) from error
 
 
 def rehearse(
@@ -304,14 +318,15 @@ class _Run:
     def _check_first(self) -> None:
         """Let a process look at data and names before any trial is started."""
         trial = self.study.trials[0]
-        candidates = self.study.candidates
+        candidates, measures = self.study.candidates, self.study.capacitance.measures
         outcome = run_fresh(
             {
                 **_job(self.study, trial, "", 0),
                 "task": "check",
                 "folder": None,
                 "threads": 1,
-                "factories": [c.factory for c in candidates if c.factory is not None],
+                "functions": [c.factory for c in candidates if c.factory is not None]
+                + ([measures] if measures is not None else []),
                 "backbones": [c.backbone for c in candidates if c.backbone is not None],
                 "n_trains": list(self.study.data.n_train) or [None],
             }
@@ -350,12 +365,7 @@ class _Run:
     def _keep(self, trial: Trial, job: Mapping[str, Any], outcome: Outcome) -> None:
         """Store a trial's outcome."""
         if outcome["kind"] == "disk":
-            raise OSError(
-                None,
-                "the disk does not take more; nothing finished is lost. Make room and run the "
-                f"same command again ({outcome['reason']})",
-                str(self.store.folder),
-            )
+            raise OSError(errno.ENOSPC, outcome["reason"])
         if outcome["kind"] == "killed":
             journal = Journal(self.store.trial_folder(trial.key))
             at = f"in epoch {len(journal.epochs) + 1}"

@@ -4,14 +4,15 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgedyn._files import json_ready, output_folder, write_text
+from edgedyn._files import json_ready, output_folder, to_json, write_text
 from edgedyn.studies.journal import Journal
-from edgedyn.studies.record import TrialRecord
+from edgedyn.studies.record import EpochRecord, TrialRecord
 from edgedyn.studies.study import Study, Trial
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 RECORDS, TRIALS, MODELS, ASIDE = "records", "trials", "models", "set-aside"
 STUDY, LOCK = "study.json", "study.lock"
 MOST_DIFFERENCES = 8
+COLUMNS = tuple(f.name for f in fields(EpochRecord))
 
 
 class RecordTable(Sequence[TrialRecord]):
@@ -228,18 +230,37 @@ def _differences(old: Any, new: Any, where: str = "") -> list[str]:
 
 
 def _text(record: TrialRecord) -> str:
-    """Return a record as JSON, one line an epoch."""
-    values = json_ready(record.to_dict())
+    """Return a record as JSON; its epochs as columns, one a line, which are quick to read."""
+    values = record.to_dict()
     epochs = values.pop("epochs")
-    text = json.dumps(values, indent=2, allow_nan=False).rstrip("}").rstrip()
-    lines = ",\n    ".join(json.dumps(epoch, allow_nan=False) for epoch in epochs)
-    inner = f"\n    {lines}\n  " if epochs else ""
-    return f'{text},\n  "epochs": [{inner}]\n}}\n'
+    names = [name for name in COLUMNS if name != "measures"]
+    columns = {name: [epoch[name] for epoch in epochs] for name in names}
+    measured = dict.fromkeys(name for epoch in epochs for name in epoch["measures"])
+    measures = {name: [e["measures"].get(name, nan) for e in epochs] for name in measured}
+    lines = [f"{json.dumps(k)}: {json.dumps(json_ready(v))}" for k, v in columns.items()]
+    inner = [f"{json.dumps(k)}: {json.dumps(json_ready(v))}" for k, v in measures.items()]
+    lines.append('"measures": {' + ",\n      ".join(inner) + "}")
+    table = ",\n    ".join(lines)
+    return f'{to_json(values)[:-2]},\n  "epochs": {{\n    {table}\n  }}\n}}\n'
 
 
 def _read(path: Path) -> TrialRecord:
     """Read a record; every fault is a ValueError that names the file."""
     try:
-        return TrialRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        values = json.loads(path.read_bytes())
+        table = values["epochs"]
+        measures = {name: _column(v) for name, v in table["measures"].items()}
+        rows = [
+            dict(zip(measures, row, strict=True)) for row in zip(*measures.values(), strict=True)
+        ]
+        columns = [_column(table[name]) for name in COLUMNS if name != "measures"]
+        rows = rows or [{} for _ in columns[0]]
+        epochs = tuple(EpochRecord(*row) for row in zip(*columns, rows, strict=True))
+        return TrialRecord.from_dict({**values, "epochs": epochs})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"the record {str(path)!r} cannot be read: {error}") from error
+
+
+def _column(values: list[Any]) -> list[Any]:
+    """Return a column; null is NaN."""
+    return [nan if v is None else v for v in values] if None in values else values

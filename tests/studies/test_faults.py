@@ -18,7 +18,7 @@ pytestmark = pytest.mark.tensorflow
 
 @pytest.fixture
 def study(fields, tmp_path):
-    """A study file with a quick and a slow candidate."""
+    """Write a study file with a quick and a slow candidate."""
     path = tmp_path / "study.toml"
     path.write_text(
         f"""
@@ -108,7 +108,7 @@ def test_a_second_run_on_the_same_folder_is_refused(study, expected, fields):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 1 MiB."""
+    """Mount a file system of 1 MiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
@@ -122,10 +122,11 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_full_disk_stops_the_study_and_loses_nothing(study, expected, small_disk):
+@pytest.mark.parametrize("room", [40_000, 250_000])  # for no backup, and for no second model
+def test_a_full_disk_stops_the_study_and_loses_nothing(study, expected, small_disk, room):
     folder = small_disk / "study"
     ballast = small_disk / "ballast"
-    ballast.write_bytes(bytes(700_000))  # one trial fits, the next does not
+    ballast.write_bytes(bytes(2**20 - room))
     process = start(["select", study, "--out", folder])
     out, err = process.communicate(timeout=120)
     assert process.returncode == 2 and out == ""
@@ -186,7 +187,7 @@ def process_of(key):
 
 @pytest.fixture
 def cluster():
-    """A scheduler and two workers in threads, as others would have started them."""
+    """Start a scheduler and two workers in threads, as others would have started them."""
     distributed = pytest.importorskip("distributed", reason="install the extra 'dask'")
     options = {"processes": False, "dashboard_address": None, "host": "127.0.0.1"}
     with distributed.LocalCluster(

@@ -232,7 +232,8 @@ def test_changed_data_are_refused(fields, tmp_path):
         ({"data": {"spec": "npz:/absent.npz"}}, "the study cannot be run: .*absent.npz"),
         ({"data": {"spec": "digits", "n_train": [7]}}, "n_train must be in 10"),
         ({"candidates": [candidate("absent")]}, "has no function 'absent'"),
-        ({"candidates": [{"factory": "absent:f"}]}, "factory 'absent:f' cannot be imported"),
+        ({"candidates": [{"factory": "absent:f"}]}, "'absent:f' cannot be imported"),
+        ({"capacitance": {"measures": "study_models:absent"}}, "has no function 'absent'"),
         ({"candidates": ["MobileNot"]}, "there is no backbone 'MobileNot'; did you mean"),
         ({"training": {"optimizer": {"name": "sgd", "momentun": 1}}}, "momentun"),
     ],
@@ -256,6 +257,7 @@ def test_scores_seeds_sizes_and_any_executor(fields):
         stage="early",
     )
     fields["training"]["seeds"] = [1, 2]
+    fields["capacitance"] = {"measures": "study_models:measured", "n_samples": 50}
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         found = ed.select(**fields, executor=pool, engine={"workers": 2})
     assert list(found.rankings) == [60, 130] and len(found.records) == 8
@@ -263,6 +265,7 @@ def test_scores_seeds_sizes_and_any_executor(fields):
     record = by_key["classifier", 2, 130]
     assert set(record.scores) == {"logme", "leep", "synflow", "te_nas_condition"}
     assert isfinite(record.scores["leep"]) and isnan(by_key["good", 2, 130].scores["leep"])
+    assert [e.measures["seen"] for e in record.epochs] == [50.0] * 3
     assert record.scores["te_nas_condition"] < 0  # the other way round, so that higher is better
     data = nn.load_dataset("digits", validation_size=0.3, n_train=130, seed=2)
     assert record.provenance["data_fingerprint"] == data.fingerprint

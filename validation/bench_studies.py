@@ -1,0 +1,161 @@
+"""What a study adds to its trainings; how fast records are stored and loaded.
+
+    python validation/bench_studies.py [--part overhead|load|schedule]
+
+Writes results/studies.json. Everything is measured in one go on one machine: the study and the
+same trainings without it; 10 000 stored records; 10 000 empty trials on four Dask workers.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+from edgedyn._environment import environment
+from edgedyn._files import to_json, write_text
+from edgedyn.studies.engine import pool, run_jobs
+from edgedyn.studies.protocol import Engine
+from edgedyn.studies.record import EpochRecord, TrialRecord
+from edgedyn.studies.selection import select
+from edgedyn.studies.store import Store, load_records
+from edgedyn.studies.study import read_study
+
+RESULTS = Path(__file__).parent / "results" / "studies.json"
+N = 10_000
+CANDIDATES = ("resnet", "densenet", "vgg")
+EPOCHS = 10
+
+
+def overhead() -> dict[str, float]:
+    """Compare a study with the bare trainings: the same models, data, steps, validation."""
+    fields = {
+        "data": {"spec": "digits", "image_size": 32},
+        "candidates": [{"name": c, "factory": f"edgedyn.nn.small:{c}"} for c in CANDIDATES],
+        "training": {"epochs": EPOCHS},
+        "stage": "full",
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        found = select(**fields, output=folder)
+        study = time.perf_counter() - began
+        inside = sum(r.train_seconds for r in found.records)
+        betas = sum(r.beta_seconds for r in found.records)
+    bare = bare_trainings()
+    allowed = 1.05 * bare + 8 * len(CANDIDATES)
+    return {
+        "trials": len(CANDIDATES),
+        "epochs": EPOCHS,
+        "study_seconds": study,
+        "bare_seconds": bare,
+        "of_which_beta_eff": betas,
+        "training_inside_study": inside,
+        "added_a_trial": (study - bare) / len(CANDIDATES),
+        "allowed_seconds": allowed,
+        "over_allowed": study / allowed,
+    }
+
+
+def bare_trainings() -> float:
+    """Return the seconds of Keras' fit alone, all in this process, without beta_eff."""
+    import keras
+
+    from edgedyn import nn
+    from edgedyn.nn import small
+
+    data = nn.load_dataset("digits", image_size=32, validation_size=0.3)
+    seconds = 0.0
+    for name in CANDIDATES:
+        keras.utils.set_random_seed(0)
+        backbone = nn.backbone(getattr(small, name)((32, 32, 3)))
+        model = nn.attach_probe(backbone, data.n_classes, seed=0)
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        train = data.train.batches(64, shuffle_seed=0)
+        began = time.perf_counter()
+        model.fit(train, validation_data=data.validation.batches(64), epochs=EPOCHS, verbose=0)
+        seconds += time.perf_counter() - began
+    return seconds
+
+
+def record(k: int, epochs: int) -> TrialRecord:
+    """Return a made-up record of ordinary size."""
+    lines = tuple(
+        EpochRecord(e, 1 / e, 0.5, 0.5, 1 / e, "ok", 1.234, 0.0123, {"val_loss": 1 / e})
+        for e in range(1, epochs + 1)
+    )
+    return TrialRecord("model", "digits", k, {}, lines, "early", 1.0, 0.1, {}, None, "", {})
+
+
+def load(epochs: int) -> dict[str, float]:
+    """Store and load N records."""
+    study = read_study(
+        {
+            "data": "digits",
+            "candidates": [{"name": "model", "factory": "edgedyn.nn.small:mlp"}],
+            "training": {"seeds": list(range(N))},
+        }
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder)
+        began = time.perf_counter()
+        for trial in study.trials:
+            store.write(trial.key, record(trial.seed, epochs))
+        stored = time.perf_counter() - began
+        began = time.perf_counter()
+        found = store.read(trial.key for trial in study.trials)
+        started = time.perf_counter() - began
+        began = time.perf_counter()
+        assert len(load_records(folder)) == len(found) == N
+        loaded = time.perf_counter() - began
+    return {
+        "records": N,
+        "epochs_each": epochs,
+        "store_per_second": N / stored,
+        "start_seconds": started,
+        "load_seconds": loaded,
+    }
+
+
+def nothing(job: dict[str, int]) -> dict[str, object]:
+    """Do what a trial does, without the trial."""
+    return {"kind": "done", "result": record(job["seed"], 5).to_dict()}
+
+
+def schedule() -> dict[str, float]:
+    """Run N empty trials inside the workers of a local Dask cluster and store their records."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder)
+
+        def keep(key: str, outcome: dict[str, object]) -> None:
+            store.write(key, TrialRecord.from_dict(dict(outcome["result"])))
+
+        jobs = {f"model-s{k}": {"seed": k} for k in range(N)}
+        with pool(Engine(workers=4, dask="local"), Path(folder)) as where:
+            began = time.perf_counter()
+            run_jobs(jobs, where, keep, function=nothing)
+            seconds = time.perf_counter() - began
+        assert len(load_records(folder)) == N
+    return {"trials": N, "workers": 4, "seconds": seconds, "per_second": N / seconds}
+
+
+PARTS = {
+    "overhead": overhead,
+    "load": lambda: {"short": load(5), "long": load(50)},
+    "schedule": schedule,
+}
+
+
+def main() -> None:
+    """Measure one part or all, and keep the others' results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", choices=PARTS, action="append")
+    chosen = parser.parse_args().part or list(PARTS)
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for part in chosen:
+        results[part] = {**PARTS[part](), "environment": environment()}
+        print(part, to_json({k: v for k, v in results[part].items() if k != "environment"}))
+        write_text(RESULTS, to_json(results) + "\n")
+
+
+if __name__ == "__main__":
+    main()
