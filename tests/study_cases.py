@@ -11,6 +11,8 @@ from edgedyn.studies.journal import Journal
 
 TESTS = Path(__file__).resolve().parent
 TRIAL = "edgedyn.studies.trial"
+# Inherited by all processes of these tests, so that they do not take others' for their own.
+os.environ["EDGEDYN_TESTS"] = MARK = str(os.getpid())
 
 
 def candidate(function, name=None, **options):
@@ -52,10 +54,11 @@ def trial_processes():
     for path in Path("/proc").glob("[0-9]*"):
         try:
             words = (path / "cmdline").read_bytes().split(b"\0")
+            ours = f"EDGEDYN_TESTS={MARK}".encode() in (path / "environ").read_bytes().split(b"\0")
             stat = (path / "stat").read_text().rsplit(")", 1)[1].split()
         except OSError:
             continue
-        if TRIAL.encode() in words and stat[0] != "Z":
+        if ours and TRIAL.encode() in words and stat[0] != "Z":
             found.append((int(path.name), int(stat[1])))
     return found
 

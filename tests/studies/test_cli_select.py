@@ -1,0 +1,79 @@
+"""``edgedyn select`` as a user meets it."""
+
+import json
+
+import pytest
+
+from edgedyn.cli import main
+from edgedyn.commands.select import _plain
+from edgedyn.studies.progress import Progress
+
+
+def refused(capsys, *arguments):
+    """Run a command that must fail with exit code 2 and one sentence."""
+    assert main(["select", *map(str, arguments)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and len(captured.err.strip().splitlines()) == 1
+    return captured.err
+
+
+def test_init_writes_an_example_once(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["select", "--init"]) == 0
+    assert "edgedyn select study.toml" in capsys.readouterr().out
+    assert "[[candidates]]" in (tmp_path / "study.toml").read_text()
+    assert "is there already" in refused(capsys, "--init")
+
+
+def test_bad_input_is_one_sentence(tmp_path, capsys):
+    assert "give a study file" in refused(capsys)
+    assert "cannot be read" in refused(capsys, tmp_path / "absent.toml")
+    path = tmp_path / "study.toml"
+    path.write_text('data = "digits"\ncandidates = ["MobileNet"]\n')
+    assert "stage must be one of" in refused(capsys, path, "--stage", "last")
+    assert "engine.workers" in refused(capsys, path, "--workers", "0")
+    assert "finish.top" in refused(capsys, path, "--top", "-1")
+    assert "engine.dask must be" in refused(capsys, path, "--dask", "here")
+    (tmp_path / "file").write_text("")
+    assert "cannot write to the output folder" in refused(capsys, path, "--out", tmp_path / "file")
+
+
+@pytest.mark.tensorflow
+def test_a_study_prints_its_ranking_and_writes_its_files(fields, tmp_path, capsys):
+    path = tmp_path / "study.toml"
+    path.write_text(
+        """
+data = { spec = "digits", n_train = [130] }
+stage = "early"
+output = "out"
+training = { epochs = 4, early_epochs = 3 }
+probe = { units = [8, 6] }
+candidates = [
+    { name = "[b]x[/b]", factory = "study_models:good" },
+    { name = "bad", factory = "study_models:raises" },
+]
+"""
+    )
+    assert main(["select", str(path), "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "2 trials, early stage" in out and "bad fails: RuntimeError" in out and "MiB" in out
+    assert not (tmp_path / "out").exists()
+    assert main(["select", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert "[b]x[/b]" in out and "bad, seed 0: failed, RuntimeError" in out
+    assert "2 of 2 trials done (1 failed)" in err
+    assert (tmp_path / "out" / "ranking.csv").read_text().startswith("method,model")
+    assert main(["select", str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["failed"][0]["model"] == "bad" and found["best_model"] is None
+
+
+def test_plain_lines_come_when_something_has_happened(capsys):
+    show = _plain()
+    for done in (0, 0, 1, 1):
+        show(Progress("early", done, 0, 2, (), done / 2, 3.0, None))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "early: 0 of 2 trials done; 3 s left",
+        "early: 1 of 2 trials done; 3 s left",
+    ]

@@ -1,0 +1,143 @@
+"""Jobs on executors: retries, lost workers, everything handed over once."""
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from study_cases import kill, trial_processes, wait_for
+
+from edgedyn.studies import engine as module
+from edgedyn.studies.engine import Pool, pool, run_jobs
+from edgedyn.studies.fresh import run_fresh
+from edgedyn.studies.protocol import Engine
+
+KILLED = {"kind": "killed", "reason": "SIGKILL"}
+DONE = {"kind": "done", "result": None}
+
+
+def run(function, n=1, *, retries=2, progress_of=lambda key: 0):
+    found = []
+    with ThreadPoolExecutor(2) as threads:
+        run_jobs(
+            {str(k): {"k": k} for k in range(n)},
+            Pool(threads, 1),
+            lambda key, outcome: found.append((key, outcome)),
+            function=function,
+            retries=retries,
+            progress_of=progress_of,
+        )
+    return found
+
+
+def test_every_job_is_handed_over_once_in_the_callers_thread():
+    seen = []
+
+    def function(job):
+        assert threading.current_thread() is not threading.main_thread()
+        seen.append(job["k"])
+        return DONE
+
+    found = run(function, 50)
+    assert sorted(int(key) for key, _ in found) == sorted(seen) == list(range(50))
+
+
+@pytest.mark.parametrize("retries", [0, 1, 3])
+def test_a_job_that_gets_nowhere_is_given_up(retries):
+    attempts = []
+
+    def function(job):
+        attempts.append(job)
+        return KILLED
+
+    assert run(function, retries=retries) == [("0", KILLED)]
+    assert len(attempts) == retries + 1
+
+
+def test_a_job_that_gets_further_is_not():
+    epochs = []
+
+    def function(job):
+        epochs.append(None)
+        return DONE if len(epochs) == 20 else KILLED
+
+    assert run(function, retries=0, progress_of=lambda key: len(epochs)) == [("0", DONE)]
+    assert len(epochs) == 20
+
+
+def test_what_an_executor_raises_is_a_lost_worker():
+    def function(job):
+        raise RuntimeError("the worker\nis gone")
+
+    ((_, outcome),) = run(function, retries=1)
+    assert outcome["kind"] == "killed"
+    assert outcome["reason"] == "its worker was lost (RuntimeError: the worker is gone)"
+
+
+def test_a_lost_scheduler_says_that_nothing_else_is():
+    with ThreadPoolExecutor(1) as threads:
+        lost = Pool(threads, 1, alive=lambda: False)
+        with pytest.raises(ConnectionError, match="nothing finished is"):
+            run_jobs({"a": {}}, lost, lambda key, outcome: None, function=lambda job: DONE)
+
+
+def test_leaving_early_ends_the_processes(tmp_path):
+    pytest.importorskip("tensorflow", reason="install the extra 'tf'")
+    job = {"task": "check", "folder": None, "threads": 1, "paths": []}
+
+    def leave(key, outcome):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        with pool(Engine(workers=2), tmp_path) as where:
+            where.submit(run_fresh, "a", {**job, "task": "sleep"}, 1)
+            where.submit(run_fresh, "b", job, 1)
+            raise KeyboardInterrupt
+    assert not trial_processes()
+
+
+def test_a_killed_process_is_told_from_a_failed_one(monkeypatch):
+    job = {"task": "check", "folder": None, "threads": 1, "paths": []}
+    outcome = run_fresh(job)  # such a job lacks nearly everything
+    assert outcome["kind"] == "failed" and outcome["reason"].startswith("KeyError")
+    found = []
+    monkeypatch.setattr(sys, "executable", sys.executable)
+    thread = threading.Thread(target=lambda: found.append(run_fresh(job)))
+    thread.start()
+    wait_for(trial_processes)
+    kill(trial_processes()[0][0])
+    thread.join()
+    assert found == [
+        {
+            "kind": "killed",
+            "reason": "its process was killed by SIGKILL, perhaps for want of memory",
+        }
+    ]
+
+
+def test_a_trial_ends_with_whoever_started_it():
+    """Also where that one is killed and can tell nobody."""
+    code = (
+        "from edgedyn.studies import fresh\n"
+        "import subprocess, sys, time\n"
+        "p = subprocess.Popen([sys.executable, '-m', 'edgedyn.studies.trial'],"
+        " stdin=subprocess.PIPE)\n"
+        "print('started', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert parent.stdout is not None and parent.stdout.readline() == b"started\n"
+    wait_for(trial_processes)
+    parent.kill()
+    parent.communicate()
+    wait_for(lambda: not trial_processes(), 20)
+
+
+def test_threads_are_divided_by_workers(tmp_path, monkeypatch):
+    monkeypatch.setattr(module.os, "cpu_count", lambda: 8)
+    for workers, threads in [(1, 8), (3, 2), (16, 1)]:
+        with pool(Engine(workers=workers), tmp_path) as where:
+            assert where.threads == threads
+    with pool(Engine(workers=4, threads=5), tmp_path) as where:
+        assert where.threads == 5

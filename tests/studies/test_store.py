@@ -1,0 +1,169 @@
+"""Records and journals on disk: what is written is read back, what is broken is set aside."""
+
+import json
+from math import inf, isnan, nan
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import edgedyn as ed
+from edgedyn.studies import EpochRecord, RecordTable, TrialRecord
+from edgedyn.studies.journal import Journal, record_of
+from edgedyn.studies.store import Store
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+numbers = finite | st.just(nan)
+words = st.text(max_size=20)
+tables = st.dictionaries(words, numbers, max_size=3)
+
+
+@st.composite
+def records(draw):
+    names = draw(st.lists(words, max_size=3, unique=True))
+    epochs = [
+        EpochRecord(
+            k,
+            *draw(st.tuples(*[numbers] * 4)),
+            draw(words),
+            *draw(st.tuples(numbers, numbers)),
+            {name: draw(numbers) for name in names},
+        )
+        for k in range(1, draw(st.integers(0, 4)) + 1)
+    ]
+    return TrialRecord(
+        model=draw(words),
+        data=draw(words),
+        seed=draw(st.integers(0, 9)),
+        settings={"a": {"b": [1, 2.5, None, "x"]}},
+        epochs=tuple(epochs),
+        status=draw(st.sampled_from(["completed", "early", "diverged", "failed"])),
+        train_seconds=draw(numbers),
+        beta_seconds=draw(finite),
+        scores=draw(tables),
+        n_train=draw(st.none() | st.integers(1, 9)),
+        reason=draw(words),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(records())
+def test_records_come_back_as_they_were(tmp_path_factory, record):
+    store = Store(tmp_path_factory.mktemp("store"))
+    store.write("key", record)
+    (again,) = ed.load_records(store.folder)
+    assert repr(again) == repr(record)  # NaN is not equal to itself, its repr is
+    assert repr(TrialRecord.from_dict(json.loads(json.dumps(record.to_dict())))) == repr(record)
+    text = (store.folder / "records" / "key.json").read_text()
+    json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+
+
+def made(model="vgg", epochs=3, status="early", **fields):
+    lines = tuple(EpochRecord(k + 1, 1.0, 0.5, nan, 0.1, "ok") for k in range(epochs))
+    return TrialRecord(model, "digits", 0, {}, lines, status, 1.0, 0.1, **fields)
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda text: "",
+        lambda text: text[: len(text) // 2],
+        lambda text: "[]",
+        lambda text: text.replace('"schema": 3', '"schema": 2'),
+        lambda text: text.replace('"status": "early"', '"status": "well"'),
+        lambda text: text.replace('"seed"', '"sead"'),
+        lambda text: text.replace('"epoch": [1, 2, 3]', '"epoch": [1, 2]'),
+        lambda text: text.replace('"beta_eff"', '"beta"'),
+    ],
+)
+def test_broken_records_are_set_aside_and_named(tmp_path, break_it):
+    store = Store(tmp_path)
+    store.write("one", made())
+    store.write("two", made("resnet"))
+    path = tmp_path / "records" / "one.json"
+    text = path.read_text()
+    path.write_text(break_it(text))
+    assert path.read_text() != text
+    with pytest.raises(ValueError, match=r"one\.json' cannot be read"):
+        ed.load_records(tmp_path)
+    assert list(store.read(["one", "two", "three"])) == ["two"]
+    assert not path.exists() and len(list((tmp_path / "set-aside").iterdir())) == 1
+    assert [r.model for r in ed.load_records(tmp_path)] == ["resnet"]
+
+
+def test_no_records(tmp_path):
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(ValueError, match="there are no records in"):
+            ed.load_records(folder)
+
+
+def test_a_table_of_records():
+    table = RecordTable([made(), made("bad", 0, "failed", reason="no memory")])
+    assert len(table) == 2 and table[-1].reason == "no memory"
+    frame = table.to_frame()
+    assert len(frame) == 4 and frame.reason.tolist() == ["", "", "", "no memory"]
+    assert isnan(frame.epoch.iloc[-1])
+
+
+def test_two_cannot_hold_a_folder(tmp_path):
+    first, second = Store(tmp_path / "s"), Store(tmp_path / "s")
+    with first.locked():
+        with pytest.raises(ValueError, match="another run is at work on"), second.locked():
+            pass
+    with second.locked():
+        pass
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="cannot write to the output folder"):
+        with Store(tmp_path / "file" / "s").locked():
+            pass
+
+
+LINE = {
+    "epoch": 1,
+    "train_loss": 1.0,
+    "val_accuracy": 0.5,
+    "beta_eff": 0.1,
+    "beta_status": "ok",
+    "train_seconds": 1.0,
+    "beta_seconds": 0.1,
+    "measures": {"val_loss": inf},
+    "diverged": False,
+}
+JOB = {"model": "vgg", "data": "digits", "seed": 0, "n_train": None, "settings": {}, "last": 2}
+
+
+def test_half_a_line_counts_for_nothing(tmp_path):
+    journal = Journal(tmp_path)
+    for k in (1, 2, 3):
+        journal.append({**LINE, "epoch": k})
+    path = tmp_path / "epochs.jsonl"
+    whole = path.read_bytes()
+    for cut in range(len(whole)):
+        path.write_bytes(whole[:cut])
+        n = len(Journal(tmp_path).epochs)
+        assert n == whole[:cut].count(b"\n")
+    path.write_bytes(whole[:-10])
+    again = Journal(tmp_path)
+    again.cut(2)
+    again.append({**LINE, "epoch": 3})
+    assert [line["epoch"] for line in Journal(tmp_path).epochs] == [1, 2, 3]
+
+
+def test_a_record_of_a_journal(tmp_path):
+    journal = Journal(tmp_path)
+    journal.append(LINE)
+    assert record_of(journal, JOB, "").status == "early"
+    journal.append({**LINE, "epoch": 2, "beta_eff": nan, "beta_status": "gauge_degenerate"})
+    journal.append({"test": {"after": 2, "accuracy": 0.75}})
+    journal.append({"scores": {"logme": nan}})
+    for n in (300.0, 200.0):
+        journal.append({"peak_memory_mib": n})
+    record = record_of(Journal(tmp_path), JOB, "")
+    assert record.status == "completed" and record.final_test_accuracy == 0.75
+    assert isnan(record.epochs[0].test_accuracy) and isnan(record.epochs[1].beta_eff)
+    assert isnan(record.epochs[0].measures["val_loss"])  # infinity is no JSON
+    assert record.train_seconds == 2.0 and isnan(record.scores["logme"])
+    assert record.provenance["peak_memory_mib"] == 300.0
