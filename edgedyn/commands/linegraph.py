@@ -3,9 +3,20 @@
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgedyn.commands.console import print_table
+
+SAMPLES = 256  # of a model's training images; enough for a drawing
+
+
+class _Subject(NamedTuple):
+    """What is described: a line graph, and on data its strengths and the weights' values."""
+
+    name: str
+    graph: Any
+    weighted: Any = None
+    values: Any = None
 
 
 def add(commands: Any) -> None:
@@ -21,6 +32,11 @@ def add(commands: Any) -> None:
     graph.add_argument(
         "--nodes", help="of a model: kernels (default), or all: biases and batch norms, too"
     )
+    graph.add_argument(
+        "--data",
+        help="weigh the links of an .html page by P: digits, a .npz or .csv for sizes (a random "
+        "network, nothing is trained); any data set of edgedyn beta for a model file",
+    )
     graph.add_argument("--out", type=Path, help="a .png, .svg, .html, .graphml, .npz or .csv file")
     graph.add_argument("--json", action="store_true", help="print JSON")
     graph.set_defaults(run=run)
@@ -33,7 +49,8 @@ def run(arguments: argparse.Namespace) -> None:
     from edgedyn._files import json_ready, output_folder
     from edgedyn.linegraph.export import EXPORT_SUFFIXES, write
 
-    name, graph = _graph(arguments)
+    _check_data_option(arguments)
+    name, graph, weighted, values = _subject(arguments)
     moments = graph.moments()
     summary: dict[str, Any] = {
         "network": name,
@@ -53,7 +70,10 @@ def run(arguments: argparse.Namespace) -> None:
         else:
             from edgedyn.report.files import write_line_graph
 
-            write_line_graph(arguments.out, graph)
+            drawn = graph if weighted is None else weighted
+            write_line_graph(arguments.out, drawn, values=values, name=name)
+            if weighted is not None:
+                summary |= {"data": arguments.data, "n_samples": weighted.n_samples}
         summary["written"] = str(arguments.out)
     if arguments.json:
         print(json.dumps(json_ready(summary)))
@@ -65,21 +85,58 @@ def run(arguments: argparse.Namespace) -> None:
     print_table(f"Line graph of {name}", ["", "value"], shown)
 
 
-def _graph(arguments: argparse.Namespace) -> tuple[str, Any]:
-    """Return a name and the line graph of the sizes or the model."""
-    from edgedyn._dispatch import line_graph
+def _check_data_option(arguments: argparse.Namespace) -> None:
+    """Refuse data for anything but a page."""
+    if arguments.data is None:
+        return
+    if arguments.out is None or arguments.out.suffix != ".html":
+        raise ValueError(
+            "--data belongs to an .html page, which shows the links' strengths; say --out gb.html. "
+            "In Python, net.interaction(X, y).to_scipy() holds them all."
+        )
 
+
+def _subject(arguments: argparse.Namespace) -> _Subject:
+    """Return what belongs to the sizes or the model."""
     if bool(arguments.sizes) == (arguments.model is not None):
         raise ValueError("give either neurons per layer such as 4 5 3, or --model NAME.")
     if arguments.model is None:
         for option in ("nodes", "image_size", "no_top"):
             if getattr(arguments, option):
                 raise ValueError(f"--{option.replace('_', '-')} belongs to --model.")
-        graph = line_graph(arguments.sizes, bias=arguments.bias)
-        return "-".join(map(str, arguments.sizes)), graph
+        return _of_sizes(arguments)
     if arguments.bias:
         raise ValueError("--bias belongs to sizes; with --model say --nodes all.")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up notes are not results
+    return _of_model(arguments)
+
+
+def _of_sizes(arguments: argparse.Namespace) -> _Subject:
+    """Return what belongs to a perceptron; on data its weights are drawn at random, seed 0."""
+    from edgedyn._dispatch import line_graph
+
+    graph = line_graph(arguments.sizes, bias=arguments.bias)
+    name = "-".join(map(str, arguments.sizes))
+    if arguments.data is None:
+        return _Subject(name, graph)
+    from edgedyn._data import load_table
+    from edgedyn.mlp import ReLUMLP
+
+    X, y = load_table(arguments.data)
+    if X.shape[1] != arguments.sizes[0] or y.max() >= arguments.sizes[-1]:
+        raise ValueError(
+            f"{arguments.data} has {X.shape[1]} features and {y.max() + 1} classes; the sizes must "
+            f"begin with {X.shape[1]} and end with at least {y.max() + 1}; got {name}."
+        )
+    net = ReLUMLP.random(arguments.sizes, bias=arguments.bias, seed=0)
+    weighted = net.interaction(X, y, nodes="all" if arguments.bias else "kernels")
+    title = f"{name}, random weights, on {Path(arguments.data).name}"
+    return _Subject(title, graph, weighted, net.parameters)
+
+
+def _of_model(arguments: argparse.Namespace) -> _Subject:
+    """Return what belongs to a named network or a model file."""
+    from edgedyn._dispatch import line_graph
     from edgedyn.nn.backbones import architecture
     from edgedyn.nn.weights import is_model_file, load_model
 
@@ -87,7 +144,38 @@ def _graph(arguments: argparse.Namespace) -> tuple[str, Any]:
         if arguments.image_size or arguments.no_top:
             raise ValueError("--image-size and --no-top belong to named networks, not to files.")
         model = load_model(arguments.model)
+    elif arguments.data is not None:
+        raise ValueError(
+            "--data needs weights with values: a .keras or .h5 file, or sizes; got the published "
+            f"network {arguments.model!r}."
+        )
     else:
         size = 224 if arguments.image_size is None else arguments.image_size
         model = architecture(arguments.model, (size, size, 3), include_top=not arguments.no_top)
-    return model.name, line_graph(model, nodes=arguments.nodes)
+    graph = line_graph(model, nodes=arguments.nodes)
+    if arguments.data is None:
+        return _Subject(model.name, graph)
+    weighted, values = _on_data(model, arguments.data, graph.nodes)
+    return _Subject(f"{model.name} on {Path(arguments.data).name}", graph, weighted, values)
+
+
+def _on_data(model: Any, data: str, nodes: str) -> tuple[Any, Any]:
+    """Return a model's strengths on data, images or a table as it takes them, and its weights."""
+    import numpy as np
+
+    from edgedyn._data import load_table
+    from edgedyn.nn import interaction, load_dataset
+    from edgedyn.nn.extract import extract
+    from edgedyn.nn.graph import nodes_of
+    from edgedyn.nn.sampling import sample_dataset
+
+    if len(model.input_shape) == 2:
+        x, y = load_table(data)
+    else:
+        train = load_dataset(data, image_size=model.input_shape[1:3]).train
+        x, y = train.x, train.y
+    x, y = sample_dataset(x, y, SAMPLES, np.random.default_rng(0))
+    weighted = interaction(model, x, y, nodes=nodes)
+    layers = extract(model, nodes=nodes).layers
+    parts = [np.ravel(part.value) for layer in layers for part in nodes_of(layer)]
+    return weighted, np.concatenate(parts)

@@ -1,17 +1,14 @@
 """Result folders and graph files: what the command line leaves on disk."""
 
-from collections import Counter
-from html import escape
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from numpy.typing import ArrayLike
 
 from edgedyn._files import to_json, write_text
 from edgedyn.report import figures
+from edgedyn.report.graph_page import MOST_DRAWN_LINKS, graph_page
 
-MOST_DRAWN_LINKS = 10_000
 DRAWING_SUFFIXES = (".png", ".svg", ".html")
 
 
@@ -80,22 +77,30 @@ def write_theorem1(folder: Path, report: Any, environment: dict[str, Any]) -> No
             figures.flow_deviations(ax, flow.times, flow.deviations, title)
 
 
-def write_line_graph(path: Path | str, graph: Any) -> None:
+def write_line_graph(
+    path: Path | str, graph: Any, *, values: ArrayLike | None = None, name: str | None = None
+) -> None:
     """Draw a line graph in the format of the file's suffix.
 
     Parameters
     ----------
     path : path
-        ``.png``, ``.svg`` or ``.html`` (one page, no network requests).
+        ``.png``, ``.svg`` or ``.html`` (one interactive page, no network requests).
         `edgedyn.linegraph.export.write` writes the links themselves.
-    graph : edgedyn.LineGraph
-        A small perceptron without bias nodes is drawn node by node beside its neurons, others layer
-        by layer beside their degrees.
+    graph : edgedyn.LineGraph or edgedyn.linegraph.Interaction
+        In a picture a small perceptron without bias nodes is drawn node by node beside its
+        neurons, others layer by layer beside their degrees. On a page every graph of at most
+        10 000 links and 2000 nodes is drawn node by node beside its network, and an interaction's
+        strengths P are the weights of the links.
+    values : array_like, shape (n_nodes,), optional
+        The parameters' values in the order of the nodes; pages show them.
+    name : str, optional
+        The network's name, the title of a page.
 
     Raises
     ------
     ValueError
-        For another suffix.
+        For another suffix, values of another shape, or a picture of an interaction or of values.
     """
     path = Path(path)
     if path.suffix not in DRAWING_SUFFIXES:
@@ -104,7 +109,12 @@ def write_line_graph(path: Path | str, graph: Any) -> None:
             f".graphml, .csv for an export by edgedyn.linegraph.export; got {path.name!r}."
         )
     if path.suffix == ".html":
-        write_text(path, _page(graph))
+        write_text(path, graph_page(graph, values, name))
+    elif hasattr(graph, "strength") or values is not None:
+        raise ValueError(
+            f"strengths and values are shown on .html pages only; got {path.name!r}. For a picture "
+            "of the links alone give the line graph."
+        )
     elif drawn_by_node(graph):
         write_graphs_picture(path, graph)
     else:
@@ -125,71 +135,3 @@ def _draw_layers(axes: Any, graph: Any) -> None:
     figures.layer_links(axes[0], names, [v.n_nodes for v in layers], graph.layer_links())
     both = graph.degree_distribution("in"), graph.degree_distribution("out")
     figures.degree_distribution(axes[1], *both)
-
-
-def _svg(draw: Any, height: float) -> str:
-    """Return two panels as vector graphics."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, height), layout="constrained")
-    draw(figure.subplots(1, 2))
-    text = StringIO()
-    FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
-    svg = text.getvalue()
-    return svg[svg.index("<svg") :]
-
-
-def _page(graph: Any) -> str:
-    """Return a self-contained page: both drawings and a table of nodes, or of layers."""
-    if drawn_by_node(graph):
-        links = list(graph.to_networkx().edges())
-
-        def draw(axes: Any) -> None:
-            figures.neuron_graph(axes[0], graph.sizes)
-            figures.line_graph(axes[1], graph.sizes, links)
-
-        name, head = "-".join(map(str, graph.sizes)), "node,layer,weight,in-degree,out-degree"
-        degrees = np.column_stack([graph.in_degree(), graph.out_degree()]).tolist()
-        rows: list[tuple[Any, ...]] = [
-            (k, layer, f"W[{i}, {j}]", a, b)
-            for k, (a, b) in enumerate(degrees)
-            for layer, (i, j) in [graph.index.locate(k)]
-        ]
-        svg = _svg(draw, 5)
-    else:
-        name, head = f"{graph.n_layers} layers", "layer,name,kernel,biases,links in,links out"
-        into: Counter[int] = Counter()
-        out: Counter[int] = Counter()
-        for target, source, n in graph.layer_links():
-            into[target] += n
-            out[source] += n
-        rows = [
-            (
-                k,
-                graph.index.name(k),
-                " x ".join(map(str, v.kernel_shape)),
-                v.n_bias,
-                into[k],
-                out[k],
-            )
-            for k, v in enumerate(graph.index.layers, start=1)
-        ]
-        svg = _svg(lambda axes: _draw_layers(axes, graph), 5)
-    cells = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(v))}</td>" for v in row) + "</tr>" for row in rows
-    )
-    titles = "".join(f"<th>{word}</th>" for word in head.split(","))
-    title = escape(f"Line graph of {name}")
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>body{{font-family:sans-serif;max-width:75rem;margin:1rem auto;padding:0 1rem}}
-svg{{width:100%;height:auto}}td,th{{padding:.1rem .8rem;text-align:right}}</style></head><body>
-<h1>{title}</h1>
-<p>{graph.n_nodes:,} nodes, {graph.n_links:,} links. Each weight of the network is a node of the
-line graph. Gradients flow backwards, so links run from a layer's weights to those of the layers
-before that share a neuron with them.</p>
-{svg}
-<table><thead><tr>{titles}</tr></thead><tbody>{cells}</tbody></table></body></html>
-"""

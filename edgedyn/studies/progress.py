@@ -57,10 +57,11 @@ class Watcher:
         records: Mapping[str, TrialRecord],
         due: Sequence[Trial],
         target: int,
+        n_validation: int,
     ) -> None:
         self._stage, self._study, self._store, self._records = stage, study, store, records
         self._left = {trial.key: trial for trial in due}
-        self._total, self._target = len(due), target
+        self._total, self._target, self._n_validation = len(due), target, n_validation
         self._began = time.perf_counter()
         self._next = 0.0
         self._ranked = -1
@@ -121,7 +122,7 @@ class Watcher:
         largest = max(self._study.data.n_train, default=None)
         keys = [t.key for t in self._study.trials if t.n_train == largest]
         records = [self._records[key] for key in keys if key in self._records]
-        return early_ranking(self._study, records, 0, n_bootstrap=1)
+        return early_ranking(self._study, records, self._n_validation, n_bootstrap=1)
 
 
 def describe(status: Progress) -> str:

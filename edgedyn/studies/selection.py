@@ -339,7 +339,9 @@ class _Run:
         """Run trials up to an epoch."""
         engine = self.study.engine
         by_key = {trial.key: trial for trial in due}
-        watcher = Watcher(stage, self.study, self.store, self.records, due, target)
+        watcher = Watcher(
+            stage, self.study, self.store, self.records, due, target, self.n_validation
+        )
         with pool(engine, self.store.folder, self.executor) as where:
             jobs = {key: self._job(trial, target, where) for key, trial in by_key.items()}
 

@@ -1,0 +1,143 @@
+"""What HTML pages share: assets, safe embedding of text and data, and the shell of a page.
+
+A page is one file that asks for nothing: code, styles and data are inside, and its Content Security
+Policy lets no other script run and no request leave.
+"""
+
+import base64
+import html
+import json
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+from edgedyn._files import json_ready
+
+# What could end a script element; json.dumps already escapes all that is not ASCII.
+_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&"}
+
+
+def escape(text: object) -> str:
+    """Return text for an element or an attribute; what UTF-8 cannot hold becomes a question mark.
+
+    Examples
+    --------
+    >>> from edgedyn.report.html import escape
+    >>> escape('<b title="x">')
+    '&lt;b title=&quot;x&quot;&gt;'
+    """
+    return html.escape(str(text).encode("utf-8", "replace").decode("utf-8"))
+
+
+def asset(name: str) -> str:
+    """Return one of the package's own page parts, such as ``common.css``."""
+    return (files("edgedyn.report") / "pages" / name).read_text(encoding="utf-8")
+
+
+def vendored(name: str) -> str:
+    """Return a library's minified code with its licence above it.
+
+    Parameters
+    ----------
+    name : str
+        Of ``vendor/NAME.min.js`` and ``vendor/NAME.LICENSE.txt``.
+
+    Examples
+    --------
+    >>> from edgedyn.report.html import vendored
+    >>> "Mike Bostock" in vendored("d3")
+    True
+    """
+    folder = files("edgedyn.report") / "vendor"
+    licence = (folder / f"{name}.LICENSE.txt").read_text(encoding="utf-8")
+    return f"/*!\n{licence}*/\n{(folder / f'{name}.min.js').read_text(encoding='utf-8')}"
+
+
+def data_block(identifier: str, value: Any) -> str:
+    """Return data as a script element that is read with ``JSON.parse``, never executed.
+
+    Parameters
+    ----------
+    identifier : str
+        The element's id.
+    value : object
+        Of dicts, lists, texts and numbers, numpy's included; NaN and infinity become null.
+
+    Examples
+    --------
+    >>> from edgedyn.report.html import data_block
+    >>> data_block("data", {"name": "</script>"}).count("</script>")
+    1
+    """
+    text = json.dumps(json_ready(value), separators=(",", ":"), allow_nan=False)
+    escaped = text.translate(_ESCAPES)
+    return f'<script type="application/json" id="{escape(identifier)}">{escaped}</script>'
+
+
+def table(head: Sequence[object], rows: Iterable[Sequence[object]], caption: str = "") -> str:
+    """Return a table of texts and numbers."""
+    titles = "".join(f'<th scope="col">{escape(word)}</th>' for word in head)
+    cells = "\n".join(
+        "<tr>" + "".join(f"<td>{escape(value)}</td>" for value in row) + "</tr>" for row in rows
+    )
+    above = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<table>{above}<thead><tr>{titles}</tr></thead><tbody>\n{cells}\n</tbody></table>"
+
+
+def page(
+    title: str, body: str, *, scripts: Sequence[str] = (), styles: Sequence[str] = ("common.css",)
+) -> str:
+    """Return a whole page.
+
+    Parameters
+    ----------
+    title : str
+        Plain text.
+    body : str
+        Markup; texts in it have gone through `escape`.
+    scripts : sequence of str
+        JavaScript, run in this order after the body has been read; each is allowed by its hash.
+    styles : sequence of str
+        Names of style sheets among the package's assets.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        For a script that would end its own element.
+
+    Notes
+    -----
+    Styles are allowed inline, since plotting libraries write some into their drawings; ``style``
+    attributes can load nothing under ``default-src 'none'``.
+
+    Examples
+    --------
+    >>> from edgedyn.report.html import page
+    >>> text = page("A < B", "<p>hello</p>", scripts=["document.title += '!'"])
+    >>> "<title>A &lt; B</title>" in text, text.count("sha256-")
+    (True, 1)
+    """
+    hashes = []
+    for script in scripts:
+        if "</script" in script.lower() or "<!--" in script:
+            raise ValueError("a script must not hold '</script' or '<!--'; escape them.")
+        digest = base64.b64encode(sha256(f"\n{script}\n".encode()).digest()).decode()
+        hashes.append(f"'sha256-{digest}'")
+    allowed = " ".join(hashes) or "'none'"
+    policy = (
+        f"default-src 'none'; script-src {allowed}; "
+        "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    return Template(asset("shell.html")).substitute(
+        policy=policy,
+        title=escape(title),
+        style="\n".join(asset(name) for name in styles),
+        body=body,
+        scripts="\n".join(f"<script>\n{script}\n</script>" for script in scripts),
+    )

@@ -1,0 +1,384 @@
+"""Everything a report says of a study, as plain values, from the files in its folder alone."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from math import isfinite, nan
+from pathlib import Path
+from typing import Any
+
+from edgedyn.predict.rank import Ranking, rank
+from edgedyn.studies.record import TrialRecord
+from edgedyn.studies.store import STUDY, load_records
+from edgedyn.studies.study import CURVE_METHODS
+from edgedyn.studies.study_toml import study_toml
+from edgedyn.studies.summary_models import candidate_summary
+
+RESULTS, SELECTION = "results.json", "selection.json"
+FINE = ("ok", "converged", "no_probe")  # no_probe: the probe was taken off on purpose
+EARLY = 5  # where a folder does not say how many epochs were observed
+
+
+@dataclass
+class _Source:
+    """What a folder holds, of whichever kind."""
+
+    kind: str
+    folder: Path
+    records: Sequence[TrialRecord]
+    observed: int
+    last: int
+    methods: tuple[str, ...]
+    environment: Mapping[str, Any]
+    planned: list[tuple[str, int, int | None]] = field(default_factory=list)
+    study: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    judged: list[dict[str, Any]] | None = None
+    n_validation: int | None = None
+
+
+def summary(folder: Path | str) -> dict[str, Any]:
+    """Summarise a study's or demo's folder for a report.
+
+    Everything is computed from the records, so that interrupted studies have a summary too. Needs
+    no TensorFlow.
+
+    Parameters
+    ----------
+    folder : path
+        Of ``edgedyn select`` or ``edgedyn demo``.
+
+    Returns
+    -------
+    dict
+        ``kind`` ("study" or "demo"), ``folder``, ``data``, ``date``, ``observed``, ``epochs``,
+        ``method`` (which chooses), ``is_accuracy`` (whether its predictions are accuracies),
+        ``rankings`` (one a training size, the largest first: ``n_train, rows, methods, models``),
+        ``cost`` (one row a candidate), ``problems`` (what went wrong or should not be trusted) and
+        ``provenance``. NaN where something is not known.
+
+    Raises
+    ------
+    ValueError
+        For a folder with neither records nor a demo's results, or with files that cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from edgedyn.studies import EpochRecord, TrialRecord
+    >>> from edgedyn.studies.store import Store
+    >>> from edgedyn.studies.summary import summary
+    >>> store = Store(tempfile.mkdtemp())
+    >>> for name, last in (("vgg", 0.8), ("mlp", 0.7)):
+    ...     epochs = tuple(
+    ...         EpochRecord(k, 1.0, last - 0.1 / k, float("nan"), 0.5 / k, "ok")
+    ...         for k in range(1, 6)
+    ...     )
+    ...     store.write(name, TrialRecord(name, "digits", 0, {}, epochs, "early", 1.0, 0.1))
+    >>> found = summary(store.folder)
+    >>> [(row["model"], round(row["prediction"], 2)) for row in found["rankings"][0]["rows"]]
+    [('vgg', 0.8), ('mlp', 0.7)]
+    """
+    source = _source(Path(folder))
+    sizes = sorted({n for _, _, n in source.planned}, key=lambda n: -(n or 0))
+    rankings = [_ranking(source, n) for n in sizes]
+    first = source.records[0]
+    return {
+        "kind": source.kind,
+        "folder": source.folder.resolve().name,
+        "data": first.data,
+        "date": source.environment.get("date", ""),
+        "observed": source.observed,
+        "epochs": source.last,
+        "method": source.methods[0],
+        "is_accuracy": source.methods[0] in CURVE_METHODS,
+        "scope": (source.study or {}).get("capacitance", {}).get("scope", "probe"),
+        "over": "run" if source.judged else "mean",
+        "rankings": rankings,
+        "cost": _cost(source),
+        "problems": _problems(source, rankings),
+        "provenance": _provenance(source),
+    }
+
+
+# Reading -----------------------------------------------------------------------------------------
+
+
+def _source(folder: Path) -> _Source:
+    """Read a folder."""
+    if not folder.is_dir():
+        raise ValueError(
+            f"there is no folder {str(folder)!r}; give one that edgedyn select or edgedyn demo "
+            "has written."
+        )
+    if (folder / RESULTS).is_file() and not (folder / STUDY).is_file():
+        return _demo(folder)
+    return _study(folder)
+
+
+def _demo(folder: Path) -> _Source:
+    """Read the demo's results."""
+    path = folder / RESULTS
+    values = _json(path)
+    try:
+        records = [TrialRecord.from_dict(one) for one in values["records"]]
+        settings = values["settings"]
+        observed, last = settings["observed_epochs"], settings["epochs"]
+        judged = [_known(one) for one in values["ranking"]["methods"]]
+        methods = tuple(one["method"] for one in judged)
+        n_validation = settings["n_validation"]
+        environment = {**values["environment"], "seed": values["seed"]}
+        planned = [(r.model, r.seed, None) for r in records]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{str(path)!r} holds no results of edgedyn demo ({error!r} is amiss); give the folder "
+            "of a demo or of a study."
+        ) from None
+    return _Source(
+        "demo", folder, records, observed, last, methods, environment, planned,
+        settings=settings, judged=judged, n_validation=n_validation,
+    )  # fmt: skip
+
+
+def _study(folder: Path) -> _Source:
+    """Read a study's records, and what was planned."""
+    records = list(load_records(folder))
+    # Both hold the study; the command writes the one when it begins, the other when it ends.
+    paths = [p for name in (STUDY, SELECTION) if (p := folder / name).is_file()]
+    written = {p.name: _json(p) for p in paths}
+    newest = max(paths, key=lambda p: p.stat().st_mtime_ns, default=None)
+    study = written[newest.name].get("study") if newest else None
+    environment = written.get(STUDY, {}).get("environment", {})
+    if study is None:
+        observed = min([EARLY, *(len(r.epochs) for r in records if r.status == "early")])
+        return _Source(
+            "study",
+            folder,
+            records,
+            observed,
+            max(len(r.epochs) for r in records),
+            ("capacitance", "pooled", "last_value"),
+            environment or records[0].provenance.get("environment", {}),
+            list(dict.fromkeys((r.model, r.seed, r.n_train) for r in records)),
+            n_validation=_n_validation(records),
+        )
+    try:
+        planned = [
+            (c["name"], seed, n)
+            for n in (study["data"]["n_train"] or [None])
+            for seed in study["training"]["seeds"]
+            for c in study["candidates"]
+        ]
+        training, methods = study["training"], tuple(study["methods"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{str(newest)!r} holds no study: {error!r} is amiss.") from None
+    wanted = set(planned)
+    kept = [r for r in records if (r.model, r.seed, r.n_train) in wanted]
+    if not kept:
+        raise ValueError(f"{str(folder)!r} holds no record of the study's trials; run it first.")
+    return _Source(
+        "study", folder, kept, training["early_epochs"], training["epochs"], methods, environment,
+        planned, study=study, n_validation=_n_validation(kept),
+    )  # fmt: skip
+
+
+def _n_validation(records: Sequence[TrialRecord]) -> int | None:
+    """Return the number of validation samples, where the records say it."""
+    found = (r.provenance.get("data", {}).get("validation") for r in records)
+    return next((n for n in found if n), None)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """Read a JSON object."""
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} cannot be read: {error}.") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{str(path)!r} cannot be read: it holds no JSON object.")
+    return values
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn JSON's null into NaN."""
+    return {name: nan if value is None else value for name, value in values.items()}
+
+
+# Ranking -----------------------------------------------------------------------------------------
+
+
+def _ranking(source: _Source, n_train: int | None) -> dict[str, Any]:
+    """Return the ranking with one training size."""
+    records = [r for r in source.records if r.n_train == n_train]
+    names = list(dict.fromkeys(model for model, _, n in source.planned if n == n_train))
+    models = {
+        name: candidate_summary(
+            [r for r in records if r.model == name],
+            source.observed,
+            source.last,
+            source.n_validation,
+        )
+        for name in names
+    }
+    ranking = _rank(source, records)
+    rows = [_row(name, models[name], source, records, ranking) for name in names]
+    for row in rows:
+        runs = {seed for m, seed, n in source.planned if (m, n) == (row["model"], n_train)}
+        row["n_planned"] = len(runs)
+    rows.sort(key=lambda row: row["rank"] if isfinite(row["rank"]) else len(rows) + 1)
+    judged = source.judged or ([asdict(m) for m in ranking.methods] if ranking else [])
+    return {
+        "n_train": n_train,
+        "rows": rows,
+        "methods": judged,
+        "models": [{"model": row["model"], **models[row["model"]]} for row in rows],
+    }
+
+
+def _rank(source: _Source, records: Sequence[TrialRecord]) -> Ranking | None:
+    """Rank means over seeds, as `edgedyn.select` does; None where none has the early epochs."""
+    if not any(len(r.epochs) >= source.observed for r in records):
+        return None
+    scored = {name for r in records for name in r.scores}
+    methods = [m for m in source.methods if m in CURVE_METHODS or m in scored]
+    return rank(
+        records,
+        methods or ["last_value"],
+        observed=source.observed,
+        n_validation=source.n_validation,
+        n_bootstrap=1 if source.judged else 1000,  # the demo has judged single runs already
+    )
+
+
+def _row(
+    name: str,
+    model: Mapping[str, Any],
+    source: _Source,
+    records: Sequence[TrialRecord],
+    ranking: Ranking | None,
+) -> dict[str, Any]:
+    """Return a candidate's row of the ranking."""
+    own = [r for r in records if r.model == name]
+    found = {row.method: row for row in ranking.rows if row.model == name} if ranking else {}
+    chosen = found.get(source.methods[0])
+    return {
+        "model": name,
+        "rank": chosen.rank if chosen else nan,
+        "prediction": chosen.prediction if chosen else nan,
+        "std": chosen.std if chosen else nan,
+        "status": chosen.status if chosen else "not observed long enough",
+        "by_method": {m: {"prediction": r.prediction, "std": r.std} for m, r in found.items()},
+        "last_value": model["last_value"],
+        "validation": model["validation"],
+        "test": model["test"],
+        "n_runs": model["n_runs"],
+        "n_completed": model["n_completed"],
+        "n_epochs": min((len(r.epochs) for r in own), default=0),
+        "failed": [r.status for r in own if r.status in ("failed", "diverged")],
+        "reasons": list(dict.fromkeys(r.reason for r in own if r.reason)),
+    }
+
+
+# The rest ----------------------------------------------------------------------------------------
+
+
+def _cost(source: _Source) -> list[dict[str, Any]]:
+    """Return what each candidate took, over all its runs."""
+    rows = []
+    for name in dict.fromkeys(model for model, _, _ in source.planned):
+        own = [r for r in source.records if r.model == name and r.epochs]
+        if not own:
+            continue
+        epochs = sum(len(r.epochs) for r in own)
+        train, beta = (
+            sum(getattr(r, f"{part}_seconds") for r in own) for part in ("train", "beta")
+        )
+        memory = [r.provenance.get("peak_memory_mib") for r in own]
+        known = [m for m in memory if m is not None and isfinite(m)]
+        rows.append(
+            {
+                "model": name,
+                "runs": len(own),
+                "epochs": epochs,
+                "parameters": next(
+                    (r.provenance["parameters"] for r in own if "parameters" in r.provenance), nan
+                ),
+                "train_seconds": train,
+                "beta_seconds": beta,
+                "ratio": beta / train if train > 0 else nan,
+                "peak_memory_mib": max(known, default=nan),
+            }
+        )
+    return rows
+
+
+def _problems(source: _Source, rankings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what went wrong, and which values should not be trusted."""
+    found: list[dict[str, Any]] = []
+    there = {(r.model, r.seed, r.n_train) for r in source.records}
+    for model, seed, n in source.planned:
+        if (model, seed, n) not in there:
+            found.append({"kind": "missing", "model": model, "seed": seed, "n_train": n})
+    for r in source.records:
+        trial = {"model": r.model, "seed": r.seed, "n_train": r.n_train}
+        if r.status in ("failed", "diverged"):
+            found.append({"kind": r.status, **trial, "reason": r.reason, "epochs": len(r.epochs)})
+        odd: dict[str, list[int]] = {}
+        for e in r.epochs:
+            if e.beta_status not in FINE and e.beta_status != "diverged":
+                odd.setdefault(e.beta_status, []).append(e.epoch)
+        for status, epochs in odd.items():
+            found.append({"kind": "degenerate", **trial, "status": status, "epochs": epochs})
+    for ranking in rankings:
+        for row, model in zip(ranking["rows"], ranking["models"], strict=True):
+            where = {"model": row["model"], "n_train": ranking["n_train"]}
+            found += [{**where, **one} for one in _doubts(source, row, model["fit"])]
+    return found
+
+
+def _doubts(
+    source: _Source, row: Mapping[str, Any], fit: Mapping[str, Any] | None
+) -> list[dict[str, Any]]:
+    """Return why a prediction should not be trusted."""
+    found: list[dict[str, Any]] = []
+    value = row["prediction"]
+    if source.methods[0] in CURVE_METHODS and isfinite(value) and not 0 <= value <= 1:
+        found.append({"kind": "outside", "value": value})
+    if row["status"] not in ("ok", "not observed long enough") and not row["failed"]:
+        found.append({"kind": "status", "status": row["status"]})
+    if fit is None:
+        return found
+    if fit["status"] == "flat":
+        found.append({"kind": "flat"})
+    elif fit["slope"] > 0:
+        found.append({"kind": "slope", "slope": fit["slope"]})
+    return found
+
+
+def _provenance(source: _Source) -> dict[str, Any]:
+    """Return versions, hardware, data, settings and what to run again."""
+    environments = [source.environment] if source.environment else []
+    data: dict[str, dict[str, Any]] = {}
+    for r in source.records:
+        made = r.provenance.get("environment")
+        keys = ("edgedyn", "python", "packages", "cpu", "cores", "platform")
+        if made and not any(all(made.get(k) == e.get(k) for k in keys) for e in environments):
+            environments.append(made)
+        fingerprint = r.provenance.get("data_fingerprint")
+        if fingerprint:
+            sizes = r.provenance.get("data", {})
+            entry = {"n_train": r.n_train, "fingerprint": fingerprint, "seeds": []}
+            entry |= {k: sizes.get(k) for k in ("train", "validation", "test", "image_shape")}
+            seeds = data.setdefault(f"{r.n_train} {fingerprint}", entry)["seeds"]
+            if r.seed not in seeds:
+                seeds.append(r.seed)
+    return {
+        "command": source.environment.get("command", ""),
+        "environments": environments,
+        "seeds": sorted({seed for _, seed, _ in source.planned}),
+        "data": list(data.values()),
+        "settings": dict(source.settings),
+        "study": study_toml(source.study) if source.study else "",
+        "output": (source.study or {}).get("output", ""),
+        "seed": source.environment.get("seed"),
+    }

@@ -1,0 +1,123 @@
+"""What a report shows of one candidate: mean curves, the line through them, what became of it."""
+
+from collections.abc import Sequence
+from math import isfinite, nan
+from typing import Any
+
+import numpy as np
+
+from edgedyn.predict.capacitance import MIN_OBSERVATIONS, NeuralCapacitanceRegressor
+from edgedyn.studies.record import TrialRecord
+
+GRID = 25  # places at which the line's band is drawn
+
+
+def candidate_summary(
+    records: Sequence[TrialRecord], observed: int, last: int, n_validation: int | None
+) -> dict[str, Any]:
+    """Return one candidate's curves and fit, averaged over seeds as `edgedyn.rank` does.
+
+    Parameters
+    ----------
+    records : sequence of TrialRecord
+        The candidate's runs with one training size; may be empty.
+    observed, last : int
+        The early epochs, and those of a whole run.
+    n_validation : int or None
+
+    Returns
+    -------
+    dict
+        ``accuracy, beta, statuses`` (one value an epoch; means over the runs that were observed
+        long enough), ``runs`` (single runs, where there are several), ``last_value`` (at
+        `observed`), ``validation, test`` (at the end; NaN unless every such run was completed),
+        ``n_runs``, ``n_whole`` (observed long enough), ``n_completed`` and ``fit``; see `fit_line`.
+    """
+    whole = [r for r in records if _observed(r, observed)]
+    shown = whole or [r for r in records if r.epochs]
+    length = min((len(r.epochs) for r in shown), default=0)
+    ended = [r for r in whole if r.status == "completed" and len(r.epochs) == last]
+    done = bool(ended) and len(ended) == len(whole)
+    accuracy = _means([[e.val_accuracy for e in r.epochs[:length]] for r in shown])
+    beta = _means([[e.beta_eff for e in r.epochs[:length]] for r in shown])
+    return {
+        "accuracy": accuracy,
+        "beta": beta,
+        "statuses": [_worst([r.epochs[k].beta_status for r in shown]) for k in range(length)],
+        "runs": [_run(r) for r in shown] if len(shown) > 1 else [],
+        "last_value": accuracy[observed - 1] if whole else nan,
+        "validation": _mean([r.epochs[-1].val_accuracy for r in ended]) if done else nan,
+        "test": _mean([r.final_test_accuracy for r in ended]) if done else nan,
+        "n_runs": len(records),
+        "n_whole": len(whole),
+        "n_completed": len(ended),
+        "fit": fit_line(beta[:observed], accuracy[:observed], n_validation) if whole else None,
+    }
+
+
+def fit_line(
+    beta: Sequence[float], accuracy: Sequence[float], n_validation: int | None
+) -> dict[str, Any] | None:
+    """Return the paper's line and its band; None with fewer than three usable epochs.
+
+    Returns
+    -------
+    dict or None
+        ``value, std`` at beta_eff = 0; ``slope``; ``first``: the epoch at which the window begins,
+        counted from 1; ``n``: epochs in the window; ``status``; ``reach``: how far beyond the
+        window's values, in units of their range, the line is extended to 0; ``grid, mean, band``:
+        the line and the standard deviation of its mean.
+    """
+    b, a = np.array(beta, float), np.array(accuracy, float)
+    kept = np.flatnonzero(np.isfinite(b) & np.isfinite(a))
+    if len(kept) < MIN_OBSERVATIONS:
+        return None
+    line = NeuralCapacitanceRegressor(n_validation=n_validation).fit(b[kept, None], a[kept])
+    window = b[kept][line.t0_ - 1 :]
+    low, high = min(0.0, float(b[kept].min())), max(0.0, float(b[kept].max()))
+    margin = 0.05 * (high - low)
+    grid = np.linspace(low - margin * (low < 0), high + margin * (high > 0), GRID)
+    mean, spread = line.predict(grid[:, None], return_std=True)
+    width = float(np.ptp(window))
+    return {
+        "value": line.final_,
+        "std": line.final_std_,
+        "slope": float(line.coef_[0]),
+        "first": int(kept[line.t0_ - 1]) + 1,
+        "n": len(window),
+        "status": line.status_,
+        "reach": float(np.abs(window).min()) / width if width > 0 else nan,
+        "grid": grid.tolist(),
+        "mean": mean.tolist(),
+        "band": np.sqrt(np.maximum(spread**2 - line.noise_std_**2, 0.0)).tolist(),
+    }
+
+
+def _observed(record: TrialRecord, observed: int) -> bool:
+    """Tell whether a run has the early epochs."""
+    early = record.epochs[:observed]
+    return len(early) == observed and all(isfinite(e.val_accuracy) for e in early)
+
+
+def _run(record: TrialRecord) -> dict[str, Any]:
+    """Return a run's own curves."""
+    return {
+        "seed": record.seed,
+        "accuracy": [e.val_accuracy for e in record.epochs],
+        "beta": [e.beta_eff for e in record.epochs],
+    }
+
+
+def _means(rows: Sequence[Sequence[float]]) -> list[float]:
+    """Return the means over runs, epoch by epoch."""
+    return np.mean(np.array(rows, float), axis=0).tolist() if rows else []
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean; NaN without values."""
+    return float(np.mean(values)) if values else nan
+
+
+def _worst(statuses: Sequence[str]) -> str:
+    """Return the first status that is not fine, if there is one."""
+    return next((s for s in statuses if s not in ("ok", "converged")), statuses[0])
