@@ -128,6 +128,7 @@ def _dask(engine: Engine, folder: Path, threads: int) -> Iterator[Pool]:
                 f"no Dask scheduler answers at {engine.dask!r} within {CONNECT}: {error}."
             ) from None
         try:
+            _check_resources(client, engine.gpus_per_trial)
             if not local:
                 threads = engine.threads or _check_workers(client, folder)
             wanted = {"GPU": engine.gpus_per_trial} if engine.gpus_per_trial else None
@@ -138,6 +139,17 @@ def _dask(engine: Engine, folder: Path, threads: int) -> Iterator[Pool]:
     finally:
         if local:
             cluster.close()
+
+
+def _check_resources(client: Any, gpus: int) -> None:
+    """Refuse to wait for GPUs that no worker has."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    most = max((worker["resources"].get("GPU", 0) for worker in workers), default=0)
+    if gpus > most:
+        raise ValueError(
+            f"engine.gpus_per_trial is {gpus}, but no Dask worker has more than {most:g}; start "
+            "workers with --resources GPU=1, or set it to 0."
+        )
 
 
 def _check_workers(client: Any, folder: Path) -> int:

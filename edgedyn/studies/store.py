@@ -193,7 +193,10 @@ class Store:
                 settings = Journal(self.trial_folder(trial.key)).meta().get("settings")
             if not settings:
                 continue
-            wanted = known.setdefault(trial.candidate.name, json_ready(study.settings(trial)))
+            name = trial.candidate.name
+            if name not in known:
+                known[name] = json_ready(study.settings(trial))
+            wanted = known[name]
             given = {**wanted, "finish_probe": _finish_probe(study, trial)}
             differences = _differences(json_ready(settings), given)
             if record is not None and len(record.epochs) > study.training.epochs:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from math import isfinite
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from study_cases import candidate, epochs_seen, kill, numbers, start, trial_processes, wait_for
 
 import edgedyn as ed
+from edgedyn.studies.engine import run_jobs
 
 pytestmark = pytest.mark.tensorflow
 
@@ -189,7 +191,7 @@ def process_of(key):
 def cluster():
     """Start a scheduler and two workers in threads, as others would have started them."""
     distributed = pytest.importorskip("distributed", reason="install the extra 'dask'")
-    options = {"processes": False, "dashboard_address": None, "host": "127.0.0.1"}
+    options = {"processes": False, "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"}
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, protocol="tcp://", **options
     ) as found:
@@ -213,6 +215,35 @@ def test_workers_that_lack_what_is_asked_for(fields, cluster, monkeypatch):
     monkeypatch.setattr(engine, "_look", lambda path: (True, "0.0.1"))
     with pytest.raises(ValueError, match=f"has edgedyn 0.0.1, this is {ed.__version__}"):
         ed.select(**fields, engine={"dask": address})
+
+
+def test_gpus_are_taken_from_workers_that_have_them(tmp_path, cluster):
+    from edgedyn.studies.engine import pool
+    from edgedyn.studies.protocol import Engine
+
+    without = Engine(dask=cluster.scheduler_address, gpus_per_trial=1)
+    with pytest.raises(ValueError, match="no Dask worker has more than 0"):
+        with pool(without, tmp_path):
+            pass
+    import distributed
+
+    options = {"processes": False, "dashboard_address": "127.0.0.1:0", "protocol": "tcp://"}
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=4, resources={"GPU": 1}, host="127.0.0.1", **options
+    ) as one:
+        spans = []
+
+        def work(job):
+            began = time.monotonic()
+            time.sleep(0.05)
+            return {"kind": "done", "span": (began, time.monotonic())}
+
+        with pool(Engine(dask=one.scheduler_address, gpus_per_trial=1), tmp_path) as where:
+            jobs = {str(k): {} for k in range(4)}
+            run_jobs(jobs, where, lambda _, outcome: spans.append(outcome["span"]), function=work)
+    spans.sort()
+    assert len(spans) == 4  # four threads, one GPU: one after the other
+    assert all(end <= began for (_, end), (began, _) in zip(spans[:-1], spans[1:], strict=True))
 
 
 def test_a_scheduler_that_does_not_answer(fields, monkeypatch):
