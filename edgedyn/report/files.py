@@ -21,7 +21,7 @@ def write_demo(folder: Path, demo: Any, lines: dict[str, Any], environment: dict
         An existing folder.
     demo : edgedyn.studies.Demo
     lines : dict
-        What `figures.accuracy_fit` draws: keys ``beta, accuracy, line, truth, title``.
+        What `figures.accuracy_fit` draws: keys ``beta, accuracy, line, truth, title, t0``.
     environment : dict
     """
     write_text(folder / "results.json", to_json({"environment": environment, **demo.to_dict()}))
@@ -40,11 +40,7 @@ def write_demo(folder: Path, demo: Any, lines: dict[str, Any], environment: dict
     methods = demo.ranking.methods
     path = folder / "predicted_against_true.png"
     with figures.saved_figure(path, columns=len(methods)) as (_, axes):
-        for ax, method in zip(axes, methods, strict=True):
-            rows = [row for row in demo.ranking.rows if row.method == method.method]
-            predicted, truth = [row.prediction for row in rows], [row.truth for row in rows]
-            title = f"{method.method.replace('_', ' ')}: mean rho {method.rho:.2f}"
-            figures.predicted_against_true(ax, predicted, truth, title)
+        figures.predicted_by_method(axes, demo.ranking)
 
 
 def write_graphs_picture(path: Path, graph: Any) -> None:
@@ -64,6 +60,7 @@ def write_theorem1(folder: Path, report: Any, environment: dict[str, Any]) -> No
         figures.theorem1_runs(
             axes[0],
             {name: [(p.mean_error, p.beta, p.bound) for p in run] for name, run in runs.items()},
+            floors=tuple(report.floors),
         )
         points = report.interpolating
         figures.signed_run(

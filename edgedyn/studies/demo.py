@@ -211,15 +211,14 @@ def _trial(
     )
     X, y = split.train
     observed: list[EpochRecord] = []
-    beta_seconds = 0.0
-    watch_seconds = 0.0
+    trained = time.perf_counter()
 
     def observe(epoch: int, loss: float) -> None:
-        nonlocal beta_seconds, watch_seconds
+        nonlocal trained
         start = time.perf_counter()
         features = net.activations(X)[-1 - probe.n_layers]
         cap = neural_capacitance(probe, features, y)
-        beta_seconds += time.perf_counter() - start
+        measured = time.perf_counter()
         observed.append(
             EpochRecord(
                 epoch=epoch,
@@ -228,11 +227,12 @@ def _trial(
                 test_accuracy=net.score(*split.test),
                 beta_eff=cap.value,
                 beta_status=cap.status,
+                train_seconds=start - trained,
+                beta_seconds=measured - start,
             )
         )
-        watch_seconds += time.perf_counter() - start
+        trained = time.perf_counter()
 
-    began = time.perf_counter()
     history = net.fit(
         X,
         y,
@@ -242,7 +242,6 @@ def _trial(
         seed=np.random.default_rng([seed, 8]),
         callback=observe,
     )
-    train_seconds = time.perf_counter() - began - watch_seconds
     return TrialRecord(
         model=model,
         data="digits 5-9",
@@ -250,8 +249,8 @@ def _trial(
         settings={"sizes": list(net.sizes), "frozen": net.frozen, "epochs": epochs},
         epochs=tuple(observed),
         status=history.status,
-        train_seconds=train_seconds,
-        beta_seconds=beta_seconds,
+        train_seconds=sum(e.train_seconds for e in observed),
+        beta_seconds=sum(e.beta_seconds for e in observed),
     )
 
 
@@ -262,7 +261,7 @@ def fitted_line(demo: Demo) -> dict[str, Any]:
     -------
     dict
         Keys ``beta, accuracy`` (the observed epochs), ``line`` (grid from 0, mean, std of the
-        mean), ``truth`` and ``title``, as `edgedyn.report.figures.accuracy_fit` takes them.
+        mean), ``truth``, ``title`` and ``t0``, as `edgedyn.report.figures.accuracy_fit` takes them.
     """
     record = max(
         (r for r in demo.records if r.seed == demo.seed), key=lambda r: r.final_test_accuracy
@@ -279,4 +278,5 @@ def fitted_line(demo: Demo) -> dict[str, Any]:
         "line": (grid, mean, std),
         "truth": record.final_test_accuracy,
         "title": f"{record.model}, from epoch {fit.t0_} on",
+        "t0": fit.t0_,
     }

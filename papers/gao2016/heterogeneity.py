@@ -14,6 +14,15 @@ from edgedyn import reduction
 from edgedyn.report import figures
 
 
+def draw(spread, error):
+    """Draw the errors against the heterogeneity."""
+    with figures.saved_figure(RESULTS / "heterogeneity.png", width=6, height=4.5) as (_, axes):
+        axes[0].plot(spread, error, ".", color=figures.COLOURS[0], alpha=0.6)
+        axes[0].set(xlabel=r"heterogeneity $H / \langle s \rangle$", yscale="log",
+                    ylabel="relative error of the reduction")  # fmt: skip
+        axes[0].set_title(f"{len(error)} projections of 236 ecological networks")
+
+
 def main():
     """Solve every network, full and reduced."""
     system = reduction.mutualistic()
@@ -48,11 +57,7 @@ def main():
         "rho of error and heterogeneity": float(spearmanr(error, spread).statistic),
     }
     RESULTS.mkdir(exist_ok=True)
-    with figures.saved_figure(RESULTS / "heterogeneity.png", width=6, height=4.5) as (_, axes):
-        axes[0].plot(spread, error, ".", color=figures.COLOURS[0], alpha=0.6)
-        axes[0].set(xlabel=r"heterogeneity $H / \langle s \rangle$", yscale="log",
-                    ylabel="relative error of the reduction")  # fmt: skip
-        axes[0].set_title(f"{len(solved)} projections of 236 ecological networks")
+    draw(spread, error)
     finish("heterogeneity", {"numbers": numbers, "rows": rows})
 
 
