@@ -1,4 +1,4 @@
-"""The command line: ``edgedyn demo | linegraph | theorem1 | beta | select | reduce``."""
+"""The command line: ``edgedyn demo | linegraph | theorem1 | beta | select | report | reduce``."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import edgedyn
-from edgedyn.commands import beta, demo, linegraph, reduce, select, theorem1
+from edgedyn.commands import beta, demo, linegraph, reduce, report, select, theorem1
 
 
 class _Parser(argparse.ArgumentParser):
@@ -60,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, parser_class=_Parser
     )
-    for command in (demo, linegraph, theorem1, beta, select, reduce):
+    for command in (demo, linegraph, theorem1, beta, select, report, reduce):
         command.add(commands)
     return parser
 

@@ -19,6 +19,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the demo, write its folder, print its table."""
     from edgedyn._environment import environment
     from edgedyn._files import output_folder, to_json
+    from edgedyn.commands.report import write_report
     from edgedyn.linegraph import line_graph
     from edgedyn.report.files import write_demo, write_graphs_picture
     from edgedyn.studies import run_demo
@@ -30,6 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
         demo = run_demo(seed=arguments.seed, progress=progress)
     write_graphs_picture(folder / "graphs.png", line_graph([3, 4, 2]))
     write_demo(folder, demo, fitted_line(demo), environment())
+    page = write_report(folder)
     if arguments.json:
         print(to_json({"environment": environment(), **demo.to_dict()}))
         return
@@ -50,4 +52,4 @@ def run(arguments: argparse.Namespace) -> None:
     print_table(title, ["method", "Spearman rho", "95 %", "- last value", "regret"], rows)
     print(demo.verdict)
     print(f"Computing beta_eff took {demo.cost:.2f} of the training time of these tiny networks.")
-    print(f"Written to {folder}/")
+    print(f"Written to {folder}/; everything on one page: {page}")

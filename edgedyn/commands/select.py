@@ -63,13 +63,12 @@ def run(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 130
-    found_in = found.folder / "ranking.csv"
-    _write(found)
+    page = _write(found)
     if arguments.json:
         print(to_json(found.to_dict()))
     else:
         _report(found)
-        print(f"Written to {found_in.parent}/")
+        print(f"Written to {found.folder}/; everything on one page: {page}")
     # A study none of whose candidates could be ranked has not done its job.
     return 0 if found.ranking is not None else 1
 
@@ -209,12 +208,14 @@ def _interval(row: Any) -> str:
     return f"{row.prediction:.3f}{spread}"
 
 
-def _write(found: Any) -> None:
-    """Write the ranking beside the records."""
+def _write(found: Any) -> Path:
+    """Write the ranking and the report beside the records; return the report's path."""
     from edgedyn._files import to_json, write_text
+    from edgedyn.commands.report import write_report
 
     write_text(found.folder / "ranking.csv", found.to_frame().to_csv(index=False))
     write_text(found.folder / "selection.json", to_json(found.to_dict()) + "\n")
+    return write_report(found.folder)
 
 
 def _report(found: Any) -> None:
@@ -225,7 +226,9 @@ def _report(found: Any) -> None:
         methods = list(dict.fromkeys(row.method for row in ranking.rows))
         by_model = {(row.model, row.method): row for row in ranking.rows}
         trained = {
-            r.model: r.epochs[-1] for r in found.records if r.status == "completed" and r.epochs
+            r.model: r.epochs[-1]
+            for r in found.records
+            if r.status == "completed" and r.epochs and r.n_train == n
         }
         rows = []
         for k, first in enumerate(_best_first(ranking, methods[0]), start=1):

@@ -202,7 +202,7 @@ def backbone(
         raise TypeError(f"name must be a name, a path or a Keras model; got {name!r}.")
     if is_model_file(name):
         return _own(load_model(name, compile=False), weights, input_shape, pooling, kw)
-    name = _known(str(name))
+    name = known_name(str(name))
     model = _named(name, weights == "imagenet", _image_shape(input_shape), pooling, kw)
     if weights not in (None, "imagenet"):
         load_weights(model, weights)
@@ -244,7 +244,7 @@ def architecture(
     >>> architecture("MobileNet", (96, 96, 3)).count_params()
     4253864
     """
-    known = _known(name)
+    known = known_name(name)
     build = AlexNet if known == "AlexNet" else getattr(keras.applications, known)
     shape = tuple(check.positive_int(n, "input_shape") for n in input_shape)
     with warnings.catch_warnings(), without_values():
@@ -260,7 +260,7 @@ def _check_weights(weights: Any) -> None:
         )
 
 
-def _known(name: str) -> str:
+def known_name(name: str) -> str:
     """Return the name if there is such a model, or suggest others."""
     names = [row.name for row in _PAPER]
     others = [n for n in dir(keras.applications) if n[0].isupper()]

@@ -13,14 +13,12 @@ from typing import Any
 import keras
 
 from edgedyn._environment import environment
-from edgedyn.nn.backbones import backbone
+from edgedyn.nn.backbones import backbone, known_name
 from edgedyn.nn.callback import CapacitanceCallback
 from edgedyn.nn.datasets import PAPER_VALIDATION, Dataset, load_dataset
-from edgedyn.nn.finetune import backed_up, finetune, restore
+from edgedyn.nn.finetune import finetune, restore
 from edgedyn.nn.probe import attach_probe, detach_probe
 from edgedyn.nn.weights import load_model, load_weights
-
-__all__ = ["backed_up"]  # for the trial, which has no other business with the backups
 
 VALIDATION_SHARE = 0.3
 SCORED_SAMPLES = 64  # for the training-free proxies, which hold a whole batch in float64
@@ -291,9 +289,7 @@ def check(job: Mapping[str, Any]) -> dict[str, Any]:
     for name in job["functions"]:
         factory(name)
     for name in job["backbones"]:
-        from edgedyn.nn.backbones import _known
-
-        _known(name)
+        known_name(name)
     data = {n: dataset({**job, "n_train": n}) for n in job["n_trains"]}
     first = next(iter(data.values()))
     return {

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from math import isfinite, nan
+from math import inf, isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ def _demo(folder: Path) -> _Source:
         methods = tuple(one["method"] for one in judged)
         n_validation = settings["n_validation"]
         environment = {**values["environment"], "seed": values["seed"]}
-        planned = [(r.model, r.seed, None) for r in records]
+        planned: list[tuple[str, int, int | None]] = [(r.model, r.seed, None) for r in records]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{str(path)!r} holds no results of edgedyn demo ({error!r} is amiss); give the folder "
@@ -225,7 +225,7 @@ def _ranking(source: _Source, n_train: int | None) -> dict[str, Any]:
     for row in rows:
         runs = {seed for m, seed, n in source.planned if (m, n) == (row["model"], n_train)}
         row["n_planned"] = len(runs)
-    rows.sort(key=lambda row: row["rank"] if isfinite(row["rank"]) else len(rows) + 1)
+    rows.sort(key=lambda row: row["rank"] if isfinite(row["rank"]) else inf)
     judged = source.judged or ([asdict(m) for m in ranking.methods] if ranking else [])
     return {
         "n_train": n_train,
@@ -350,7 +350,7 @@ def _doubts(
         return found
     if fit["status"] == "flat":
         found.append({"kind": "flat"})
-    elif fit["slope"] > 0:
+    elif fit["slope"] > 0 and fit["value"] + fit["std"] < row["last_value"]:
         found.append({"kind": "slope", "slope": fit["slope"]})
     return found
 

@@ -117,11 +117,11 @@ def _finished(journal: Journal, job: Mapping[str, Any]) -> bool:
 def _train(job: Mapping[str, Any], journal: Journal, folder: Path) -> None:
     """Load data and candidate, go on from the last backup, test at the end."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from edgedyn.nn import trials
+    from edgedyn.nn import finetune, trials
 
     setup = trials.prepare(job)
     _check_meta(job, journal, setup.provenance)
-    done = {name: trials.backed_up(folder / name) for name in (CHECKPOINT, HEAD_CHECKPOINT)}
+    done = {name: finetune.backed_up(folder / name) for name in (CHECKPOINT, HEAD_CHECKPOINT)}
     journal.cut(min(max(done.values()), job["target"]))
     if journal.find("scores") is None and job["scores"]:
         values, seconds = trials.scores(setup, job["scores"])

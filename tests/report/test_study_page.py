@@ -1,0 +1,262 @@
+"""Pages about studies: what they say, that nothing in them becomes markup, how large they are."""
+
+import csv
+import io
+import re
+from base64 import b64decode
+from math import nan
+
+import pytest
+from page_reader import Reader, data_of
+from report_cases import MARKUP, nasty, record, three, write_study
+
+from edgedyn.report import study_words as words
+from edgedyn.report.study_drawings import Scale, interval
+from edgedyn.report.study_page import study_page
+from edgedyn.studies.summary import summary
+
+MEGABYTE = 2**20
+
+
+def page_of(folder):
+    return study_page(summary(folder))
+
+
+def csv_of(page):
+    (link,) = [a for tag, a in Reader(page).elements if tag == "a" and "download" in a]
+    text = b64decode(link["href"].split("base64,", 1)[1]).decode("utf-8")
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def visible(page):
+    """Return the texts of a page, without scripts and styles."""
+    return " ".join(text for tag, text in Reader(page).texts if tag not in ("script", "style"))
+
+
+def rows_with(**fields):
+    """Return rows of a ranking, best first: name to (prediction, std, last value, test)."""
+    return [
+        {
+            "model": name,
+            "rank": float(k),
+            "prediction": prediction,
+            "std": std,
+            "last_value": last,
+            "test": test,
+        }
+        for k, (name, (prediction, std, last, test)) in enumerate(fields.items(), start=1)
+    ]
+
+
+def told(rows, is_accuracy=True):
+    whole = {"is_accuracy": is_accuracy, "observed": 5, "method": "capacitance"}
+    return words.verdict({"rows": rows}, whole), " ".join(words.notes({"rows": rows}, whole))
+
+
+# Words -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "sure"),
+    [
+        ((0.90, 0.03), (0.89, 0.04), "by 0.010 ± 0.050: too close to call"),
+        ((0.90, 0.03), (0.84, 0.04), "by 0.060 ± 0.050: a lean, not a certainty"),
+        ((0.90, 0.03), (0.70, 0.04), "by 0.200 ± 0.050: clear by the line's own error"),
+        ((0.90, nan), (0.70, nan), "by 0.2, without a measure of how sure that is"),
+        (
+            (1.40, 0.03),
+            (0.70, 0.04),
+            "by 0.700 ± 0.050: clear by the line's own error, though the values are no",
+        ),
+    ],
+)
+def test_how_sure_the_verdict_is(first, second, sure):
+    verdict, _ = told(rows_with(a=(*first, 0.5, nan), b=(*second, 0.5, nan)))
+    assert verdict.startswith(f"a is predicted to end best, ahead of b {sure}")
+    assert verdict.endswith("it was not trained to the end, so that nobody knows yet.")
+
+
+@pytest.mark.parametrize(
+    ("tests", "outcome"),
+    [
+        ((0.9, 0.8, 0.7), "that came true: with 0.900 it has the best test accuracy of 3"),
+        ((0.8, 0.7, 0.9), "did not come true: trained to the end, its test accuracy of 0.800 is "),
+        ((0.8, nan, nan), "it reached a test accuracy of 0.800; as no other candidate was"),
+        ((nan, 0.8, nan), "it was not trained to the end, though others were"),
+    ],
+)
+def test_whether_it_came_true(tests, outcome):
+    rows = rows_with(
+        **{name: (0.9, 0.1, 0.5, test) for name, test in zip("abc", tests, strict=True)}
+    )
+    verdict, _ = told(rows)
+    assert outcome in verdict and verdict.startswith("a and b are predicted to end best, level")
+
+
+def test_notes_name_the_simplest_prediction():
+    _, notes = told(rows_with(a=(1.8, 0.1, 0.5, nan), b=(0.7, 0.1, 0.6, nan)))
+    assert "1.800, lies outside 0 to 1 and cannot be read as an accuracy" in notes
+    assert "would choose b instead: 0.600 against 0.500" in notes
+    _, notes = told(rows_with(a=(0.9, 0.1, 0.7, nan), b=(0.7, 0.1, 0.6, nan)))
+    assert notes.endswith("chooses it too.") and "outside" not in notes
+
+
+def test_one_candidate_and_none():
+    assert told(rows_with(a=(0.9, 0.1, 0.5, nan)))[0].startswith(
+        "a is the only candidate with a prediction, 0.900 ± 0.100;"
+    )
+    nobody = [{**row, "rank": nan} for row in rows_with(a=(nan, nan, nan, nan))]
+    assert told(nobody)[0].startswith("No candidate could be ranked")
+
+
+# Pages -------------------------------------------------------------------------------------------
+
+
+def test_the_ranking_comes_first_and_is_plain_html(tmp_path):
+    page = page_of(three(tmp_path))
+    places = [page.index(f'<section id="{name}"') for name in "ranking meaning".split()]
+    assert page.index('class="verdict"') < places[0] < places[1]
+    table = page[places[0] : places[1]]
+    assert re.findall(r'<th scope="row">.*?>([^<]+)</a>', table) == ["vgg", "resnet", "mlp"]
+    text = visible(page)
+    assert "that did not come true" in text and "0.880 is number 2 of 3, and resnet is" in text
+    assert "doi:10.1038/s41467-024-48069-8" in text
+    assert "2024-07-08" in text and "sha256:0123" in text and "edgedyn select study.toml" in text
+
+
+def test_the_csv_is_the_ranking(tmp_path):
+    folder = three(tmp_path)
+    rows = summary(folder)["rankings"][0]["rows"]
+    found = csv_of(page_of(folder))
+    assert [row["model"] for row in found] == ["vgg", "resnet", "mlp"]
+    for one, row in zip(found, rows, strict=True):
+        for name in ("rank", "prediction", "std", "last_value", "validation", "test"):
+            assert float(one[name]) == row[name]
+        assert float(one["pooled_prediction"]) == row["by_method"]["pooled"]["prediction"]
+
+
+def test_markup_stays_text(tmp_path):
+    page = page_of(nasty(tmp_path))
+    plain = page_of(three(tmp_path / "plain"))
+
+    def kinds(text):
+        return {tag for tag, _ in Reader(text).elements}
+
+    assert kinds(page) - kinds(plain) <= {"small", "ul", "li"}  # reasons and warnings
+    scripts = [a for tag, a in Reader(page).elements if tag == "script"]
+    assert len(scripts) == len([1 for tag, _ in Reader(plain).elements if tag == "script"])
+    names = {name for _, attributes in Reader(page).elements for name in attributes}
+    assert not {name for name in names if name.startswith("on")}
+    text = visible(page)
+    for part in ("Which model for ", "Failed", "Degenerate"):
+        assert MARKUP in text.split(part, 1)[1]
+    assert MARKUP in {model["model"] for model in data_of(page)["rankings"][0]["models"]}
+
+
+def test_no_spreadsheet_takes_a_name_for_a_formula(tmp_path):
+    found = {row["model"] for row in csv_of(page_of(nasty(tmp_path)))}
+    assert found == {MARKUP, "'=1+1", "plain", "failed"}
+
+
+@pytest.mark.parametrize("case", ["interrupted", "failures", "degenerate", "alone", "score"])
+def test_what_is_not_known_is_no_number(case, tmp_path):
+    fields = {}
+    if case == "interrupted":
+        records, fields["candidates"] = [record("vgg", 0.9)], ["vgg", "later"]
+    elif case == "failures":
+        records = [record(n, 0.5, 0, status="failed", reason="boom") for n in "ab"]
+    elif case == "degenerate":
+        records = [record(n, 0.5, betas=[nan] * 5, statuses=["ill_conditioned"] * 5) for n in "ab"]
+    elif case == "alone":
+        records = [record("vgg", 0.9, provenance={})]
+    else:
+        records = [record("vgg", 0.9, scores={"zen": -12.5}), record("mlp", 0.9, scores={})]
+        fields["methods"] = ["zen"]
+    folder = write_study(tmp_path, records, **fields)
+    if case == "alone":
+        (folder / "study.json").unlink()
+    page = page_of(folder)
+    body = page.split("<body>", 1)[1].split("<script", 1)[0]
+    assert not re.search(r"\b(nan|NaN|inf|None|null)\b", body)
+    text = visible(page)
+    assert {
+        "interrupted": "not run yet",
+        "failures": "No candidate could be ranked",
+        "degenerate": "epochs 1–5: it is a small difference of large terms",
+        "alone": "holds no study.json",
+        "score": "vgg is the only candidate with a prediction, −12.5",
+    }[case] in text
+
+
+def test_a_value_above_one_is_no_accuracy(tmp_path):
+    page = page_of(write_study(tmp_path, [record("vgg", 1.3), record("mlp", 0.7)]))
+    assert visible(page).count("above 1") >= 3
+    assert "Outside 0 to 1" in page
+
+
+def test_training_sizes_have_a_table_each(tmp_path):
+    records = [
+        record(name, final, n_train=n)
+        for n in (100, 400)
+        for name, final in (("vgg", 0.8), ("mlp", 0.6))
+    ]
+    page = page_of(write_study(tmp_path, records, n_train=(100, 400)))
+    assert re.findall(r"<h3>(With.*?)</h3>", page) == [
+        "With 400 training samples",
+        "With 100 training samples",
+    ]
+    assert [row["n_train"] for row in csv_of(page)] == ["400", "400", "100", "100"]
+
+
+def test_methods_are_compared_where_truths_are(tmp_path):
+    table = page_of(three(tmp_path / "full")).split('<section id="methods"')[1]
+    assert "neural capacitance" in table.split("</section>")[0]
+    records = [record(name, 0.8) for name in "abc"]
+    page = page_of(write_study(tmp_path / "early", records))
+    assert "here no candidate was" in page.split('<section id="methods"')[1]
+
+
+def test_pages_of_large_studies_stay_small(tmp_path):
+    records = [
+        record(f"model {k}", 0.5 + k / 1000, 8, test=0.5, seed=s)
+        for k in range(150)
+        for s in range(3)
+    ]
+    found = summary(write_study(tmp_path, records, seeds=range(3)))
+    long = found["rankings"][0]["models"]
+    for model in long:  # as if trained for 400 epochs
+        for curve in (model, *model["runs"]):
+            curve["accuracy"], curve["beta"] = curve["accuracy"] * 50, curve["beta"] * 50
+        model["statuses"] *= 50
+    page = study_page(found)
+    assert len(page.encode()) < 6 * MEGABYTE
+    drawn = data_of(page)["rankings"][0]["models"]
+    assert len(drawn) == 150 and not any(model["runs"] for model in drawn)
+    found["rankings"][0]["models"] = long * 4
+    found["rankings"][0]["rows"] *= 4
+    page = study_page(found)
+    assert len(page.encode()) < 6 * MEGABYTE
+    assert 150 < len(data_of(page)["rankings"][0]["models"]) < 600
+    assert page.count('<th scope="row"') >= 600
+
+
+# Drawings ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("values", [[0.5], [0.1, 0.9], [-3.0, 30.0], [nan], [0.123, 0.1231]])
+def test_scales_hold_their_values_and_round_ticks(values):
+    scale = Scale(values)
+    assert scale(scale.low) == 9 and scale(scale.high) == scale.width - 9
+    assert 2 <= len(scale.ticks) <= 7
+    assert all(scale.low - 1e-9 <= tick <= scale.high + 1e-9 for tick in scale.ticks)
+    for value in values:
+        if -0.15 <= value <= 1.3:
+            assert scale.low < value < scale.high
+
+
+def test_values_beyond_the_scale_become_arrows():
+    scale = Scale([0.2, 0.8])
+    assert "<circle" in interval(scale, 0.5, 0.4, 0.6, "x")
+    for value in (5.0, -5.0):
+        assert "<circle" not in interval(scale, value, value - 1, value + 1, "x")
+    assert "&lt;" in interval(scale, 0.5, nan, nan, "<b>")
