@@ -68,7 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(to_json(found.to_dict()))
     else:
         _report(found)
-        print(f"Written to {found.folder}/; everything on one page: {page}")
+        on_one_page = "" if page is None else f"; everything on one page: {page}"
+        print(f"Written to {found.folder}/{on_one_page}")
     # A study none of whose candidates could be ranked has not done its job.
     return 0 if found.ranking is not None else 1
 
@@ -208,14 +209,23 @@ def _interval(row: Any) -> str:
     return f"{row.prediction:.3f}{spread}"
 
 
-def _write(found: Any) -> Path:
-    """Write the ranking and the report beside the records; return the report's path."""
+def _write(found: Any) -> Path | None:
+    """Write the ranking and the report beside the records; return the report's path, if any."""
     from edgedyn._files import to_json, write_text
     from edgedyn.commands.report import write_report
 
     write_text(found.folder / "ranking.csv", found.to_frame().to_csv(index=False))
     write_text(found.folder / "selection.json", to_json(found.to_dict()) + "\n")
-    return write_report(found.folder)
+    try:
+        return write_report(found.folder)
+    except ValueError as error:  # a stray file in the folder shall not spoil the study's end
+        print(f"edgedyn: no report was written: {error}", file=sys.stderr)
+        return None
+
+
+def _mean(values: list[float]) -> str:
+    """Return the mean over seeds; empty without any."""
+    return f"{sum(values) / len(values):.3f}" if values else ""
 
 
 def _report(found: Any) -> None:
@@ -225,19 +235,16 @@ def _report(found: Any) -> None:
     for n, ranking in found.rankings.items():
         methods = list(dict.fromkeys(row.method for row in ranking.rows))
         by_model = {(row.model, row.method): row for row in ranking.rows}
-        trained = {
-            r.model: r.epochs[-1]
-            for r in found.records
-            if r.status == "completed" and r.epochs and r.n_train == n
-        }
         rows = []
         for k, first in enumerate(_best_first(ranking, methods[0]), start=1):
             cells = [_interval(by_model[first.model, method]) for method in methods]
-            end = trained.get(first.model)
-            last = "" if end is None else f"{end.val_accuracy:.3f}"
-            test = (
-                "" if end is None or not isfinite(end.test_accuracy) else f"{end.test_accuracy:.3f}"
-            )
+            ends = [
+                r.epochs[-1]
+                for r in found.records
+                if (r.model, r.n_train, r.status) == (first.model, n, "completed")
+            ]
+            last = _mean([end.val_accuracy for end in ends])
+            test = _mean([end.test_accuracy for end in ends])
             name = escape(first.model)
             rows.append(
                 [f"{k}  {name}" if isfinite(first.rank) else f"-  {name}", *cells, last, test]

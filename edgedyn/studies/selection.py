@@ -276,7 +276,8 @@ class _Run:
         due = self._due(self.study.trials, first)
         if due:
             self._check_first()
-            self.store.write_study(self.study, environment())
+        self.store.write_study(self.study, environment())
+        if due:
             self._run(due, first, "full" if self.study.stage == "full" else "early")
         if self.study.stage == "finish":
             chosen = self._chosen()
