@@ -60,6 +60,7 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
         ``kind``: "done" with the task's result, "failed" or "disk" with a ``reason``.
     """
     sys.path[:0] = [p for p in job["paths"] if p not in sys.path]
+    os.chdir(job["cwd"])  # relative paths of data start at the study file
     tasks = {"trial": _trial, "check": _check, "rehearse": _rehearse}
     try:
         return {"kind": "done", "result": tasks[job["task"]](job)}

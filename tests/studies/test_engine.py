@@ -84,7 +84,7 @@ def test_a_lost_scheduler_says_that_nothing_else_is():
 
 def test_leaving_early_ends_the_processes(tmp_path):
     pytest.importorskip("tensorflow", reason="install the extra 'tf'")
-    job = {"task": "check", "folder": None, "threads": 1, "paths": []}
+    job = {"task": "check", "folder": None, "threads": 1, "paths": [], "cwd": "."}
 
     def leave(key, outcome):
         raise KeyboardInterrupt
@@ -98,7 +98,7 @@ def test_leaving_early_ends_the_processes(tmp_path):
 
 
 def test_a_killed_process_is_told_from_a_failed_one(monkeypatch):
-    job = {"task": "check", "folder": None, "threads": 1, "paths": []}
+    job = {"task": "check", "folder": None, "threads": 1, "paths": [], "cwd": "."}
     outcome = run_fresh(job)  # such a job lacks nearly everything
     assert outcome["kind"] == "failed" and outcome["reason"].startswith("KeyError")
     found = []
