@@ -52,6 +52,7 @@ def study_page(summary: Mapping[str, Any]) -> str:
     title = f"Which model for {summary['data']}?"
     table = methods_table(rankings)
     warnings = words.warnings(summary)
+    data = _data(summary)
     body = Template(html.asset("study.html")).substitute(
         kind="A demonstration" if summary["kind"] == "demo" else "A model-selection study",
         title=html.escape(title),
@@ -64,14 +65,14 @@ def study_page(summary: Mapping[str, Any]) -> str:
         legend=_legend(summary),
         rankings="\n".join(_ranking(k, r, summary) for k, r in enumerate(rankings)),
         meaning=_meaning(summary),
-        panel_legend=_panel_legend(summary),
+        panel_legend=_panel_legend(summary) + _left_out(summary, data),
         panels="\n".join(_panels(k, r, len(rankings)) for k, r in enumerate(rankings)),
         methods=_methods(summary, table),
         cost=_cost(summary["cost"]),
         warnings=_warnings(warnings),
         provenance=provenance(summary),
         version=html.escape(edgedyn.__version__),
-        data=html.data_block("data", _data(summary)),
+        data=html.data_block("data", data),
     )
     return html.page(
         title,
@@ -181,6 +182,18 @@ def _panel_legend(summary: Mapping[str, Any]) -> str:
         f"the test accuracy at the end.{seeds} Point at an epoch, or go through them with the "
         "arrow keys."
     )
+
+
+def _left_out(summary: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    """Say what a page of this size does not draw."""
+    given = [model for ranking in summary["rankings"] for model in ranking["models"]]
+    drawn = [model for ranking in data["rankings"] for model in ranking["models"]]
+    found = []
+    if sum(len(m["runs"]) for m in drawn) < sum(len(m["runs"]) for m in given[: len(drawn)]):
+        found.append("single seeds are not drawn")
+    if len(drawn) < len(given):
+        found.append(f"only the first {len(drawn)} of {len(given)} panels are here")
+    return f" <b>To keep the page small, {' and '.join(found)}.</b>" if found else ""
 
 
 def _panels(k: int, ranking: Mapping[str, Any], n: int) -> str:
