@@ -1,5 +1,6 @@
 """Records on disk: one readable file a trial, written as a whole or not at all."""
 
+import gc
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -105,7 +106,8 @@ def load_records(folder: Path | str) -> RecordTable:
     paths = sorted(inner.glob("*.json")) if inner.is_dir() else []
     if not paths:
         raise ValueError(f"there are no records in {str(folder)!r}; give a study's folder.")
-    return RecordTable(_read(path) for path in paths)
+    with _collector_paused():
+        return RecordTable(_read(path) for path in paths)
 
 
 class Store:
@@ -160,14 +162,15 @@ class Store:
         folder = self.folder / RECORDS
         there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
         found = {}
-        for key in keys:
-            if f"{key}.json" not in there:
-                continue
-            path = folder / f"{key}.json"
-            try:
-                found[key] = _read(path)
-            except ValueError:
-                self.set_aside(path)
+        with _collector_paused():
+            for key in keys:
+                if f"{key}.json" not in there:
+                    continue
+                path = folder / f"{key}.json"
+                try:
+                    found[key] = _read(path)
+                except ValueError:
+                    self.set_aside(path)
         return found
 
     def set_aside(self, path: Path) -> None:
@@ -262,6 +265,18 @@ def _read(path: Path) -> TrialRecord:
         return TrialRecord.from_dict({**values, "epochs": epochs})
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"the record {str(path)!r} cannot be read: {error}") from error
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep the garbage collector from going through half a million new epochs again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _column(values: list[Any]) -> list[Any]:
