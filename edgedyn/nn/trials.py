@@ -51,7 +51,7 @@ def prepare(job: Mapping[str, Any]) -> Setup:
     keras.utils.set_random_seed(job["seed"])  # this process is the trial's own
     model = _candidate(job, data)
     provenance = {
-        "environment": environment(),
+        "environment": {**environment(), "command": job["command"]},
         "data_fingerprint": data.fingerprint,
         "data": data.to_dict(),
         "parameters": int(model.count_params()),

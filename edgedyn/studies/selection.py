@@ -12,7 +12,7 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgedyn._environment import environment
+from edgedyn._environment import command, environment
 from edgedyn._files import atomic, json_ready
 from edgedyn.predict.rank import Ranking, rank
 from edgedyn.studies.engine import Outcome, Pool, pool, run_jobs
@@ -44,7 +44,7 @@ class Selection:
         By number of training samples; None: all of them.
     best_model : Path or None
         The trained network with the best validation accuracy, a ``.keras`` file; None before any
-        candidate was trained to the end.
+        candidate was trained to the end, or where only the records of a full study were kept.
     n_validation : int
     seconds : float
         What this run took; earlier ones, which were interrupted, not counted.
@@ -241,6 +241,7 @@ def _job(study: Study, trial: Trial, folder: str, target: int) -> dict[str, Any]
         "last": study.training.epochs,
         "finish_probe": study.finish.probe if study.stage == "finish" else "keep",
         "scores": [m for m in study.methods if m not in CURVE_METHODS],
+        "command": command(),
         "paths": [study.folder, os.getcwd()],
         "cwd": study.folder,
     }
@@ -307,11 +308,15 @@ class _Run:
             done = record is not None and record.status in DONE
             if done and record is not None:
                 self.n_validation = record.provenance["data"]["validation"]
-                saved = target < self.study.training.epochs or self._model(trial).is_file()
+                saved = target < self.study.training.epochs or self._saved(trial)
                 done = record.status == "diverged" or (len(record.epochs) >= target and saved)
             if not done:
                 due.append(trial)
         return due
+
+    def _saved(self, trial: Trial) -> bool:
+        """Whether a finished trial left what its stage is for; a full study is for its records."""
+        return self.study.stage == "full" or self._model(trial).is_file()
 
     def _model(self, trial: Trial) -> Path:
         return self.store.model_path(trial.key)
@@ -405,16 +410,16 @@ class _Run:
         return [t for t in trials if t.candidate.name in best]
 
     def _best_model(self) -> Path | None:
-        """Copy the finished model with the best validation accuracy."""
+        """Copy the finished model with the best validation accuracy; None where it is not there."""
         best, accuracy = None, nan
         for trial in self.study.trials:
             record = self.records.get(trial.key)
-            if record is None or record.status != "completed" or not self._model(trial).is_file():
+            if record is None or record.status != "completed":
                 continue
             value = record.epochs[-1].val_accuracy
             if best is None or value > accuracy:
                 best, accuracy = self._model(trial), value
-        if best is None:
+        if best is None or not best.is_file():
             return None
         path = self.store.folder / "best.keras"
         with atomic(path) as temporary:

@@ -13,6 +13,7 @@ let an interrupted run go on where it was. Estimate, then run without ``--rehear
 """
 
 import argparse
+import os
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +27,8 @@ from edgedyn.studies.progress import describe
 from edgedyn.studies.selection import rehearse
 from edgedyn.studies.study import Study, read_study
 
+# Up to a third faster on processors where TensorFlow leaves it off; trials inherit it.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 ABLATED = "cifar100-a"
 HERE = Path(__file__).resolve().parent
 METHODS = (
