@@ -1,0 +1,281 @@
+"""The committed records of the zoo, and what methods predict from them.
+
+``records/TASK/`` comes from run_zoo.py. A run that was cut short leaves candidates without some
+seeds; a table must compare like with like, so it takes the first k seeds and the candidates that
+have all of them, with k such that the most runs remain. Needs no TensorFlow.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement
+from pathlib import Path
+
+import numpy as np
+from bootstrap import interval as interval
+from bootstrap import judge as judge
+from bootstrap import with_interval as with_interval
+from zoo_candidates import PRETRAINED, TASKS, ZOO
+
+import edgedyn as ed
+
+HERE = Path(__file__).resolve().parent
+RECORDS, RESULTS, FIGURES = HERE / "records", HERE / "results", HERE / "figures"
+GROUPS = ("all", "pretrained")
+# A second a candidate: predicted once, from the mean over all seeds and among all candidates.
+SLOW = ("bgrn", "domhan")
+FEWEST = 3  # candidates that a rank correlation takes
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The runs of one task that are compared.
+
+    Parameters
+    ----------
+    task : str
+    records : tuple of TrialRecord
+        The same seeds for every candidate.
+    seeds : tuple of int
+    n_validation : int
+    left_out : dict of str to int
+        Candidates without all seeds, and how many of their runs are left out.
+    """
+
+    task: str
+    records: tuple
+    seeds: tuple[int, ...]
+    n_validation: int
+    left_out: dict[str, int]
+
+    @property
+    def models(self):
+        """Return the candidates' names, in the zoo's order."""
+        names = {r.model for r in self.records}
+        return sorted(names, key=list(ZOO).index)
+
+    @property
+    def n_train(self):
+        """Return the number of training samples."""
+        return self.records[0].provenance["data"]["train"]
+
+    def group(self, name):
+        """Return the evidence of ``all`` candidates, or of the ``pretrained`` ones alone."""
+        return self if name == "all" else self.only(self.seeds, set(PRETRAINED))
+
+    def only(self, seeds, models):
+        """Return the evidence of some seeds and candidates."""
+        kept = tuple(r for r in self.records if r.model in models and r.seed in seeds)
+        return replace(self, records=kept, seeds=tuple(seeds))
+
+
+def tasks():
+    """Return the tasks that have records."""
+    return [task for task in TASKS if any((RECORDS / task / "records").glob("*.json"))]
+
+
+def all_evidence():
+    """Return the evidence of every task that has enough candidates; say which have too few."""
+    found = []
+    for task in tasks():
+        try:
+            found.append(evidence(task))
+        except ValueError as error:
+            print(f"left out: {error}")
+    if not found:
+        raise SystemExit("no task has enough records yet; run run_zoo.py first.")
+    return found
+
+
+def evidence(task):
+    """Return the runs of a task that are compared.
+
+    Raises
+    ------
+    ValueError
+        Where fewer than three candidates are complete.
+    """
+    done = [r for r in ed.load_records(RECORDS / task) if r.status == "completed"]
+    runs = {(r.model, r.seed): r for r in done}
+    models, seeds = complete(runs)
+    if len(models) < FEWEST:
+        raise ValueError(f"{task} has {len(models)} complete candidates; it takes {FEWEST}.")
+    gone = [m for m, s in runs if m not in models or s not in seeds]
+    return _evidence(task, runs, models, seeds, {m: gone.count(m) for m in dict.fromkeys(gone)})
+
+
+def _evidence(task, runs, models, seeds, left_out):
+    """Return the evidence of some candidates and seeds."""
+    kept = tuple(runs[m, s] for m in models for s in seeds)
+    return Evidence(task, kept, seeds, kept[0].provenance["data"]["validation"], left_out)
+
+
+def complete(runs):
+    """Return the candidates that have all of the first k seeds, and these, with the most runs.
+
+    Parameters
+    ----------
+    runs : iterable of (str, int)
+        Candidates and seeds.
+    """
+    runs = set(runs)
+    seeds = sorted({s for _, s in runs})
+    models = sorted({m for m, _ in runs}, key=list(ZOO).index)
+    choices = []
+    for k in range(1, len(seeds) + 1):
+        whole = [m for m in models if all((m, s) in runs for s in seeds[:k])]
+        choices.append((k * len(whole), k, whole))
+    _, k, whole = max(choices, default=(0, 0, []))
+    return whole, tuple(seeds[:k])
+
+
+def at_sizes(found):
+    """Return the evidence on fewer training samples, from ``records/TASK-sizes/``.
+
+    Returns
+    -------
+    dict of int to Evidence
+        By training samples, the full number included; the same candidates and seeds in all. Empty
+        where there are no such records.
+    """
+    folder = RECORDS / f"{found.task}-sizes"
+    if not any((folder / "records").glob("*.json")):
+        return {}
+    by_size = {found.n_train: {(r.model, r.seed): r for r in found.records}}
+    for r in ed.load_records(folder):
+        if r.status == "early":
+            by_size.setdefault(r.n_train, {})[r.model, r.seed] = r
+    models, seeds = complete(set.intersection(*(set(runs) for runs in by_size.values())))
+    return {n: _evidence(found.task, by_size[n], models, seeds, {}) for n in sorted(by_size)}
+
+
+# Predictions ------------------------------------------------------------------------------------
+
+
+def choices_of(seeds):
+    """Return all ways to draw as many seeds with replacement; first, each once."""
+    return list(dict.fromkeys([tuple(seeds), *combinations_with_replacement(seeds, len(seeds))]))
+
+
+def truth(found, choice):
+    """Return each candidate's final test accuracy, mean over the seeds of a choice."""
+    known = {(r.model, r.seed): r.final_test_accuracy for r in found.records}
+    return np.array([np.mean([known[m, s] for s in choice]) for m in found.models])
+
+
+def predictions(found, methods, observed, *, over="mean", full=None):
+    """Return what methods predict from the first epochs.
+
+    Parameters
+    ----------
+    found : Evidence
+    methods : sequence of str
+    observed : int
+    over : {"mean", "run"}
+        From mean curves, for every choice of seeds (one may be drawn twice), or from each run.
+    full : Evidence, optional
+        Where the final accuracies come from; by default `found`.
+
+    Returns
+    -------
+    dict of str to dict of tuple to ndarray, shape (n_models, 2)
+        By method, then by the seeds that were averaged: prediction and truth of each candidate. Of
+        mean curves, slow methods have the mean over all seeds only.
+    """
+    full = found if full is None else full.only(found.seeds, set(found.models))
+    choices = choices_of(found.seeds) if over == "mean" else [(s,) for s in found.seeds]
+    result = {method: {} for method in methods}
+    for choice in choices:
+        asked = [m for m in methods if m not in SLOW or choice == found.seeds or over == "run"]
+        runs = [r for s in choice for r in found.records if r.seed == s]
+        ranking = ed.rank(
+            runs, asked, observed=observed, n_validation=found.n_validation, n_bootstrap=1
+        )
+        final = truth(full, choice)
+        for method in asked:
+            table = {r.model: r.prediction for r in ranking.rows if r.method == method}
+            result[method][choice] = np.column_stack([[table[m] for m in found.models], final])
+    return result
+
+
+def by_group(found, methods, observed, *, over="mean"):
+    """Return the predictions among all candidates and among the pretrained ones alone.
+
+    Methods that see the other candidates see those of the group; slow ones see all.
+
+    Returns
+    -------
+    dict of str to (Evidence, dict)
+        By group, those with too few candidates left out.
+    """
+    tables = predictions(found, methods, observed, over=over)
+    result = {"all": (found, tables)}
+    alone = found.group("pretrained")
+    if len(alone.models) >= FEWEST:
+        own = predictions(alone, [m for m in methods if m not in SLOW], observed, over=over)
+        rows = [found.models.index(m) for m in alone.models]
+        for method in set(methods) & set(SLOW):
+            own[method] = {choice: t[rows] for choice, t in tables[method].items()}
+        result["pretrained"] = (alone, own)
+    return result
+
+
+def mean_curves(found, choice):
+    """Return each candidate's validation accuracy and beta_eff, mean over the seeds of a choice."""
+    runs = {(r.model, r.seed): r.epochs for r in found.records}
+    return {
+        m: tuple(
+            np.mean([[getattr(e, name) for e in runs[m, s]] for s in choice], axis=0)
+            for name in ("val_accuracy", "beta_eff")
+        )
+        for m in found.models
+    }
+
+
+def line_of(found, accuracy, beta, observed, t0="bic"):
+    """Return the paper's line, fitted to the first epochs of a curve; None where it cannot be."""
+    kept = np.isfinite(beta[:observed])
+    if kept.sum() < FEWEST + (0 if t0 == "bic" else t0 - 1):
+        return None
+    line = ed.NeuralCapacitanceRegressor(t0=t0, n_validation=found.n_validation)
+    return line.fit(beta[:observed][kept, None], accuracy[:observed][kept])
+
+
+def from_window(found, observed, t0):
+    """Return predictions of lines that begin at a fixed observation, as `predictions` does."""
+    result = {}
+    for choice in choices_of(found.seeds):
+        lines = [line_of(found, *c, observed, t0) for c in mean_curves(found, choice).values()]
+        values = [np.nan if line is None else line.final_ for line in lines]
+        result[choice] = np.column_stack([values, truth(found, choice)])
+    return result
+
+
+def seconds_per_epoch(found):
+    """Return what an epoch's training and its beta_eff take, of each candidate.
+
+    Medians over epochs and runs; the first epoch, which compiles, is left out.
+    """
+    rows = {}
+    for model in found.models:
+        epochs = [e for r in found.records if r.model == model for e in r.epochs[1:]]
+        train, beta = (
+            float(np.median([getattr(e, name) for e in epochs]))
+            for name in ("train_seconds", "beta_seconds")
+        )
+        rows[model] = {"train": train, "beta": beta, "c": beta / train}
+    return rows
+
+
+def sources(found):
+    """Return what a results file says of the records behind it."""
+    study = json.loads((RECORDS / found.task / "study.json").read_text("utf-8"))
+    return {
+        "task": found.task,
+        "models": found.models,
+        "seeds": list(found.seeds),
+        "left_out": found.left_out,
+        "epochs": len(found.records[0].epochs),
+        "n_train": found.n_train,
+        "n_validation": found.n_validation,
+        "command": study["environment"]["command"],
+    }
