@@ -1,0 +1,186 @@
+"""Table 1 and the supplementary tables, from the committed records of the zoo.
+
+Writes results/table1.json (rho of every method after 3, 5 and 10 epochs, among all candidates and
+among the pretrained ones alone; leads over the last value and over the best baseline),
+results/supplementary.json (ranking from single runs, fixed windows, fewer training samples, times)
+and tables.md, which says the same for people. Run after run_zoo.py (and run_sizes.py, if you like):
+``python papers/jiang2024/tables.py`` (a few minutes for three tasks on one core).
+"""
+
+from math import nan
+
+import numpy as np
+import tables_words
+from bootstrap import DRAWS, LEVEL, SEED, draw, judge_tasks
+from evidence import (
+    GROUPS,
+    HERE,
+    RESULTS,
+    SLOW,
+    all_evidence,
+    at_sizes,
+    by_group,
+    from_window,
+    predictions,
+    seconds_per_epoch,
+    sources,
+)
+
+import edgedyn as ed
+from edgedyn._environment import environment
+from edgedyn._files import output_folder, to_json, write_text
+
+OURS = ("capacitance", "pooled")
+SCORES = ("logme", "h_score", "naswot", "synflow")
+BASELINES = ("last_value", "best_value", "bgrn", "cl", "domhan", *SCORES)
+METHODS = (*OURS, *BASELINES)
+YARDSTICK = "last_value"
+OBSERVED = (3, 5, 10)
+MAIN = 5  # epochs of the figures and of the supplementary tables
+WINDOWS = {5: (1, 2, 3), 10: tuple(range(1, 9))}  # first observations, by epochs observed
+SIZED = (*OURS, YARDSTICK, "logme")
+MEAN = "mean over tasks"
+
+
+def judged(cases, methods):
+    """Return all methods' results on one or several tasks, ours with the best baseline."""
+    drawn = draw([found for found, _ in cases])
+    rows = [{"method": m, **judge_tasks(cases, m, YARDSTICK, drawn)} for m in methods]
+    best = max(
+        (row for row in rows if row["method"] in BASELINES and row["status"] == "ok"),
+        key=lambda row: row["rho"],
+        default=None,
+    )
+    for row in rows:
+        del row["improvement"], row["improvement_low"], row["improvement_high"]
+        if row["method"] in OURS and best is not None:
+            against = judge_tasks(cases, row["method"], best["method"], drawn)
+            row["best_baseline"] = {
+                "method": best["method"],
+                "rho": best["rho"],
+                **{k: v for k, v in against.items() if k.startswith(("lead", "improvement"))},
+            }
+    return rows
+
+
+def by_task(cases, methods, **labels):
+    """Return the results of every task, and of their mean where there are several."""
+    named = [(found.task, [(found, tables)]) for found, tables in cases]
+    if len(cases) > 1:
+        named.append((MEAN, cases))
+    return [
+        {"task": task, **labels, **row} for task, some in named for row in judged(some, methods)
+    ]
+
+
+def compare(all_found, observed, methods, over="mean"):
+    """Return the results of all methods, and their predictions."""
+    cases = {group: [] for group in GROUPS}
+    predicted = []
+    for found in all_found:
+        print(f"{found.task}: {observed} epochs, {over} curves", flush=True)
+        groups = by_group(found, methods, observed, over=over)
+        for group, case in groups.items():
+            cases[group].append(case)
+        predicted += listed(found, groups["all"][1], observed)
+    rows = []
+    for group in GROUPS:
+        rows += by_task(cases[group], methods, group=group, observed=observed)
+    return rows, predicted
+
+
+def listed(found, tables, observed):
+    """Return the predictions behind the point estimates, one row a candidate or run."""
+    return [
+        {"task": found.task, "observed": observed, "method": method, "model": model,
+         "seeds": choice, "prediction": p, "truth": t}
+        for method, by_choice in tables.items()
+        for choice, table in by_choice.items()
+        if choice == found.seeds or len(choice) == 1
+        for model, (p, t) in zip(found.models, table, strict=True)
+    ]  # fmt: skip
+
+
+def windows(all_found):
+    """Return rho of lines that begin at a fixed observation: Fig. 3b."""
+    rows = []
+    for observed, starts in WINDOWS.items():
+        names = ["bic", *map(str, starts)]
+        cases = []
+        for found in all_found:
+            print(f"{found.task}: {observed} epochs, fixed windows", flush=True)
+            tables = predictions(found, (YARDSTICK,), observed)
+            tables |= {str(t0): from_window(found, observed, t0) for t0 in ("bic", *starts)}
+            cases.append((found, tables))
+        rows += by_task(cases, names, observed=observed)
+    return [{"t0": row.pop("method"), **row} for row in rows]
+
+
+def sizes(all_found):
+    """Return rho with fewer training samples, the truth being that of all of them: Fig. 3c."""
+    rows = []
+    for found in all_found:
+        for n, one in at_sizes(found).items():
+            tables = predictions(one, SIZED, MAIN, full=found)
+            more = {"task": found.task, "n_train": n, "models": one.models, "seeds": one.seeds}
+            rows += [{**more, **row} for row in judged([(one, tables)], SIZED)]
+    return rows
+
+
+def times(all_found):
+    """Return what beta_eff costs: c, and the equal-cost numbers of epochs of k observations."""
+    rows = []
+    for found in all_found:
+        for model, took in seconds_per_epoch(found).items():
+            c = took["c"]
+            costs = {"observation": MAIN * c, "with_training": MAIN * (1 + c)}
+            rows.append({"task": found.task, "model": model, **took, **costs})
+    return rows
+
+
+def method_seconds(found):
+    """Return what one prediction takes on one task; a training-free score sees no epoch."""
+    curves = [m for m in METHODS if m not in SCORES]
+    ranking = ed.rank(
+        found.records, curves, observed=MAIN, n_validation=found.n_validation, n_bootstrap=1
+    )
+    rows = [{"method": j.method, "seconds": j.seconds} for j in ranking.methods]
+    for name in SCORES:
+        took = [r.provenance.get("score_seconds", {}).get(name, nan) for r in found.records]
+        rows.append({"method": name, "seconds": float(np.median(took))})
+    return rows
+
+
+def main():
+    """Compute everything and write the three files."""
+    folder = output_folder(RESULTS)
+    found = all_evidence()
+    head = {
+        "environment": environment(),
+        "bootstrap": {"draws": DRAWS, "level": LEVEL, "seed": SEED},
+        "sources": [sources(one) for one in found],
+    }
+    parts = [compare(found, observed, METHODS) for observed in OBSERVED]
+    table = {
+        **head,
+        "rows": [row for rows, _ in parts for row in rows],
+        "predictions": [row for _, rows in parts for row in rows if row["observed"] == MAIN],
+    }
+    fast = [m for m in METHODS if m not in SLOW]  # each run anew would take minutes
+    rows, runs = compare(found, MAIN, fast, over="run")
+    supplement = {
+        **head,
+        "runs": rows,
+        "run_predictions": [row for row in runs if row["method"] in OURS],
+        "windows": windows(found),
+        "sizes": sizes(found),
+        "seconds_per_epoch": times(found),
+        "seconds_per_method": {"task": found[0].task, "rows": method_seconds(found[0])},
+    }
+    write_text(folder / "table1.json", to_json(table) + "\n")
+    write_text(folder / "supplementary.json", to_json(supplement) + "\n")
+    write_text(HERE / "tables.md", tables_words.page(table, supplement))
+
+
+if __name__ == "__main__":
+    main()
