@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgedyn.mlp import ReLUMLP, Theorem1Report, verify_theorem1
     from edgedyn.predict import NeuralCapacitanceRegressor
     from edgedyn.predict.rank import Ranking, rank
+    from edgedyn.predict.search import SearchResult, search
     from edgedyn.reduction import Reduction, reduce
     from edgedyn.studies.selection import Selection, select
     from edgedyn.studies.store import load_records
@@ -37,6 +38,8 @@ _HOME = {
     "NeuralCapacitanceRegressor": "edgedyn.predict",
     "Ranking": "edgedyn.predict.rank",
     "rank": "edgedyn.predict.rank",
+    "SearchResult": "edgedyn.predict.search",
+    "search": "edgedyn.predict.search",
     "Reduction": "edgedyn.reduction",
     "reduce": "edgedyn.reduction",
     "Selection": "edgedyn.studies.selection",
@@ -52,6 +55,7 @@ __all__ = [
     "Ranking",
     "ReLUMLP",
     "Reduction",
+    "SearchResult",
     "Selection",
     "Theorem1Report",
     "line_graph",
@@ -59,6 +63,7 @@ __all__ = [
     "neural_capacitance",
     "rank",
     "reduce",
+    "search",
     "select",
     "verify_theorem1",
 ]

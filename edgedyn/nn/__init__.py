@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from edgedyn.nn.callback import CapacitanceCallback
     from edgedyn.nn.capacitance import neural_capacitance
     from edgedyn.nn.datasets import load_dataset
+    from edgedyn.nn.nas import nas201
+    from edgedyn.nn.nas_table import load_nas_table
     from edgedyn.nn.probe import attach_probe, detach_probe
     from edgedyn.nn.proxies import zero_cost
     from edgedyn.nn.strengths import interaction
@@ -30,6 +32,8 @@ _HOME = {
     "interaction": "strengths",
     "list_backbones": "backbones",
     "load_dataset": "datasets",
+    "load_nas_table": "nas_table",
+    "nas201": "nas",
     "neural_capacitance": "capacitance",
     "transfer_scores": "transfer",
     "zero_cost": "proxies",
@@ -43,6 +47,8 @@ __all__ = [
     "interaction",
     "list_backbones",
     "load_dataset",
+    "load_nas_table",
+    "nas201",
     "neural_capacitance",
     "transfer_scores",
     "zero_cost",

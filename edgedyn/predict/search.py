@@ -1,0 +1,261 @@
+"""Search among candidates by successive halving, with a predicted accuracy as the fidelity."""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from math import isfinite, nan
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedyn import _validate as check
+from edgedyn.predict.capacitance import MIN_OBSERVATIONS, NeuralCapacitanceRegressor
+from edgedyn.predict.pooled import PooledCapacitanceRegressor
+from edgedyn.predict.stopping import Run
+
+if TYPE_CHECKING:
+    import optuna
+
+Array = NDArray[Any]
+# (the candidate's epochs so far, those of the others) -> its worth; NaN where there is none
+Rule = Callable[[Run, Sequence[Run]], float]
+Curve = Callable[[Any], Iterable[tuple[float, float]]]
+HALVING = 2
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """What a search found, epoch by epoch.
+
+    Parameters
+    ----------
+    best : hashable
+        The candidate with the highest worth at the end.
+    chosen : tuple
+        The candidate with the highest worth after each epoch spent.
+    accuracy : ndarray, shape (n_epochs_spent,)
+        Their tabulated accuracies.
+    epochs : dict of hashable to int
+        Epochs spent on each candidate that was tried, in the order they were.
+    """
+
+    best: Hashable
+    chosen: tuple[Hashable, ...]
+    accuracy: Array
+    epochs: dict[Hashable, int]
+
+    def __repr__(self) -> str:
+        """Say what was found, and after how long."""
+        spent = len(self.accuracy)
+        return (
+            f"{self.best} of {len(self.epochs)} tried: accuracy {self.accuracy[-1]:.4f} after "
+            f"{spent} epochs, {self.accuracy[(spent - 1) // 2]:.4f} after half of them"
+        )
+
+
+def search(
+    table: Mapping[Any, float],
+    curve: Curve,
+    rule: str | Rule = "pooled",
+    *,
+    epochs: int = 5,
+    first: int = MIN_OBSERVATIONS,
+    budget: int | None = None,
+    seed: int = 0,
+) -> SearchResult:
+    """Look for the best candidate of a table, training each no longer than it deserves.
+
+    Candidates come in a random order. After `first`, 2 `first`, 4 `first`, ... epochs one goes on
+    only if its worth by the rule is among the upper half of all that have come so far (Optuna's
+    asynchronous successive halving).
+
+    Parameters
+    ----------
+    table : mapping of hashable to float
+        Candidates, such as cells of `edgedyn.nn.nas201`, and the accuracies that choices are
+        judged by; in [0, 1]. Never an input of a choice.
+    curve : callable
+        ``curve(candidate)`` gives (beta_eff, accuracy) of one epoch after the other. A generator
+        may train; only as many epochs are asked for as are needed. Stored curves replay a search,
+        among the candidates that have them.
+    rule : {"pooled", "capacitance", "last_value"} or callable
+        A candidate's worth. ``pooled``: `edgedyn.predict.PooledCapacitanceRegressor` on the epochs
+        of all candidates so far; ``capacitance``: the paper's line, the last accuracy before the
+        third epoch; ``last_value``: the last accuracy. Or a function of two arguments, the
+        candidate's `edgedyn.predict.stopping.Run` and the list of the others'.
+    epochs : int
+        Of a candidate, at most.
+    first : int
+        After which the first decision is made.
+    budget : int, optional
+        Epochs to spend altogether; by default as many as it takes to see every candidate.
+    seed : int
+        Decides the order.
+
+    Returns
+    -------
+    SearchResult
+
+    Raises
+    ------
+    ImportError
+        Without Optuna.
+    TypeError, ValueError
+        For an empty table, accuracies outside [0, 1], unknown rules, counts that cannot be, curves
+        that are shorter than asked for.
+
+    References
+    ----------
+    Li et al., A system for massively parallel hyperparameter tuning, MLSys 2020.
+
+    Examples
+    --------
+    >>> import edgedyn as ed
+    >>> table = {name: final for name, final in zip("abcdef", (0.5, 0.6, 0.9, 0.7, 0.8, 0.4))}
+    >>> def curve(name):
+    ...     for epoch in range(1, 6):  # accuracy is a line in beta_eff, which goes to 0
+    ...         yield 1 / epoch, table[name] - 0.3 / epoch
+    >>> found = ed.search(table, curve, "capacitance", seed=0)
+    >>> found.best, sum(found.epochs.values()) < 30
+    ('c', True)
+    """
+    optuna = _optuna()
+    if not table:
+        raise ValueError("table is empty; give at least one candidate and its accuracy.")
+    for name, value in table.items():
+        if not 0 <= check.real_number(value, f"table[{name!r}]") <= 1:
+            raise ValueError(f"table[{name!r}] must be an accuracy in [0, 1]; got {value}.")
+    worth = _rule(rule)
+    epochs = check.positive_int(epochs, "epochs")
+    first = check.positive_int(first, "first")
+    left = len(table) * epochs
+    left = left if budget is None else min(left, check.positive_int(budget, "budget"))
+    state = _State(table, left)
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=optuna.samplers.RandomSampler(seed),
+        pruner=optuna.pruners.SuccessiveHalvingPruner(
+            min_resource=first, reduction_factor=HALVING, min_early_stopping_rate=0
+        ),
+    )
+    names = list(table)
+    for k in np.random.default_rng(seed).permutation(len(names)).tolist():
+        if state.left:
+            _try(study.ask(), state, names[k], curve, worth, epochs)
+    return SearchResult(
+        state.chosen[-1],
+        tuple(state.chosen),
+        np.array([table[name] for name in state.chosen]),
+        {name: len(run.accuracy) for name, run in state.runs.items()},
+    )
+
+
+class _State:
+    """Epochs so far, what each candidate is worth by them, and who leads."""
+
+    def __init__(self, table: Mapping[Any, float], left: int) -> None:
+        self.left = left
+        self.runs: dict[Any, Run] = {}
+        self.worth: dict[Any, float] = {}
+        self.chosen: list[Any] = []
+
+    def add(self, name: Any, beta: float, accuracy: float, worth: Rule) -> float:
+        """Take an epoch in; return what the candidate is worth now."""
+        known = self.runs.get(name)
+        before: tuple[list[float], list[float]] = ([], [])
+        if known is not None:
+            before = (list(known.accuracy), list(known.beta_eff))
+        run = Run([*before[0], accuracy], [*before[1], beta])
+        self.runs[name] = run
+        value = float(worth(run, [r for other, r in self.runs.items() if other != name]))
+        self.worth[name] = value
+        self.left -= 1
+        ranked = {n: w for n, w in self.worth.items() if isfinite(w)}
+        self.chosen.append(max(ranked, key=ranked.__getitem__) if ranked else name)
+        return value
+
+
+def _try(
+    trial: "optuna.Trial", state: _State, name: Any, curve: Curve, worth: Rule, epochs: int
+) -> None:
+    """Train one candidate until it is done, pruned, or the budget is spent."""
+    steps = iter(curve(name))
+    for epoch in range(1, epochs + 1):
+        if state.left == 0:
+            return
+        try:
+            beta, accuracy = next(steps)
+        except StopIteration:
+            raise ValueError(
+                f"the curve of {name!r} ends after {epoch - 1} epochs; {epochs} are asked for."
+            ) from None
+        trial.report(state.add(name, float(beta), float(accuracy), worth), epoch)
+        if trial.should_prune():
+            return
+
+
+def _optuna() -> Any:
+    """Import Optuna, whose own log of every trial is switched off, or name the extra."""
+    if find_spec("optuna") is None:
+        raise ImportError(
+            "edgedyn.search needs the package 'optuna'; install it with the extra 'optuna': pip "
+            "install 'edgedyn[optuna]'."
+        )
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+# Rules ------------------------------------------------------------------------------------------
+
+
+def _rule(rule: str | Rule) -> Rule:
+    """Return the function that a rule's name stands for."""
+    if callable(rule):
+        return rule
+    check.choice(rule, "rule", tuple(_RULES))
+    return _RULES[rule]
+
+
+def _last_value(run: Run, others: Sequence[Run]) -> float:
+    """Return the last accuracy."""
+    return float(run.accuracy[-1])
+
+
+def _capacitance(run: Run, others: Sequence[Run]) -> float:
+    """Return the paper's prediction; the last accuracy while there are too few epochs."""
+    beta, accuracy = _usable(run)
+    if len(run.accuracy) < MIN_OBSERVATIONS:
+        return _last_value(run, others)
+    if len(beta) < MIN_OBSERVATIONS:
+        return nan
+    return float(NeuralCapacitanceRegressor().fit(beta[:, None], accuracy).final_)
+
+
+def _pooled(run: Run, others: Sequence[Run]) -> float:
+    """Return the prediction along the slope of all candidates so far."""
+    parts = [_usable(one) for one in (run, *others)]
+    if not len(parts[0][0]):
+        return nan
+    beta, accuracy = (np.concatenate(values) for values in zip(*parts, strict=True))
+    if len(beta) < MIN_OBSERVATIONS:
+        return _last_value(run, others)
+    groups = np.repeat(np.arange(len(parts)), [len(b) for b, _ in parts])
+    fitted = PooledCapacitanceRegressor().fit(beta[:, None], accuracy, groups=groups)
+    return float(fitted.final_[0])
+
+
+def _usable(run: Run) -> tuple[Array, Array]:
+    """Return beta_eff and accuracy where both are finite."""
+    beta, accuracy = np.asarray(run.beta_eff, float), np.asarray(run.accuracy, float)
+    kept = np.isfinite(beta) & np.isfinite(accuracy)
+    return beta[kept], accuracy[kept]
+
+
+_RULES: dict[str, Rule] = {
+    "pooled": _pooled,
+    "capacitance": _capacitance,
+    "last_value": _last_value,
+}
