@@ -1,0 +1,224 @@
+"""Run the benchmarks and put every speed figure that was asked for on one page.
+
+    python validation/performance.py [--collect]
+
+Runs all benchmarks, one after another, each in a process of its own (about forty minutes on two
+cores that have nothing else to do), then collects; with ``--collect`` it only collects what is in
+``results/``. A benchmark that fails keeps its former results and is named at the end (exit code 1).
+Writes ``results/performance.json`` and the table in ``README.md`` between the two marks. The table
+says when and on what each figure was measured, which may differ from row to row.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import speed_asked
+from speed_asked import Row
+
+from edgedyn._environment import environment
+from edgedyn._files import to_json, write_text
+
+HERE = Path(__file__).resolve().parent
+BEGIN, END = "<!-- performance: begin -->", "<!-- performance: end -->"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A benchmark, or one part of one.
+
+    Parameters
+    ----------
+    title : str
+        What it is about, for the row that stands where its results are missing.
+    script : str
+        Command line, from this folder.
+    file : str
+        Its results, in ``results/``.
+    read : callable
+        Yields the rows of the results.
+    part : str
+        Key of the part in the file; the whole file where it is empty.
+    """
+
+    title: str
+    script: str
+    file: str
+    read: Callable[[dict[str, Any]], Iterator[Row]]
+    part: str = ""
+
+
+BENCHES = (
+    Bench("import", "bench_start.py --part import", "start.json", speed_asked.imports, "import"),
+    Bench("help", "bench_start.py --part help", "start.json", speed_asked.shown_help, "help"),
+    Bench("demo", "bench_start.py --part demo", "start.json", speed_asked.demo, "demo"),
+    Bench("line graphs", "bench_linegraph.py", "linegraph.json", speed_asked.linegraph),
+    Bench("beta_eff", "bench_capacitance.py", "capacitance.json", speed_asked.capacitance),
+    Bench("training", "bench_training.py", "training.json", speed_asked.training),
+    Bench("callback", "bench_callback.py", "callback.json", speed_asked.callback),
+    Bench("whole networks", "bench_network.py", "network.json", speed_asked.network),
+    Bench("large line graphs", "bench_networks.py", "networks.json", speed_asked.networks),
+    Bench("reduction", "bench_reduction.py", "reduction.json", speed_asked.reduction),
+    Bench("predictors", "bench_predictors.py", "predictors.json", speed_asked.predictors),
+    Bench(
+        "a study's overhead",
+        "bench_studies.py --part overhead",
+        "studies.json",
+        speed_asked.overhead,
+        "overhead",
+    ),
+    Bench(
+        "stored records", "bench_studies.py --part load", "studies.json", speed_asked.load, "load"
+    ),
+    Bench(
+        "scheduling",
+        "bench_studies.py --part schedule",
+        "studies.json",
+        speed_asked.schedule,
+        "schedule",
+    ),
+)
+
+
+def collect(folder):
+    """Return all rows as plain dictionaries, with their command, machine and date.
+
+    A benchmark whose results are missing or of another format has one row, whose ``problem`` says
+    so; that of all others is empty.
+    """
+    rows = []
+    for bench in BENCHES:
+        about = {"command": f"python validation/{bench.script}", "problem": ""}
+        try:
+            result = read(folder / bench.file, bench.part)
+            found = [asdict(row) for row in bench.read(result)]
+            where = measured(result)
+        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+            rows.append({"what": bench.title, **about, "problem": problem(bench, error)})
+            continue
+        rows += [{**row, **about, **where} for row in found]
+    return rows
+
+
+def read(path, part):
+    """Return the results in a file, or one part of them."""
+    result = json.loads(path.read_text("utf-8"))
+    return result[part] if part else result
+
+
+def measured(result):
+    """Return on what and when results were measured."""
+    about = result["environment"]
+    load = result.get("load_at_start")
+    return {
+        "cpu": about["cpu"],
+        "cores": about["cores"],
+        "date": about["date"],
+        "load_at_start": load[0] if isinstance(load, list) else load,
+    }
+
+
+def problem(bench, error):
+    """Say what is wrong with a results file."""
+    if isinstance(error, FileNotFoundError):
+        return f"results/{bench.file} is missing"
+    if isinstance(error, KeyError) and error.args == (bench.part,):
+        return f"results/{bench.file} has no part {bench.part!r}"
+    return f"results/{bench.file} cannot be read ({type(error).__name__}: {error})"
+
+
+VERDICTS = {True: "yes", False: "**missed**", None: "-"}
+
+
+def table(rows):
+    """Return the rows as Markdown, ratios first."""
+    lines = [
+        "| what | ratio | ours | competitor | asked for (issue) | met | command | measured |",
+        "|---|---:|---:|---|---|---|---|---|",
+    ]
+    for r in rows:
+        if r["problem"]:
+            lines.append(
+                f"| {r['what']} | | | | | **not measured** | `{r['command']}` | {r['problem']} |"
+            )
+            continue
+        busy = "" if r["load_at_start"] is None else f", load {r['load_at_start']:.1f}"
+        asked = f"{r['asked'] or 'the figure'} ({r['issue']})"
+        lines.append(
+            f"| {r['what']} | {r['ratio']:.3g} {r['unit']} | {r['ours']} | {r['competitor']} "
+            f"| {asked} | {VERDICTS[r['met']]} | `{r['command']}` "
+            f"| {r['date'][:10]}, {r['cores']} x {r['cpu']}{busy} |"
+        )
+    return "\n".join(lines)
+
+
+def counts(rows):
+    """Return how many thresholds are met, and the missed ones."""
+    asked = [r for r in rows if r.get("met") is not None]
+    missed = [r for r in asked if not r["met"]]
+    text = f"{len(asked) - len(missed)} of {len(asked)} figures with a threshold meet it"
+    gone = sum(bool(r["problem"]) for r in rows)
+    text += f"; {gone} of {len(BENCHES)} benchmarks have no results." if gone else "."
+    if missed:
+        lines = (
+            f"- {r['what']}: {r['ratio']:.3g} {r['unit']}, {r['ours']} (competitor: "
+            f"{r['competitor']}; asked: {r['asked']})"
+            for r in missed
+        )
+        text += "\n\n**Missed:**\n\n" + "\n".join(lines)
+    return text
+
+
+def written_between(text, new):
+    """Return a page with what stands between the two marks replaced.
+
+    Raises
+    ------
+    ValueError
+        Where the page does not have each mark once, in order.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end) or BEGIN in rest or END in before + after:
+        raise ValueError(f"README.md must have the marks {BEGIN} and {END} once, in this order.")
+    return f"{before}{BEGIN}\n{new}\n{END}{after}"
+
+
+def run_all():
+    """Run every benchmark in turn; return the command lines of those that failed."""
+    failed = []
+    for bench in BENCHES:
+        print(f"--- {bench.script}", flush=True)
+        script, *options = bench.script.split()
+        code = subprocess.run([sys.executable, str(HERE / script), *options]).returncode
+        if code:
+            failed.append(bench.script)
+    return failed
+
+
+def main():
+    """Run unless told not to, collect, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--collect", action="store_true", help="run nothing")
+    collect_only = parser.parse_args().collect
+    readme = HERE / "README.md"
+    page = readme.read_text("utf-8")
+    written_between(page, "")  # before an hour of work
+    failed = [] if collect_only else run_all()
+    rows = collect(HERE / "results")
+    result = {"rows": rows, "environment": environment()}
+    write_text(HERE / "results" / "performance.json", to_json(result) + "\n")
+    write_text(readme, written_between(page, f"\n{counts(rows)}\n\n{table(rows)}\n"))
+    print(counts(rows))
+    for script in failed:
+        print(f"failed, former results kept: {script}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
