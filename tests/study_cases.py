@@ -11,6 +11,7 @@ from edgedyn.studies.journal import Journal
 
 TESTS = Path(__file__).resolve().parent
 TRIAL = "edgedyn.studies.trial"
+WAIT = 600  # seconds, before a test gives up; TensorFlow starts slowly on a busy machine
 # Inherited by all processes of these tests, so that they do not take others' for their own.
 os.environ["EDGEDYN_TESTS"] = MARK = str(os.getpid())
 
@@ -40,7 +41,7 @@ def epochs_seen(folder):
     return found
 
 
-def wait_for(condition, seconds=90):
+def wait_for(condition, seconds=WAIT):
     """Wait until something is true."""
     end = time.monotonic() + seconds
     while not condition():
@@ -61,6 +62,27 @@ def trial_processes():
         if ours and TRIAL.encode() in words and stat[0] != "Z":
             found.append((int(path.name), int(stat[1])))
     return found
+
+
+def sleeping_job(folder):
+    """Return a job whose process says that it is at work, and then sleeps for ten minutes."""
+    code = f"from pathlib import Path\nPath({str(folder / 'asleep')!r}).touch()\n"
+    (folder / "sleeper.py").write_text(f"{code}from time import sleep\nsleep(600)\n")
+    training = {"optimizer": {"name": "adam"}, "learning_rate": 1e-3}
+    return {
+        "task": "check",
+        "settings": {"training": training, "probe": {"initializer": "he_normal"}},
+        "functions": ["sleeper:never"],
+        "folder": None,
+        "threads": 1,
+        "paths": [str(folder)],
+        "cwd": str(folder),
+    }
+
+
+def asleep(folder):
+    """Tell whether the process of a sleeping job is at work."""
+    return (folder / "asleep").exists()
 
 
 def start(arguments, **options):

@@ -15,12 +15,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgedyn._environment import environment
 from edgedyn._files import to_json, write_text
 from edgedyn.studies import load_records
+from edgedyn.studies.journal import Journal
 
 RESULTS = Path(__file__).parent / "results" / "select_killed.json"
 ENGINES = {"processes": ["--workers", "2"], "dask": ["--workers", "2", "--dask", "local"]}
@@ -39,6 +41,11 @@ def select(folder: Path, options: list[str], kill_after: float | None = None) ->
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     return time.perf_counter() - began
+
+
+def epochs(folder: Path) -> int:
+    """Return how many epochs of all trials have ended, so that a kill can be seen to disturb."""
+    return sum(len(Journal(p).epochs) for p in (folder / "digits-study" / "trials").glob("*"))
 
 
 def outcome(folder: Path) -> dict[str, object]:
@@ -69,7 +76,7 @@ def main() -> None:
                 check=True,
                 stdout=subprocess.DEVNULL,
             )
-            row: dict[str, object] = {}
+            row: dict[str, Any] = {}
             if whole is None:
                 row["uninterrupted_seconds"] = select(folder, options)
                 whole = outcome(folder)
@@ -77,7 +84,10 @@ def main() -> None:
                 for path in (folder / "digits-study",):
                     path.rename(folder / "uninterrupted")
             kills = draw.uniform([12, 15], [20, 30]).tolist()
-            row["killed_after"] = [select(folder, options, after) for after in kills]
+            row["killed_after"], row["epochs_when_killed"] = [], []
+            for after in kills:
+                row["killed_after"].append(select(folder, options, after))
+                row["epochs_when_killed"].append(epochs(folder))
             row["last_run_seconds"] = select(folder, options)
             found = outcome(folder)
             row["same_ranking"] = found["ranking"] == whole["ranking"]

@@ -81,6 +81,8 @@ def _init(path: Path) -> None:
 
     if path.exists():
         raise ValueError(f"{str(path)!r} is there already; give another name, or remove it.")
+    if not path.parent.is_dir():
+        raise ValueError(f"there is no folder {str(path.parent)!r} for {path.name!r}; make it.")
     write_text(path, example())
     print(f"Written {path}; look at it, then run: edgedyn select {path}")
 
@@ -129,11 +131,14 @@ def _dry_run(arguments: argparse.Namespace) -> None:
             print(f"{row['model']} fails: {row['reason']}")
     whole = sum(row.get("seconds", 0.0) for row in rows) / study.engine.workers
     most = max((row.get("memory_mib", 0.0) for row in rows), default=0.0)
-    note = "; then the best go on" if study.stage == "finish" else ""
     print(
         f"About {duration(whole)} with {study.engine.workers} at a time, and up to "
-        f"{study.engine.workers * most:.0f} MiB; estimated from a few steps of each{note}."
+        f"{study.engine.workers * most:.0f} MiB; estimated from a few steps of each."
     )
+    longest = sorted(row.get("finish_seconds", 0.0) for row in rows)[-study.finish.top :]
+    if sum(longest):
+        at_a_time = min(study.engine.workers, len(longest) * len(study.training.seeds))
+        print(f"Then up to {duration(sum(longest) / at_a_time)} to train the best to the end.")
 
 
 @contextmanager
@@ -160,10 +165,20 @@ def _plain() -> Callable[[Any], None]:
         now, done = time.monotonic(), (status.stage, status.done)
         if done == shown["done"] and now - shown["at"] < PLAIN_EVERY:
             return
+        ended = done != shown["done"]
         shown.update(done=done, at=now)
         print(describe(status), file=sys.stderr, flush=True)
+        if ended and status.ranking is not None:
+            print(_so_far(status.ranking), file=sys.stderr, flush=True)
 
     return show
+
+
+def _so_far(ranking: Any) -> str:
+    """Return the best candidates so far on one line."""
+    method = ranking.rows[0].method
+    best = _best_first(ranking, method)[:SHOWN]
+    return f"so far, by {method}: " + ", ".join(f"{row.model} {_interval(row)}" for row in best)
 
 
 @contextmanager
@@ -172,6 +187,7 @@ def _live() -> Iterator[Callable[[Any], None]]:
     from rich import box
     from rich.console import Console, Group
     from rich.live import Live
+    from rich.padding import Padding
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
@@ -179,8 +195,8 @@ def _live() -> Iterator[Callable[[Any], None]]:
     from edgedyn.studies.progress import describe
 
     def picture(status: Any) -> Any:
-        parts: list[Any] = [ProgressBar(total=1.0, completed=status.fraction, width=60)]
-        parts.append(Text(describe(status)))
+        bar = ProgressBar(total=1.0, completed=status.fraction, width=60)
+        parts: list[Any] = [Padding(bar, 0), Text(describe(status))]  # a bar alone ends no line
         if status.ranking is not None:
             method = status.ranking.rows[0].method
             table = Table(title=f"so far, by {method}", box=box.SIMPLE_HEAD, title_justify="left")

@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -283,9 +282,10 @@ def check(job: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     TypeError, ValueError
-        For data, factories and optimiser options that cannot be had.
+        For data, factories, initialisers and optimiser options that cannot be had.
     """
     keras.optimizers.get(_optimizer(job["settings"]["training"]))
+    keras.initializers.get(job["settings"]["probe"]["initializer"])
     for name in job["functions"]:
         factory(name)
     for name in job["backbones"]:
@@ -344,5 +344,4 @@ def rehearse(job: Mapping[str, Any]) -> dict[str, Any]:
         "start_seconds": ends[0] - began,
         "memory_mib": peak_memory(),
         "parameters": int(model.count_params()),
-        "pid": os.getpid(),
     }

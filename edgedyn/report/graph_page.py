@@ -15,6 +15,12 @@ Array = NDArray[Any]
 MOST_DRAWN_LINKS, MOST_DRAWN_NODES = 10_000, 2_000
 MOST_DEGREES = 400  # different degrees on the curve of a degree distribution
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+BETA = (
+    "β<sub>eff</sub>, the neural capacitance, sums up G<sub>B</sub> in one number: the mean "
+    "in-degree of the nodes that its links come from, 0 where no node has links both in and out, "
+    "as with only two layers."
+)
+BETA_BY_P = " Weighted by P, in-degrees are sums of P, and a link counts by its P."
 
 
 def graph_page(graph: Any, values: ArrayLike | None = None, name: str | None = None) -> str:
@@ -84,6 +90,7 @@ def _page_of_weights(graph: Any, interaction: Any, values: Array | None, name: s
     body = Template(html.asset("graph.html")).substitute(
         name=html.escape(name),
         counts=_counts(graph, interaction),
+        beta=_beta(graph, interaction),
         circles=_circles(drawing),
         weights=_link_weights(interaction, several),
         filter="\n".join(_checkbox(k, layer["name"]) for k, layer in enumerate(data["layers"])),
@@ -222,12 +229,16 @@ def _page_of_layers(graph: Any, interaction: Any, name: str) -> str:
     body = Template(html.asset("layers.html")).substitute(
         name=html.escape(name),
         counts=_counts(graph, interaction),
+        beta=_beta(graph, interaction),
         message=(
             f"{graph.n_links:,} links between {graph.n_nodes:,} nodes are more than a drawing can "
             f"tell apart (at most {MOST_DRAWN_LINKS:,} links and {MOST_DRAWN_NODES:,} nodes are "
             "drawn one by one), so that the graph is shown layer by layer."
         ),
-        degrees="In- and out-degrees without weights; nodes without links are left out.",
+        degrees=(
+            "Without weights. Nodes without links count in the shares, but have no place on a "
+            "logarithmic axis."
+        ),
         n_layers=len(layers),
         table=html.table(("layer", "name", "what", "nodes", "links in", "links out"), rows),
         data=html.data_block("data", data),
@@ -260,6 +271,13 @@ def _counts(graph: Any, interaction: Any) -> str:
             beta = float(interaction.out_degree() @ into / into.sum())
             found.append(f"β<sub>eff</sub> = {beta:.4g} (weighted by P)")
     return " · ".join(found)
+
+
+def _beta(graph: Any, interaction: Any) -> str:
+    """Say what the number beta_eff below the title is, if there is one."""
+    if not graph.n_links:
+        return ""
+    return f'<p class="soft">{BETA}{"" if interaction is None else BETA_BY_P}</p>'
 
 
 def _page(name: str, body: str, script: str) -> str:

@@ -316,8 +316,8 @@ def methods_compared(axes: Any, tasks: Mapping[str, Sequence[Any]]) -> list["Axe
                       fontsize="x-small", transform=left.get_yaxis_transform())  # fmt: skip
     left.set_yticks(range(len(names)), [words(name) for name in names])
     right.set_yticks(range(len(names)), [])
-    left.set_xlabel(r"Spearman's $\rho$ (95 %)")
-    right.set_xlabel("lead over the last\nvalue's $\\rho$ (95 %)")
+    left.set_xlabel("Spearman's $\\rho$,\n95 % interval")
+    right.set_xlabel("lead over the last value's\n$\\rho$, 95 % interval")
     for ax in (left, right):
         ax.axvline(0, color="0.6", linewidth=0.8, linestyle="-", zorder=1)
         ax.set_ylim(len(names) - 0.5, -0.5)  # the best on top

@@ -7,6 +7,7 @@ from typing import Any
 from edgedyn.report.html import escape
 
 WIDTH, HEIGHT, MARGIN = 260, 24, 9
+LABEL = 60  # what a tick's label takes, with room around it
 LEAST, MOST = -0.15, 1.3  # accuracies beyond these become arrows at the edge
 
 
@@ -40,8 +41,8 @@ class Scale:
 
     @property
     def ticks(self) -> list[float]:
-        """Round values, three to six of them."""
-        rough = (self.high - self.low) / 4
+        """Round values, so few that their labels do not touch."""
+        rough = (self.high - self.low) * LABEL / self.width
         unit = 10.0 ** floor(log10(rough))
         step = next(unit * k for k in (1, 2, 2.5, 5, 10) if unit * k >= rough)
         first = -floor(-self.low / step)

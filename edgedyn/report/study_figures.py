@@ -331,7 +331,7 @@ def time_per_epoch(ax: "Axes", models: Sequence[str], train: ArrayLike, beta: Ar
     ax.set_yticks(at, names)
     ax.set_ylim(len(names) - 0.4, -0.6)  # the first on top
     ax.set_xlim(0, 1.25 * max(float(np.max(start + np.nan_to_num(extra))), 1e-12))
-    ax.set_xlabel("seconds an epoch")
+    ax.set_xlabel("seconds an epoch\n$c$ = seconds of $\\beta_{eff}$ / of training")
     ax.legend(frameon=False, fontsize="small", ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
     return ax
 

@@ -31,7 +31,7 @@ def ranking_table(ranking: Mapping[str, Any], summary: Mapping[str, Any], k: int
         _head("Candidate", "text"),
         _head("Predicted" if is_accuracy else "Score", "number"),
         f'<th scope="col" class="drawing">{drawings.axis(scale, ceiling)}</th>',
-        _head(f"Last seen<br>(epoch {summary['observed']})", "number"),
+        _head(f"Last&nbsp;seen<br>(epoch&nbsp;{summary['observed']})", "number"),
         *(_head(f"By {escape(words.method_name(name))}", "number") for name in others),
         *(_head(f"Final<br>{name}", "number") for name in ended),
         _head("Status", "text"),
@@ -172,16 +172,17 @@ def methods_table(rankings: Sequence[Mapping[str, Any]]) -> str:
     several = len(rankings) > 1
     rho = drawings.Scale([-1, 1], (-1, 1), 150)
     names = ("lead", "lead_low", "lead_high")
-    lead = drawings.Scale([0.0, *(m[name] for _, m in judged for name in names)], (-2, 2), 150)
+    leads = [m[name] for _, m in judged for name in names]
+    lead = drawings.Scale([-0.1, 0.1, *leads], (-2, 2), 150)
     head = [
         _head("Method", "text"),
         *([_head("Training samples", "number")] if several else []),
-        _head("Spearman's ρ, 95 % interval", "number"),
+        _head("Spearman's ρ,<br>95&nbsp;% interval", "number"),
         f'<th scope="col" class="drawing">{drawings.axis(rho)}</th>',
-        _head("Lead over last value", "number"),
+        _head("Lead over<br>last value", "number"),
         f'<th scope="col" class="drawing">{drawings.axis(lead)}</th>',
         _head("Regret", "number"),
-        _head("Regret, best of 3", "number"),
+        _head("Regret,<br>best of 3", "number"),
         _head("Candidates", "number"),
     ]
     body = []

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from math import hypot, isfinite
 from typing import Any
 
+from edgedyn.report._inputs import PROPER_NAMES
+
 METHODS = {
     "capacitance": "neural capacitance",
     "pooled": "pooled capacitance",
     "last_value": "last value",
     "best_value": "best value",
-    "bgrn": "BGRN",
-    "cl": "CL",
-    "domhan": "Domhan",
+    **PROPER_NAMES,
 }
 STATUSES = {
     "gauge_degenerate": "signed strengths cancel exactly, so that the value says nothing",

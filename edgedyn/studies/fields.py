@@ -1,6 +1,7 @@
 """Checks of a study's fields, each naming the field."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
@@ -94,7 +95,7 @@ def each(checked: Callable[[Any, str], Any], values: Any, name: str) -> tuple[An
 
 def distinct(values: Any, name: str) -> Any:
     """Refuse repeated values."""
-    repeated = sorted({str(v) for v in values if list(values).count(v) > 1})
+    repeated = sorted(str(v) for v, n in Counter(values).items() if n > 1)
     if repeated:
         raise ValueError(f"{name} must differ; {', '.join(repeated)} is there more than once.")
     return values

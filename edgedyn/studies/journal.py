@@ -6,6 +6,7 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
+from edgedyn._environment import environment
 from edgedyn._files import json_ready, write_text
 from edgedyn.studies.record import EpochRecord, TrialRecord
 
@@ -58,7 +59,7 @@ class Journal:
         return nan
 
     def append(self, line: Mapping[str, Any]) -> None:
-        """Add a line at the end; half a line at the end, from an interruption, is overwritten."""
+        """Add a line at the end; `cut` first where an interruption may have left half of one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(json_ready(dict(line)), allow_nan=False) + "\n"
         with (self.folder / LINES).open("ab") as file:
@@ -116,7 +117,7 @@ def record_of(
     ----------
     journal : Journal
     job : mapping
-        Keys ``model, data, seed, n_train, settings, last``.
+        Keys ``model, data, seed, n_train, settings, last, command``.
     status : {"", "diverged", "failed"}
         Empty: "completed" at the last epoch, else "early".
     reason : str
@@ -132,6 +133,7 @@ def record_of(
     seconds = [e.train_seconds for e in epochs if isfinite(e.train_seconds)]
     betas = [e.beta_seconds for e in epochs if isfinite(e.beta_seconds)]
     scores = journal.find("scores") or {}
+    command = job["command"]
     return TrialRecord(
         model=job["model"],
         data=job["data"],
@@ -145,7 +147,8 @@ def record_of(
         n_train=job["n_train"],
         reason=reason,
         provenance={
-            **meta.get("provenance", {}),
+            # A trial that ended before it had built its candidate has told nothing itself.
+            **(meta.get("provenance") or {"environment": {**environment(), "command": command}}),
             "peak_memory_mib": max(
                 (line["peak_memory_mib"] for line in journal.lines if line.get("peak_memory_mib")),
                 default=nan,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edgedyn.predict.rank import Ranking
 
 LOOK = 2.0  # seconds between two readings of the journals
+RANKING_SHARE = 0.05  # of the time: ranking thousands of records takes a second
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Watcher:
         self._total, self._target, self._n_validation = len(due), target, n_validation
         self._began = time.perf_counter()
         self._next = 0.0
+        self._next_ranking = 0.0
         self._ranked = -1
         self._ranking: Ranking | None = None
         self._last = Progress(stage, 0, 0, len(due), (), 0.0, nan, None)
@@ -83,8 +85,10 @@ class Watcher:
             return self._last
         running = self._running()
         done = self._total - len(self._left)
-        if done != self._ranked:
+        if done != self._ranked and (now >= self._next_ranking or not self._left):
             self._ranked, self._ranking = done, self._current_ranking()
+            took = time.perf_counter() - now
+            self._next_ranking = now + took / RANKING_SHARE
         epochs = done * self._target + sum(n for _, n in running)
         # What earlier processes had trained says nothing of the speed of these.
         before = sum(self._at_start.values())

@@ -188,10 +188,17 @@ def rehearse(
     -------
     list of dict
         One a candidate: ``model, trials, epochs, epoch_seconds, start_seconds, seconds,
-        memory_mib, parameters``, or ``model, reason`` where it failed.
+        finish_seconds, memory_mib, parameters``, or ``model, reason`` where it failed;
+        ``finish_seconds`` is what training it to the end would take where the stage is "finish".
+
+    Raises
+    ------
+    TypeError, ValueError, ImportError
+        As `select`.
     """
     plan = load_study(study, fields)
     _needs_tensorflow()
+    _checked(plan)
     found = []
     for trial in plan.trials[: len(plan.candidates)]:
         job = {**_job(plan, trial, "", 0), "task": "rehearse", "folder": None}
@@ -203,8 +210,12 @@ def rehearse(
             continue
         result = dict(outcome["result"])
         n = len(plan.trials) // len(plan.candidates)
-        epochs = plan.training.epochs if plan.stage == "full" else plan.training.early_epochs
-        result["seconds"] = n * (result["start_seconds"] + epochs * result["epoch_seconds"])
+        training = plan.training
+        epochs = training.epochs if plan.stage == "full" else training.early_epochs
+        start, epoch = result["start_seconds"], result["epoch_seconds"]
+        result["seconds"] = n * (start + epochs * epoch)
+        left = training.epochs - epochs if plan.stage == "finish" else 0
+        result["finish_seconds"] = len(training.seeds) * (start + left * epoch) if left else 0.0
         found.append({"model": trial.candidate.name, "trials": n, "epochs": epochs, **result})
     return found
 
@@ -247,6 +258,26 @@ def _job(study: Study, trial: Trial, folder: str, target: int) -> dict[str, Any]
     }
 
 
+def _checked(study: Study) -> dict[str, Any]:
+    """Let a process look at data and names before any trial is started; return what it found."""
+    candidates, measures = study.candidates, study.capacitance.measures
+    outcome = run_fresh(
+        {
+            **_job(study, study.trials[0], "", 0),
+            "task": "check",
+            "folder": None,
+            "threads": 1,
+            "functions": [c.factory for c in candidates if c.factory is not None]
+            + ([measures] if measures is not None else []),
+            "backbones": [c.backbone for c in candidates if c.backbone is not None],
+            "n_trains": list(study.data.n_train) or [None],
+        }
+    )
+    if outcome["kind"] != "done":
+        raise ValueError(f"the study cannot be run: {outcome['reason']}")
+    return dict(outcome["result"])
+
+
 def _until(record: TrialRecord, epochs: int) -> TrialRecord:
     """Return a record as it was after so many epochs."""
     if len(record.epochs) <= epochs:
@@ -276,7 +307,7 @@ class _Run:
         first = training.epochs if self.study.stage == "full" else training.early_epochs
         due = self._due(self.study.trials, first)
         if due:
-            self._check_first()
+            self.n_validation = _checked(self.study)["n_validation"]
         self.store.write_study(self.study, environment())
         if due:
             self._run(due, first, "full" if self.study.stage == "full" else "early")
@@ -320,26 +351,6 @@ class _Run:
 
     def _model(self, trial: Trial) -> Path:
         return self.store.model_path(trial.key)
-
-    def _check_first(self) -> None:
-        """Let a process look at data and names before any trial is started."""
-        trial = self.study.trials[0]
-        candidates, measures = self.study.candidates, self.study.capacitance.measures
-        outcome = run_fresh(
-            {
-                **_job(self.study, trial, "", 0),
-                "task": "check",
-                "folder": None,
-                "threads": 1,
-                "functions": [c.factory for c in candidates if c.factory is not None]
-                + ([measures] if measures is not None else []),
-                "backbones": [c.backbone for c in candidates if c.backbone is not None],
-                "n_trains": list(self.study.data.n_train) or [None],
-            }
-        )
-        if outcome["kind"] != "done":
-            raise ValueError(f"the study cannot be run: {outcome['reason']}")
-        self.n_validation = outcome["result"]["n_validation"]
 
     def _run(self, due: Sequence[Trial], target: int, stage: str) -> None:
         """Run trials up to an epoch."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edgedyn._files import json_ready, output_folder, to_json, write_text
 from edgedyn.studies.journal import Journal
 from edgedyn.studies.record import EpochRecord, TrialRecord
-from edgedyn.studies.study import Study, Trial
+from edgedyn.studies.study import SCORE_METHODS, Study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -200,11 +200,10 @@ class Store:
             if name not in known:
                 known[name] = json_ready(study.settings(trial))
             wanted = known[name]
-            given = {**wanted, "finish_probe": _finish_probe(study, trial)}
+            given = {**wanted, **_decided_later(study)}
             differences = _differences(json_ready(settings), given)
-            if record is not None and len(record.epochs) > study.training.epochs:
-                n = len(record.epochs)
-                differences.append(f"training.epochs: {n} there, {study.training.epochs} now")
+            if record is not None:
+                differences += _beyond(record, study)
             if differences:
                 shown = "; ".join(differences[:MOST_DIFFERENCES])
                 raise ValueError(
@@ -218,15 +217,29 @@ class Store:
         write_text(self.folder / STUDY, json.dumps(json_ready(values), indent=2) + "\n")
 
 
-def _finish_probe(study: Study, trial: Trial) -> str:
-    """Return what becomes of the probe behind the early epochs."""
-    return study.finish.probe if study.stage == "finish" else "keep"
+def _decided_later(study: Study) -> dict[str, Any]:
+    """Return what becomes of the probe, and when; settings have it once a trial is so far."""
+    probe = study.finish.probe if study.stage == "finish" else "keep"
+    return {"finish_probe": probe, "early_epochs": study.training.early_epochs}
+
+
+def _beyond(record: TrialRecord, study: Study) -> list[str]:
+    """Name what a record has too much of, or lacks, although its settings are the study's."""
+    found = []
+    n = len(record.epochs)
+    if n > study.training.epochs:
+        found.append(f"training.epochs: {n} there, {study.training.epochs} now")
+    if record.status != "failed":
+        asked = [name for name in study.methods if name in SCORE_METHODS]
+        found += [f"methods: no {name} there" for name in asked if name not in record.scores]
+    return found
 
 
 def _differences(old: Any, new: Any, where: str = "") -> list[str]:
     """Name the fields that differ; those that only the new one has are decided later."""
     if isinstance(old, dict) and isinstance(new, dict):
-        names = sorted(set(old) | (set(new) - ({"finish_probe"} if not where else set())))
+        later = () if where else ("finish_probe", "early_epochs")
+        names = sorted(set(old) | set(new).difference(later))
         return [
             line
             for name in names

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +131,20 @@ class Study:
 
     def settings(self, trial: Trial) -> dict[str, Any]:
         """Return all that decides a trial's numbers, but its name, seed and number of epochs."""
+        return self._settings[trial.candidate.name]
+
+    @cached_property
+    def _settings(self) -> dict[str, dict[str, Any]]:
+        """Settings by candidate: a study may have thousands of trials."""
+        return {one.name: self._settings_of(one) for one in self.candidates}
+
+    def _settings_of(self, one: Candidate) -> dict[str, Any]:
         training = asdict(self.training)
         for name in ("epochs", "early_epochs", "seeds"):
             del training[name]
-        candidate = asdict(trial.candidate)
+        candidate = asdict(one)
         del candidate["name"]
-        candidate.update(self.digests[trial.candidate.name])
+        candidate.update(self.digests[one.name])
         data = asdict(self.data)
         del data["n_train"]
         return {
@@ -197,9 +206,11 @@ def read_study(values: Mapping[str, Any], folder: Path | str = ".") -> Study:
     for name, kind in _TABLES.items():
         if name in values:
             found[name] = table(kind, values[name], name)
-    for name in ("stage", "output"):
-        if name in values:
-            found[name] = text(str(values[name]), name)
+    if "stage" in values:
+        found["stage"] = text(values["stage"], "stage")
+    if "output" in values:
+        output = values["output"]
+        found["output"] = text(str(output) if isinstance(output, PathLike) else output, "output")
     if "methods" in values:
         found["methods"] = each(text, values["methods"], "methods")
     return Study(**found)

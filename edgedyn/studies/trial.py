@@ -122,7 +122,12 @@ def _train(job: Mapping[str, Any], journal: Journal, folder: Path) -> None:
 
     setup = trials.prepare(job)
     _check_meta(job, journal, setup.provenance)
-    done = {name: finetune.backed_up(folder / name) for name in (CHECKPOINT, HEAD_CHECKPOINT)}
+    done = {}
+    for name in (CHECKPOINT, HEAD_CHECKPOINT):
+        done[name] = finetune.backed_up(folder / name)
+        if done[name] > len(journal.epochs):  # of no use without the numbers that led there
+            shutil.rmtree(folder / name)
+            done[name] = 0
     journal.cut(min(max(done.values()), job["target"]))
     if journal.find("scores") is None and job["scores"]:
         values, seconds = trials.scores(setup, job["scores"])
@@ -169,6 +174,8 @@ def _check_meta(job: Mapping[str, Any], journal: Journal, provenance: Mapping[st
         journal.write_meta({"settings": job["settings"], "provenance": provenance})
     if job["target"] > job["early"]:
         settings = {**job["settings"], "finish_probe": job["finish_probe"]}
+        if job["finish_probe"] == "remove":
+            settings["early_epochs"] = job["early"]  # after which the head took its place
         journal.write_meta({"settings": settings, "provenance": provenance})
 
 

@@ -86,7 +86,6 @@ def estimate(plan: Study, task: str) -> None:
             f"{row['model']:20}{row['parameters']:10,}{row['epoch_seconds']:9.2f}"
             f"{row['start_seconds']:9.1f}{row['trial_seconds']:9.0f}{row['memory_mib']:7.0f}"
         )
-        row.pop("pid", None)
     print(f"{len(plan.trials)} trials, one after another: {timedelta(seconds=round(total))}")
     result = {"task": task, "candidates": rows, "seconds": total, "environment": environment()}
     folder = output_folder(HERE / "results")

@@ -90,15 +90,15 @@ def test_one_panel_a_method_with_its_rho(ranking, as_json):
     drawn = figures.predicted_by_method(axes, given, scores=["logme"])
     assert drawn == list(axes[:4])
     assert not axes[4].axison
-    for ax, method in zip(drawn, ranking.methods, strict=True):
-        name = method.method.replace("_", " ")
+    names = ("capacitance", "last value", "best value", "LogME")
+    for ax, method, name in zip(drawn, ranking.methods, names, strict=True):
         assert ax.get_title().startswith(rf"{name}: $\rho$ = {method.rho:.2f}")
         assert f"{method.rho_low:.2f} .. {method.rho_high:.2f}" in ax.get_title()
         rows = [r for r in ranking.rows if r.method == method.method and np.isfinite(r.prediction)]
         points = np.concatenate(
             [line.get_xydata() for line in ax.lines if line.get_label() != "predicted = true"]
         )
-        expected = [(r.truth, min(r.prediction, 1.5) if name != "logme" else r.prediction)
+        expected = [(r.truth, min(r.prediction, 1.5) if name != "LogME" else r.prediction)
                     for r in rows]  # fmt: skip
         assert sorted(map(tuple, points.tolist())) == sorted(expected)
     assert drawn[3].get_ylabel() == "score"
@@ -203,7 +203,7 @@ def test_several_tasks_stand_side_by_side():
         "SVHN": [judgement("capacitance", 0.2), judgement("bgrn", 0.5)],
     }
     left, right = figures.methods_compared(axes, tasks)
-    order = ["bgrn", "capacitance", "logme"]
+    order = ["BGRN", "capacitance", "LogME"]
     assert [text.get_text() for text in left.get_yticklabels()] == order
     one, other = (labelled(left)[task] for task in tasks)
     assert (np.round(one.get_ydata()) == [1, 2]).all()

@@ -163,6 +163,12 @@ def test_the_table_holds_every_node():
     np.testing.assert_array_equal(degrees[:, 1], graph.out_degree())
 
 
+def test_the_number_below_the_title_is_explained_where_there_is_one():
+    words = "the neural capacitance, sums up"
+    assert words in graph_page(ed.line_graph([4, 5, 3]))
+    assert words not in graph_page(ed.line_graph([4, 5]))
+
+
 def test_a_name_is_text():
     for graph in (residual(MARKUP), ed.line_graph([100, 100, 100])):
         page = graph_page(graph, name=MARKUP)

@@ -273,6 +273,11 @@ def test_layers_load(size, show):
         assert page.locator(f"#{panel} .box").count() == 3
         assert page.locator(f"#{panel} .arrows:not(.lit) .line").count() == 2
     assert page.locator("#degrees .curve").count() == 4  # two curves and their legend
+    axis = page.locator("#degrees .upright")
+    line = axis.locator("path").bounding_box()
+    for label in axis.locator("text").all():
+        box = label.bounding_box()
+        assert not box["width"] or box["x"] + box["width"] < line["x"] + line["width"]
     drawn = page.locator("path").evaluate_all("all => all.map(path => path.getAttribute('d'))")
     assert not any("NaN" in path for path in drawn)
 

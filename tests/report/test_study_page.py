@@ -256,6 +256,17 @@ def test_scales_hold_their_values_and_round_ticks(values):
             assert scale.low < value < scale.high
 
 
+@pytest.mark.parametrize("high", [0.05, 0.35, 0.45, 0.9, 1.2])
+@pytest.mark.parametrize("width", [150, 260])
+def test_labels_of_ticks_do_not_touch(width, high):
+    scale = Scale([-high, high], (-2, 2), width)
+    places = [scale(tick) for tick in scale.ticks]
+    # Twelve pixels a line: about seven a character, and room between two labels.
+    widths = [7 * len(f"{tick:.10g}") for tick in scale.ticks]
+    for at, after, label, following in zip(places, places[1:], widths, widths[1:], strict=False):
+        assert after - at > (label + following) / 2 + 4
+
+
 def test_values_beyond_the_scale_become_arrows():
     scale = Scale([0.2, 0.8])
     assert "<circle" in interval(scale, 0.5, 0.4, 0.6, "x")

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+import edgedyn as ed
 from edgedyn.cli import main
-from edgedyn.commands.select import _plain
+from edgedyn.commands.select import _live, _plain
+from edgedyn.studies import EpochRecord, TrialRecord, selection
 from edgedyn.studies.progress import Progress
 
 
@@ -23,6 +25,7 @@ def test_init_writes_an_example_once(tmp_path, capsys, monkeypatch):
     assert "edgedyn select study.toml" in capsys.readouterr().out
     assert "[[candidates]]" in (tmp_path / "study.toml").read_text()
     assert "is there already" in refused(capsys, "--init")
+    assert "there is no folder 'absent' for 's.toml'" in refused(capsys, "--init", "absent/s.toml")
 
 
 def test_bad_input_is_one_sentence(tmp_path, capsys):
@@ -77,3 +80,46 @@ def test_plain_lines_come_when_something_has_happened(capsys):
         "early: 0 of 2 trials done; 3 s left",
         "early: 1 of 2 trials done; 3 s left",
     ]
+
+
+@pytest.fixture
+def ranking():
+    """Rank two candidates after three epochs."""
+
+    def record(model, gain):
+        epochs = [EpochRecord(k, 1.0, gain * k, 0.5, 1 / k, "ok") for k in (1, 2, 3)]
+        return TrialRecord(model, "digits", 0, {}, tuple(epochs), "early", 1.0, 0.1)
+
+    return ed.rank([record("[i]slow[/i]", 0.1), record("quick", 0.2)], ["capacitance"], observed=3)
+
+
+def test_the_ranking_so_far_is_shown_with_intervals(ranking, capsys):
+    """On plain lines once, when a trial has ended; in a terminal all the time."""
+    status = Progress("early", 1, 0, 2, (("third", 0, 2, 5),), 0.5, 90.0, ranking)
+    show = _plain()
+    show(status)
+    show(status)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith("third seed 0 epoch 2/5; 1.5 min left")
+    assert second.startswith("so far, by capacitance: quick 0.") and second.count("±") == 2
+    with _live() as show:
+        show(status)
+    shown = capsys.readouterr().err
+    assert "\nearly: 1 of 2 trials done; third seed 0 epoch 2/5; 1.5 min left" in shown
+    assert shown.index("quick") < shown.index("[i]slow[/i]") and shown.count("±") == 2
+
+
+def test_a_dry_run_tells_of_both_stages(tmp_path, capsys, monkeypatch):
+    row = {"trials": 2, "epochs": 5, "epoch_seconds": 2.0, "start_seconds": 10.0, "seconds": 40.0}
+    row.update(memory_mib=500.0, parameters=1234)
+    rows = [{"model": m, "finish_seconds": s, **row} for m, s in [("a", 200.0), ("b", 400.0)]]
+    monkeypatch.setattr(selection, "rehearse", lambda study: rows)
+    path = tmp_path / "study.toml"
+    path.write_text('data = "digits"\ncandidates = ["VGG16", "VGG19"]\ntraining.seeds = [0, 1]\n')
+    assert main(["select", str(path), "--dry-run", "--workers", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "4 trials, finish stage" in out and "1,234" in out
+    assert "About 40 s with 2 at a time, and up to 1000 MiB" in out
+    assert "Then up to 3.3 min to train the best to the end." in out
+    assert main(["select", str(path), "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == rows

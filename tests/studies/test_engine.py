@@ -3,10 +3,11 @@
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from study_cases import kill, trial_processes, wait_for
+from study_cases import asleep, kill, sleeping_job, trial_processes, wait_for
 
 from edgedyn.studies import engine as module
 from edgedyn.studies.engine import Pool, pool, run_jobs
@@ -82,30 +83,31 @@ def test_a_lost_scheduler_says_that_nothing_else_is():
             run_jobs({"a": {}}, lost, lambda key, outcome: None, function=lambda job: DONE)
 
 
-def test_leaving_early_ends_the_processes(tmp_path):
+@pytest.fixture
+def job(tmp_path):
+    """Return a job that does not end by itself."""
     pytest.importorskip("tensorflow", reason="install the extra 'tf'")
-    job = {"task": "check", "folder": None, "threads": 1, "paths": [], "cwd": "."}
+    return sleeping_job(tmp_path)
 
-    def leave(key, outcome):
-        raise KeyboardInterrupt
 
+def test_leaving_early_ends_the_processes(job, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         with pool(Engine(workers=2), tmp_path) as where:
-            where.submit(run_fresh, "a", {**job, "task": "sleep"}, 1)
-            where.submit(run_fresh, "b", job, 1)
+            for key in "ab":
+                where.submit(run_fresh, key, job, 1)
+            wait_for(lambda: asleep(tmp_path))
+            began = time.monotonic()
             raise KeyboardInterrupt
-    assert not trial_processes()
+    assert not trial_processes() and time.monotonic() - began < 60  # by themselves after 600
 
 
-def test_a_killed_process_is_told_from_a_failed_one(monkeypatch):
-    job = {"task": "check", "folder": None, "threads": 1, "paths": [], "cwd": "."}
-    outcome = run_fresh(job)  # such a job lacks nearly everything
-    assert outcome["kind"] == "failed" and outcome["reason"].startswith("KeyError")
+def test_a_killed_process_is_told_from_a_failed_one(job, tmp_path):
+    outcome = run_fresh({**job, "functions": None})
+    assert outcome["kind"] == "failed" and outcome["reason"].startswith("TypeError")
     found = []
-    monkeypatch.setattr(sys, "executable", sys.executable)
     thread = threading.Thread(target=lambda: found.append(run_fresh(job)))
     thread.start()
-    wait_for(trial_processes)
+    wait_for(lambda: asleep(tmp_path))
     kill(trial_processes()[0][0])
     thread.join()
     assert found == [
@@ -116,22 +118,14 @@ def test_a_killed_process_is_told_from_a_failed_one(monkeypatch):
     ]
 
 
-def test_a_trial_ends_with_whoever_started_it():
+def test_a_trial_ends_with_whoever_started_it(job, tmp_path):
     """Also where that one is killed and can tell nobody."""
-    code = (
-        "from edgedyn.studies import fresh\n"
-        "import subprocess, sys, time\n"
-        "p = subprocess.Popen([sys.executable, '-m', 'edgedyn.studies.trial'],"
-        " stdin=subprocess.PIPE)\n"
-        "print('started', flush=True)\n"
-        "time.sleep(60)\n"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    assert parent.stdout is not None and parent.stdout.readline() == b"started\n"
-    wait_for(trial_processes)
+    code = f"from edgedyn.studies.fresh import run_fresh\nrun_fresh({job!r})\n"
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    wait_for(lambda: asleep(tmp_path))
     parent.kill()
-    parent.communicate()
-    wait_for(lambda: not trial_processes(), 20)
+    parent.wait()
+    wait_for(lambda: not trial_processes(), 30)
 
 
 def test_threads_are_divided_by_workers(tmp_path, monkeypatch):

@@ -10,7 +10,16 @@ from math import isfinite
 from pathlib import Path
 
 import pytest
-from study_cases import candidate, epochs_seen, kill, numbers, start, trial_processes, wait_for
+from study_cases import (
+    WAIT,
+    candidate,
+    epochs_seen,
+    kill,
+    numbers,
+    start,
+    trial_processes,
+    wait_for,
+)
 
 import edgedyn as ed
 from edgedyn.studies.engine import run_jobs
@@ -79,7 +88,7 @@ def test_a_killed_study_is_taken_up_and_finished_trials_are_not_run_again(study,
     before = record.stat().st_mtime_ns
     process.kill()
     process.communicate()
-    wait_for(lambda: not trial_processes(), 10)  # they end with it
+    wait_for(lambda: not trial_processes(), 30)  # they end with it
     resumed(study, expected)
     assert record.stat().st_mtime_ns == before
 
@@ -88,7 +97,7 @@ def test_ctrl_c_says_so_and_loses_nothing(study, expected, fields):
     process = start(["select", study])
     wait_for(lambda: epochs_seen(fields["output"]).get("slow-n130-s0", 0) >= 1)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=WAIT)
     assert process.returncode == 130 and "Traceback" not in err
     assert "run the same command again" in err.splitlines()[-1]
     assert not trial_processes()
@@ -99,10 +108,10 @@ def test_a_second_run_on_the_same_folder_is_refused(study, expected, fields):
     process = start(["select", study])
     wait_for(lambda: epochs_seen(fields["output"]))
     second = start(["select", study])
-    out, err = second.communicate(timeout=60)
+    out, err = second.communicate(timeout=WAIT)
     assert second.returncode == 2 and out == ""
     assert err.count("\n") == 1 and "another run is at work on" in err
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=WAIT)
     assert process.returncode == 0, err
     assert "±" in out and "best.keras" in out
     assert {r.model: numbers(r) for r in ed.load_records(fields["output"])} == expected
@@ -130,7 +139,7 @@ def test_a_full_disk_stops_the_study_and_loses_nothing(study, expected, small_di
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(2**20 - room))
     process = start(["select", study, "--out", folder])
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=WAIT)
     assert process.returncode == 2 and out == ""
     assert "Traceback" not in err and "No space left" in err.splitlines()[-1]
     assert "nothing finished is lost" in err.splitlines()[-1]
@@ -166,7 +175,7 @@ def test_dask_survives_killed_trials_and_killed_workers(study, expected, fields)
     kill(process_of(slow)[0])  # the trial's process
     wait_for(lambda: process_of(slow) and epochs_seen(fields["output"])[slow] >= 2)
     kill(process_of(slow)[1])  # the Dask worker it runs on
-    _, err = process.communicate(timeout=180)
+    _, err = process.communicate(timeout=WAIT)
     assert process.returncode == 0, err.decode()
     found = {r.model: numbers(r) for r in ed.load_records(fields["output"])}
     assert found.keys() == expected.keys()

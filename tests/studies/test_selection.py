@@ -1,6 +1,7 @@
 """Whole studies with real, tiny Keras trainings in processes of their own."""
 
 import json
+import shutil
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from math import isfinite, isnan
@@ -12,7 +13,9 @@ import pytest
 from study_cases import candidate, kill, numbers, trial_processes, wait_for
 
 import edgedyn as ed
+from edgedyn._environment import command
 from edgedyn.predict.zero_cost import PROXIES
+from edgedyn.studies import selection
 from edgedyn.studies.journal import Journal
 from edgedyn.studies.selection import rehearse
 from edgedyn.studies.study import METHODS, SCORE_METHODS
@@ -130,6 +133,10 @@ def test_finish_with_an_ordinary_head(fields):
     fields["finish"] = {"probe": "keep"}
     with pytest.raises(ValueError, match='finish_probe: "remove" there, "keep" now'):
         ed.select(**fields)
+    fields["finish"] = {"probe": "remove"}
+    fields["training"]["early_epochs"] = 4  # but the head is there since the third
+    with pytest.raises(ValueError, match="early_epochs: 3 there, 4 now"):
+        ed.select(**fields)
 
 
 def test_bad_candidates_fail_with_their_reason_and_the_others_go_on(fields):
@@ -150,6 +157,9 @@ def test_bad_candidates_fail_with_their_reason_and_the_others_go_on(fields):
     ranked = {row.model for row in found.ranking.rows if isfinite(row.rank)}
     assert ranked == {"good"}
     assert len(found.failed) == 4 and "no such layer" in str(found)
+    for record in found.records:
+        made_by = record.provenance["environment"]
+        assert made_by["command"] == command() and made_by["edgedyn"] == ed.__version__
     frame = found.records.to_frame()
     assert set(frame.model) == set(names) and len(frame[frame.model == "good"]) == 4
     # Failed ones are tried again, finished and diverged ones are not.
@@ -190,9 +200,44 @@ def test_a_journal_cut_in_a_line_and_a_lost_backup_cost_time_only(fields, whole)
     assert numbers(ed.select(**fields).records[0]) == numbers(whole)
 
 
+def test_a_journal_that_lost_epochs_of_which_there_is_a_backup(fields, whole):
+    """What cannot be told of is trained again."""
+    fields["output"] += "-early"
+    fields["stage"] = "early"
+    ed.select(**fields)
+    folder = Path(fields["output"])
+    trial = folder / "trials" / "good-n130-s0"
+    assert (trial / "checkpoint" / "epoch-0003").is_dir()
+    (folder / "records" / "good-n130-s0.json").unlink()
+    lines = (trial / "epochs.jsonl").read_text().splitlines(keepends=True)
+    (trial / "epochs.jsonl").write_text(lines[0])
+    fields["stage"] = "full"
+    assert numbers(ed.select(**fields).records[0]) == numbers(whole)
+
+
+def test_a_full_study_is_done_with_its_records(fields, whole, monkeypatch):
+    """Without the models nothing is run again, and there is no best one to give."""
+    assert whole.provenance["environment"]["command"] == command()  # ours, not that of its process
+    folder = Path(fields["output"])
+    assert (folder / "best.keras").is_file()
+    shutil.rmtree(folder / "models")
+    with monkeypatch.context() as patch:
+        for name in ("run_jobs", "run_fresh"):
+            patch.setattr(selection, name, lambda *given, **more: pytest.fail("something is run"))
+        again = ed.select(**fields)
+    assert again.best_model is None and again.to_dict()["best_model"] is None
+    assert repr(again.records[0]) == repr(ed.load_records(folder)[0])
+    assert numbers(again.records[0]) == numbers(whole) and not (folder / "models").exists()
+    # To finish is to have the model: it is trained again, to the same numbers.
+    found = ed.select(**{**fields, "stage": "finish"})
+    assert found.best_model is not None and found.best_model.is_file()
+    assert numbers(found.records[0]) == numbers(whole)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"methods": ["capacitance", "logme"]}, "methods: no logme there"),
         ({"training": {"learning_rate": 0.1}}, "training.learning_rate: 0.001 there, 0.1 now"),
         ({"training": {"epochs": 3}}, "training.epochs: 4 there, 3 now"),
         ({"probe": {"units": [8, 7]}}, r"probe.units: \[8, 6\] there, \[8, 7\] now"),
@@ -238,6 +283,7 @@ def test_changed_data_are_refused(fields, tmp_path):
         ({"capacitance": {"measures": "study_models:absent"}}, "has no function 'absent'"),
         ({"candidates": ["MobileNot"]}, "there is no backbone 'MobileNot'; did you mean"),
         ({"training": {"optimizer": {"name": "sgd", "momentun": 1}}}, "momentun"),
+        ({"probe": {"initializer": "he_norm"}}, "the study cannot be run: .*he_norm"),
     ],
 )
 def test_bad_input_is_found_before_any_trial(fields, change, words):
@@ -280,8 +326,14 @@ def test_scores_seeds_sizes_and_any_executor(fields):
 def test_a_rehearsal_estimates_and_touches_nothing(fields):
     fields["candidates"] = [candidate("good"), candidate("raises")]
     fields["training"]["seeds"] = [0, 1]
+    fields["stage"] = "finish"
     rows = rehearse(**fields)
-    assert rows[0]["trials"] == 2 and rows[0]["epochs"] == 4
-    assert rows[0]["epoch_seconds"] > 0 and rows[0]["memory_mib"] > 100
+    start, epoch = rows[0]["start_seconds"], rows[0]["epoch_seconds"]
+    assert rows[0]["trials"] == 2 and rows[0]["epochs"] == 3
+    assert start > 0 and epoch > 0 and rows[0]["memory_mib"] > 100
+    assert rows[0]["seconds"] == pytest.approx(2 * (start + 3 * epoch))
+    assert rows[0]["finish_seconds"] == pytest.approx(2 * (start + epoch))
     assert rows[1] == {"model": "raises", "reason": "RuntimeError: no such layer [bold]here[/bold]"}
+    with pytest.raises(ValueError, match="the study cannot be run: .*has no function 'absent'"):
+        rehearse(**{**fields, "candidates": [candidate("absent")]})
     assert not Path(fields["output"]).exists()

@@ -132,7 +132,15 @@ LINE = {
     "measures": {"val_loss": inf},
     "diverged": False,
 }
-JOB = {"model": "vgg", "data": "digits", "seed": 0, "n_train": None, "settings": {}, "last": 2}
+JOB = {
+    "model": "vgg",
+    "data": "digits",
+    "seed": 0,
+    "n_train": None,
+    "settings": {},
+    "last": 2,
+    "command": "edgedyn select study.toml",
+}
 
 
 def test_half_a_line_counts_for_nothing(tmp_path):
@@ -167,3 +175,6 @@ def test_a_record_of_a_journal(tmp_path):
     assert isnan(record.epochs[0].measures["val_loss"])  # infinity is no JSON
     assert record.train_seconds == 2.0 and isnan(record.scores["logme"])
     assert record.provenance["peak_memory_mib"] == 300.0
+    # A trial that ended before it knew its data tells at least where and by what it was run.
+    made_by = record.provenance["environment"]
+    assert made_by["command"] == JOB["command"] and made_by["edgedyn"] == ed.__version__

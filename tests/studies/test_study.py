@@ -75,6 +75,8 @@ def test_the_examples_comments_name_fields_that_exist():
         ({"capacitance": {"scope": "all"}}, "capacitance.scope must be one of"),
         ({"methods": []}, "methods is empty"),
         ({"methods": ["capacitence"]}, "methods has no 'capacitence'; did you mean 'capacitance'"),
+        ({"stage": 3}, "stage must be text; got 3"),
+        ({"output": 3}, "output must be text; got 3"),
         ({"stage": "last"}, "stage must be one of 'early', 'finish', 'full'"),
         ({"finish": {"top": 0}}, "finish.top must be at least 1"),
         ({"finish": {"probe": "drop"}}, "finish.probe must be one of"),
@@ -140,8 +142,9 @@ def test_fields_replace_the_files_and_tables_are_merged(tmp_path):
     study = load_study(path, {"training": {"seeds": [5]}, "data": {"n_train": [20]}})
     assert (study.training.epochs, study.training.seeds) == (9, (5,))
     assert (study.data.spec, study.data.n_train) == ("digits", (20,))
-    again = load_study(study, {"stage": "early"})
+    again = load_study(study, {"stage": "early", "output": tmp_path})
     assert again.training == study.training and again.stage == "early"
+    assert again.output == str(tmp_path)
 
 
 def test_files_that_cannot_be_read(tmp_path):

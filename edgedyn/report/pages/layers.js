@@ -217,8 +217,11 @@
   // Degrees --------------------------------------------------------------------------------------
 
   function drawDegrees() {
-    const [width, tall] = [760, 300];
-    const margin = { top: 14, right: 120, bottom: 44, left: 64 };
+    const stage = d3.select("#degrees .stage");
+    // As wide as there is room, so that letters keep their size on a phone.
+    const width = Math.max(300, Math.min(760, stage.node().clientWidth));
+    const tall = 300;
+    const margin = { top: 40, right: 20, bottom: 44, left: 64 };
     const curves = [
       { name: "in-degree", points: data.degrees.in, style: "in" },
       { name: "out-degree", points: data.degrees.out, style: "out" },
@@ -226,16 +229,16 @@
     if (!curves.length) return;
     const all = curves.flatMap(({ points }) => points);
     const [low, high] = d3.extent(all, ([degree]) => degree);
-    const x = d3.scaleLog().domain([low, high > low ? high : 2 * low]).nice()
+    const x = d3.scaleLog().domain([low / 1.5, 1.2 * high])
       .range([margin.left, width - margin.right]);
     const y = d3.scaleLog().domain([d3.min(all, ([, share]) => share), 1]).nice()
       .range([tall - margin.bottom, margin.top]);
-    const svg = d3.select("#degrees .stage").append("svg").attr("viewBox", `0 0 ${width} ${tall}`)
+    const svg = stage.append("svg").attr("viewBox", `0 0 ${width} ${tall}`)
       .attr("role", "img").attr("aria-label", "Share of nodes with at least a degree");
     const logTicks = (axis, n) => axis.ticks(n, "~s").tickSizeOuter(0);
     svg.append("g").attr("class", "axis").attr("transform", `translate(0,${tall - margin.bottom})`)
-      .call(logTicks(d3.axisBottom(x), 6));
-    svg.append("g").attr("class", "axis").attr("transform", `translate(${margin.left},0)`)
+      .call(logTicks(d3.axisBottom(x), width < 500 ? 4 : 6));
+    svg.append("g").attr("class", "axis upright").attr("transform", `translate(${margin.left},0)`)
       .call(d3.axisLeft(y).ticks(5, "~g").tickSizeOuter(0));
     svg.append("text").attr("x", (margin.left + width - margin.right) / 2).attr("y", tall - 8).text("degree");
     svg.append("text").attr("class", "side").attr("transform", `translate(16,${(tall - margin.bottom) / 2})rotate(-90)`)
@@ -244,9 +247,9 @@
     curves.forEach(({ name, points, style }, k) => {
       const path = [[x.domain()[0], points[0][1]], ...points];
       svg.append("path").attr("class", `curve ${style}`).attr("d", line(path));
-      const [right, top] = [width - margin.right, margin.top + 8 + 20 * k];
-      svg.append("path").attr("class", `curve ${style}`).attr("d", `M${right - 4},${top}h30`);
-      svg.append("text").attr("class", "curve-name").attr("x", right + 32).attr("y", top + 4).text(name);
+      const start = margin.left + 8 + 130 * k;
+      svg.append("path").attr("class", `curve ${style}`).attr("d", `M${start},16h30`);
+      svg.append("text").attr("class", "curve-name").attr("x", start + 36).attr("y", 20).text(name);
     });
   }
 
