@@ -36,8 +36,8 @@ def attach_probe(
     n_classes : int
         At least 2.
     units : sequence of int
-        Widths of the hidden layers, at least one. With kernels as nodes it takes two for an interior
-        layer; with one, beta_eff has the status ``no_interior_layer``.
+        Widths of the hidden layers, at least one. With kernels as nodes it takes two for an
+        interior layer; with one, beta_eff has the status ``no_interior_layer``.
     dropout : float
         Rate in [0, 1); 0 for none.
     batch_norm : bool
