@@ -87,8 +87,14 @@ def asleep(folder):
 
 def start(arguments, **options):
     """Start the command line in a session of its own."""
+
+    def heed_interrupts():
+        # Whoever runs the tests in the background has them ignored, and children inherit that.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     return subprocess.Popen(
         [sys.executable, "-m", "edgedyn.cli", *map(str, arguments)],
+        preexec_fn=heed_interrupts,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
