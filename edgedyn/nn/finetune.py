@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from edgedyn.nn.callback import CapacitanceCallback
 from edgedyn.nn.datasets import Dataset
@@ -56,10 +57,10 @@ def finetune(
         Called after each epoch as ``measure(model, x, y)`` with the samples of `watch`; returns
         numbers by name.
     """
-    clock = _Clock()
-    train = data.train.batches_in(
-        lambda: np.random.default_rng([seed, clock.epoch]).permutation(len(data.train)), batch_size
-    )
+    with tf.device("CPU"):  # where pipelines run
+        order = tf.Variable(np.arange(len(data.train)))
+    clock = _Clock(order, seed)
+    train = data.train.batches_in(order, batch_size)
     log = _EpochLog(watch, clock, report, measure)
     callbacks = [clock, *([] if watch is None else [watch]), log, EpochBackup(backup)]
     model.fit(
@@ -159,11 +160,14 @@ def _backups(folder: Path) -> list[int]:
 
 
 class _Clock(keras.callbacks.Callback):
-    """Knows the epoch and how long its training took, and makes its dropout a function of it."""
+    """Times an epoch's training, and makes its order and its dropout functions of its number."""
 
-    epoch = 0
     began = 0.0
     seconds = 0.0
+
+    def __init__(self, order: tf.Variable, seed: int) -> None:
+        super().__init__()
+        self.order, self.seed = order, seed
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         # Keras' backups leave the states of random layers out, so a resumed epoch would draw anew.
@@ -171,7 +175,9 @@ class _Clock(keras.callbacks.Callback):
             if state.path.endswith("seed_generator_state"):
                 seed = keras.ops.convert_to_numpy(state)[0]
                 state.assign([int(seed), epoch * DRAWS])
-        self.epoch, self.began, self.seconds = epoch, perf_counter(), 0.0
+        rng = np.random.default_rng([self.seed, epoch])
+        self.order.assign(rng.permutation(self.order.shape[0]))
+        self.began, self.seconds = perf_counter(), 0.0
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.seconds = perf_counter() - self.began
