@@ -24,6 +24,7 @@ GROUPS = ("all", "pretrained")
 # A second a candidate: predicted once, from the mean over all seeds and among all candidates.
 SLOW = ("bgrn", "domhan")
 FEWEST = 3  # candidates that a rank correlation takes
+ENOUGH = 8  # ... and that a task needs to count beside others: its study may have only begun
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,14 @@ def all_evidence():
     found = []
     for task in tasks():
         try:
-            found.append(evidence(task))
+            one = evidence(task)
         except ValueError as error:
             print(f"left out: {error}")
+            continue
+        if len(one.models) < ENOUGH:
+            print(f"left out: {task} has {len(one.models)} complete candidates, not {ENOUGH} yet.")
+            continue
+        found.append(one)
     if not found:
         raise SystemExit("no task has enough records yet; run run_zoo.py first.")
     return found

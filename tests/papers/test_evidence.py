@@ -273,7 +273,15 @@ def row(rows, **fields):
     return found
 
 
-def test_tables_of_records_whose_ranking_is_known(paper, records, fast):
+def test_a_task_whose_study_has_only_begun_does_not_count(paper, records, capsys):
+    write_study(records / TASK, all_lines())
+    with pytest.raises(SystemExit, match="no task has enough records yet"):
+        paper["evidence"].all_evidence()
+    assert f"{TASK} has {len(FINAL)} complete candidates, not 8 yet" in capsys.readouterr().out
+
+
+def test_tables_of_records_whose_ranking_is_known(paper, records, fast, monkeypatch):
+    monkeypatch.setattr(paper["evidence"], "ENOUGH", len(FINAL))
     # Slopes such that the last value ranks the first task in reverse, the line perfectly; in the
     # second task the line is misled, and the last value is right.
     order = sorted(FINAL, key=FINAL.get)
