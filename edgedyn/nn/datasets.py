@@ -121,8 +121,9 @@ class Split:
 
         Parameters
         ----------
-        order : tf.Variable of int64, shape (len(self),)
-            Indices into the split; assign others before the next iteration begins.
+        order : keras.Variable of int64, shape (len(self),)
+            Indices into the split; assign others before the next iteration begins. On the CPU,
+            where pipelines run.
         batch_size : int
 
         Returns
@@ -136,10 +137,10 @@ class Split:
 
         Examples
         --------
-        >>> import numpy as np, tensorflow as tf
+        >>> import keras, numpy as np
         >>> from edgedyn import nn
         >>> train = nn.load_dataset("digits").train
-        >>> order = tf.Variable(np.arange(len(train)))
+        >>> order = keras.Variable(np.arange(len(train)), dtype="int64", trainable=False)
         >>> batches = train.batches_in(order, 32)
         >>> _ = order.assign(np.arange(len(train))[::-1])
         >>> bool((next(iter(batches))[1].numpy() == train.y[::-1][:32]).all())
@@ -149,7 +150,7 @@ class Split:
 
         batch_size = check.positive_int(batch_size, "batch_size")
         whole = tf.data.Dataset.range(1).flat_map(
-            lambda _: tf.data.Dataset.from_tensor_slices(order.read_value())
+            lambda _: tf.data.Dataset.from_tensor_slices(order.value.read_value())
         )
         n_batches = -(-len(self) // batch_size)
         batches = self._load(whole, batch_size)

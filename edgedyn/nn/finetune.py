@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from edgedyn.nn.callback import CapacitanceCallback
 from edgedyn.nn.datasets import Dataset
@@ -57,8 +56,8 @@ def finetune(
         Called after each epoch as ``measure(model, x, y)`` with the samples of `watch`; returns
         numbers by name.
     """
-    with tf.device("CPU"):  # where pipelines run
-        order = tf.Variable(np.arange(len(data.train)))
+    with keras.device("cpu"):
+        order = keras.Variable(np.arange(len(data.train)), dtype="int64", trainable=False)
     clock = _Clock(order, seed)
     train = data.train.batches_in(order, batch_size)
     log = _EpochLog(watch, clock, report, measure)
@@ -165,7 +164,7 @@ class _Clock(keras.callbacks.Callback):
     began = 0.0
     seconds = 0.0
 
-    def __init__(self, order: tf.Variable, seed: int) -> None:
+    def __init__(self, order: keras.Variable, seed: int) -> None:
         super().__init__()
         self.order, self.seed = order, seed
 
