@@ -16,15 +16,14 @@ Records go to ``records/nas/records/``, one file a cell. Estimate, then run with
 """
 
 import argparse
-import time
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+from run_zoo import line_a_minute
 from zoo_weights import data_file
 
 import edgedyn as ed
-from edgedyn.studies.progress import describe
 from edgedyn.studies.selection import rehearse
 from edgedyn.studies.study import Study, read_study
 
@@ -157,14 +156,7 @@ def estimate(plan: Study) -> None:
 
 def run(plan: Study) -> None:
     """Run what is not there yet, and say how it went."""
-    last = [0.0]
-
-    def progress(status) -> None:
-        if time.monotonic() - last[0] > 60:
-            last[0] = time.monotonic()
-            print(describe(status), flush=True)
-
-    found = ed.select(plan, progress=progress)
+    found = ed.select(plan, progress=line_a_minute())
     print(f"{len(found.records)} cells, {len(found.failed)} failed, {found.seconds:.0f} s")
     for record in found.failed:
         print(f"{record.model}: {record.reason}")

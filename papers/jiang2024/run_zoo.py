@@ -92,8 +92,8 @@ def estimate(plan: Study, task: str) -> None:
     write_text(folder / f"zoo_seconds_{task}.json", to_json(result) + "\n")
 
 
-def run(plan: Study) -> None:
-    """Run what is not there yet, and print the ranking after the early epochs."""
+def line_a_minute():
+    """Return a progress function for logs."""
     last = [0.0]
 
     def progress(status) -> None:
@@ -101,7 +101,12 @@ def run(plan: Study) -> None:
             last[0] = time.monotonic()
             print(describe(status), flush=True)
 
-    print(ed.select(plan, progress=progress))
+    return progress
+
+
+def run(plan: Study) -> None:
+    """Run what is not there yet, and print the ranking after the early epochs."""
+    print(ed.select(plan, progress=line_a_minute()))
 
 
 def arguments() -> argparse.Namespace:
