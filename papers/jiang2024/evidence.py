@@ -225,7 +225,7 @@ def by_group(found, methods, observed, *, over="mean"):
     return result
 
 
-def mean_curves(found, choice):
+def accuracy_and_beta(found, choice):
     """Return each candidate's validation accuracy and beta_eff, mean over the seeds of a choice."""
     runs = {(r.model, r.seed): r.epochs for r in found.records}
     return {
@@ -250,7 +250,9 @@ def from_window(found, observed, t0):
     """Return predictions of lines that begin at a fixed observation, as `predictions` does."""
     result = {}
     for choice in choices_of(found.seeds):
-        lines = [line_of(found, *c, observed, t0) for c in mean_curves(found, choice).values()]
+        lines = [
+            line_of(found, *c, observed, t0) for c in accuracy_and_beta(found, choice).values()
+        ]
         values = [np.nan if line is None else line.final_ for line in lines]
         result[choice] = np.column_stack([values, truth(found, choice)])
     return result

@@ -7,7 +7,7 @@ Fig. 2, 3a-c, 4 and Supplementary S1 and S3, as PNG in figures/. Draws only; run
 import json
 
 import numpy as np
-from evidence import FIGURES, RESULTS, all_evidence, line_of, mean_curves, truth
+from evidence import FIGURES, RESULTS, accuracy_and_beta, all_evidence, line_of, truth
 from tables import MAIN, MEAN
 
 from edgedyn._files import output_folder
@@ -56,7 +56,7 @@ def column(found, accuracy, beta, final):
 
 def figure2(found):
     """Draw candidates from the worst to the best final accuracy, in even steps; mean curves."""
-    curves, final = mean_curves(found, found.seeds), truth(found, found.seeds)
+    curves, final = accuracy_and_beta(found, found.seeds), truth(found, found.seeds)
     steps = np.linspace(0, len(final) - 1, min(COLUMNS, len(final))).round().astype(int)
     chosen = np.argsort(final, kind="stable")[steps]
     models = {found.models[k]: column(found, *curves[found.models[k]], final[k]) for k in chosen}
