@@ -170,3 +170,14 @@ def test_a_full_disk_is_one_sentence(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("edgedyn.linegraph.export.row_pieces", full)
     assert "No space left" in rejected(capsys, "linegraph", 4, 5, 3, "--out", tmp_path / "gb.npz")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_in_tables_are_not_cut_in_two(capsys, monkeypatch):
+    from edgedyn.commands.console import print_table
+
+    monkeypatch.setenv("COLUMNS", "80")
+    header = ["layer", "nodes", "sum of in-degrees", "sum of out-degrees", "share"]
+    print_table("t", header, [["probe_batch_norm_1", "1000", *["1.234e-05"] * 3]])
+    assert "probe_batch_norm_1" in capsys.readouterr().out
+    print_table("t", header, [["n" * 100, "1000", *["1.234e-05"] * 3]])  # all of it, on two lines
+    assert capsys.readouterr().out.count("n") >= 100

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+LONG_NAME = 40  # half the line of a terminal
+
 
 def add_common(command: argparse.ArgumentParser, folder: str) -> None:
     """Add the options that every long command has."""
@@ -26,8 +28,11 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
     from rich.table import Table
 
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    for k, name in enumerate(header):
-        table.add_column(name, justify="right" if k else "left")
+    # Half a name cannot be searched for; headers wrap first, unless a name would fill the line.
+    whole = max((len(row[0]) for row in rows), default=0) <= LONG_NAME
+    table.add_column(header[0], no_wrap=whole, overflow="fold")
+    for name in header[1:]:
+        table.add_column(name, justify="right")
     for row in rows:
         table.add_row(*row)
     Console().print(table)
