@@ -76,9 +76,9 @@ def _winners(one):
     if free and lasts:
         best = max(free, key=lambda r: r["rho"])
         lines.append(
-            f"- *Before training*: {_named(best)} orders best, rho {best['rho']:.2f}; the last "
-            f"value after {_epochs(best['against_epochs'])} has {_against(best, lasts):.2f}. "
-            + _verdict(best)
+            f"- *Before training*: of {len(free)}, {_named(best)} orders best, which was not known "
+            f"before: rho {best['rho']:.2f}; the last value after "
+            f"{_epochs(best['against_epochs'])} has {_against(best, lasts):.2f}. {_verdict(best)}"
         )
     for k in sorted({r["epochs"] for r in rows if _rule(r)}):
         group = [r for r in rows if _rule(r) and r["epochs"] == k]

@@ -1,14 +1,16 @@
 """How well early beta_eff orders the cells of NAS-Bench-201, beside what is cheaper.
 
-Reads the records of nas.py and the benchmark's table, writes results/nas.json and nas.md. A cell's
-truth is its tabulated validation accuracy after 200 epochs of the full network; every method sees
-no more than the few epochs of the small one, or none. Run after nas.py:
+Reads the records of nas.py and the benchmark's table, writes results/nas.json, nas.md and a
+sentence of the project's README. A cell's truth is its tabulated validation accuracy after 200
+epochs of the full network; every method sees no more than the few epochs of the small one, or none.
+Run after nas.py:
 ``EDGEDYN_DATA=... python papers/jiang2024/nas_tables.py`` (three minutes).
 """
 
 from dataclasses import asdict, dataclass, replace
 from math import inf, isfinite, nan
 
+import headline
 import nas
 import nas_page
 import numpy as np
@@ -208,6 +210,7 @@ def main() -> None:
     }
     write_text(output_folder(RESULTS) / "nas.json", to_json(result) + "\n")
     nas_page.write()
+    headline.write("nas")
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 Writes results/table1.json (rho of every method after 3, 5 and 10 epochs, among all candidates and
 among the pretrained ones alone; leads over the last value and over the best baseline),
 results/supplementary.json (ranking from single runs, fixed windows, fewer training samples, times)
-and tables.md, which says the same for people. Run after run_zoo.py (and run_sizes.py, if you like):
+tables.md, which says the same for people, and a sentence of the project's README. Run after
+run_zoo.py (and run_sizes.py, if you like):
 ``python papers/jiang2024/tables.py`` (a few minutes for three tasks on one core).
 """
 
 from math import nan
 
+import headline
 import numpy as np
 import tables_words
 from bootstrap import DRAWS, LEVEL, SEED, draw, judge_tasks
@@ -180,6 +182,7 @@ def main():
     write_text(folder / "table1.json", to_json(table) + "\n")
     write_text(folder / "supplementary.json", to_json(supplement) + "\n")
     write_text(HERE / "tables.md", tables_words.page(table, supplement))
+    headline.write("table1")
 
 
 if __name__ == "__main__":
