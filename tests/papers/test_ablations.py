@@ -331,6 +331,11 @@ def test_probes_are_compared_on_the_same_candidates(paper, monkeypatch, tmp_path
     assert found["looks"]["all_samples"]["line"]["mae"] < 0.01  # twice beta_eff: the same line
     text = paper.retraining.retraining_page(found)
     assert "| trained, 256 and 128 |" in text and "whole network" in text
+    assert "in 4 of 4 candidates (4 of 4). The frozen probe" in text
+    better = {"line": {**found["probes"]["baseline"]["line"], "rho_low": 0.9, "nearer": 3}}
+    worse = {"line": {**better["line"], "rho_high": 0.5}}
+    both = [{**found["probes"]["baseline"], **one} for one in (worse, better)]
+    assert "**The probe should be trained**" in paper.retraining.frozen_or_trained(*both)
 
 
 def _looks(epoch):
