@@ -179,5 +179,5 @@ def test_names_in_tables_are_not_cut_in_two(capsys, monkeypatch):
     header = ["layer", "nodes", "sum of in-degrees", "sum of out-degrees", "share"]
     print_table("t", header, [["probe_batch_norm_1", "1000", *["1.234e-05"] * 3]])
     assert "probe_batch_norm_1" in capsys.readouterr().out
-    print_table("t", header, [["n" * 100, "1000", *["1.234e-05"] * 3]])  # all of it, on two lines
-    assert capsys.readouterr().out.count("n") >= 100
+    print_table("t", header, [["x" * 100, "1000", *["1.234e-05"] * 3]])  # all of it, on some lines
+    assert capsys.readouterr().out.count("x") == 100

@@ -134,8 +134,8 @@ def frozen_or_trained(frozen, trained):
         "*Is it the frozen probe?* Trained, it lets beta_eff fall to "
         f"{trained['beta_last_to_first']:.2f} of its first value (frozen: "
         f"{frozen['beta_last_to_first']:.2f}), the training loss to "
-        f"{trained['last_train_loss']:.2f} ({frozen['last_train_loss']:.2f}), and the accuracy in "
-        f"tests rise to {trained['test_accuracy']:.3f} ({frozen['test_accuracy']:.3f}); the line "
+        f"{trained['last_train_loss']:.2f} ({frozen['last_train_loss']:.2f}), and test accuracy "
+        f"rise to {trained['test_accuracy']:.3f} ({frozen['test_accuracy']:.3f}); the line "
         f"is nearer to the final accuracy than the last value in {trained['line']['nearer']} of "
         f"{n} candidates ({frozen['line']['nearer']} of {n}). "
     )

@@ -2,7 +2,7 @@
 
 Writes results/table1.json (rho of every method after 3, 5 and 10 epochs, among all candidates and
 among the pretrained ones alone; leads over the last value and over the best baseline),
-results/supplementary.json (ranking from single runs, fixed windows, fewer training samples, times)
+results/supplementary.json (ranking from single runs, fixed windows, fewer training samples, times),
 tables.md, which says the same for people, and a sentence of the project's README. Run after
 run_zoo.py (and run_sizes.py, if you like):
 ``python papers/jiang2024/tables.py`` (a few minutes for three tasks on one core).

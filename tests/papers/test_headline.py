@@ -1,7 +1,7 @@
 """The README's sentences about the studies are those of the committed results."""
 
+import importlib
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,16 +9,11 @@ import pytest
 PAPER = Path(__file__).resolve().parents[2] / "papers" / "jiang2024"
 
 
-@pytest.fixture(scope="module")
-def headline():
+@pytest.fixture
+def headline(monkeypatch):
     """Import the script as the others do."""
-    sys.path.insert(0, str(PAPER))
-    try:
-        import headline
-
-        yield headline
-    finally:
-        sys.path.remove(str(PAPER))
+    monkeypatch.syspath_prepend(PAPER)
+    return importlib.import_module("headline")
 
 
 @pytest.mark.parametrize("name", ["table1", "nas"])
