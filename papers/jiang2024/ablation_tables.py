@@ -14,6 +14,7 @@ from evidence import FEWEST, GROUPS, HERE, RESULTS, evidence, judge, sources
 from explanations import explain, scale
 from retraining_tables import retraining
 from rules import by_choice, last_value, line, mean_curves, pooled
+from trained_tables import trained_probe
 
 from edgedyn._environment import environment
 from edgedyn._files import output_folder, to_json, write_text
@@ -101,6 +102,7 @@ def main():
         "why": {k: explain(found, k, np.random.default_rng(SEED)) for k in OBSERVED},
         "scale": {name: scale(found, by) for name, by in SCALES.items()},
         "retraining": retraining(),
+        "trained": trained_probe(TASK),
     }
     write_text(folder / "ablations.json", to_json(result) + "\n")
     write_text(HERE / "ablations.md", ablation_words.page(result))

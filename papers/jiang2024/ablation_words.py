@@ -4,6 +4,7 @@ from math import isfinite
 
 from evidence import GROUPS, with_interval
 from retraining_tables import retraining_page
+from trained_tables import trained_page
 
 OBSERVED, DEFAULT = (5, 10), "beta_eff"
 FORMS = {
@@ -64,6 +65,7 @@ def page(result):
         for rule, title in TITLES.items():
             parts.append(f"## {title}, {k} epochs observed\n\n{_table(result['rows'], rule, k)}")
     parts.append(why_page(result))
+    parts.append(trained_page(result["trained"]))
     parts.append(retraining_page(result["retraining"]))
     return "\n\n".join(part.strip() for part in parts) + "\n"
 

@@ -8,7 +8,9 @@ here, so that early validation accuracies, which everything is predicted from, w
 (see the README's limits).
 
 Records go to ``records/TASK/records/``, one file a trial; the folder holds checkpoints, too, which
-let an interrupted run go on where it was. Estimate, then run without ``--rehearse``:
+let an interrupted run go on where it was. With ``--probe trained`` everything is the same but that
+the probe is trained, too; these go to ``records/TASK-trained-probe/records/``. Estimate, then run
+without ``--rehearse``:
 ``EDGEDYN_DATA=... python papers/jiang2024/run_zoo.py --task cifar100-a --rehearse``
 """
 
@@ -30,6 +32,7 @@ from edgedyn.studies.study import Study, read_study
 # Up to a third faster on processors where TensorFlow leaves it off; trials inherit it.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 ABLATED = "cifar100-a"
+TRAINED = "-trained-probe"  # end of the names of such records' folders
 HERE = Path(__file__).resolve().parent
 METHODS = (
     "capacitance",
@@ -43,8 +46,10 @@ METHODS = (
 )
 
 
-def study(given: argparse.Namespace) -> Study:
+def study(given: argparse.Namespace, probe: str = "frozen") -> Study:
     """Return the study of a task; all its paths are relative to this folder."""
+    frozen = probe == "frozen"
+    measured = frozen and given.task == ABLATED
     values = {
         "data": {
             "spec": f"npz:data/{given.task}.npz",
@@ -60,13 +65,13 @@ def study(given: argparse.Namespace) -> Study:
             "batch_norm_momentum": 0.9,
             "seeds": given.seeds,
         },
-        "probe": {"frozen": True},
+        "probe": {"frozen": frozen},
         # Other forms of beta_eff and the controls, after each epoch; they cost a third of the time.
-        "capacitance": {"measures": "ablations:measures"} if given.task == ABLATED else {},
+        "capacitance": {"measures": "ablations:measures"} if measured else {},
         "methods": list(METHODS),
         "stage": "full",
         "engine": {"workers": given.workers, "threads": given.threads},
-        "output": f"records/{given.task}",
+        "output": f"records/{given.task}" + ("" if frozen else TRAINED),
     }
     return read_study(values, HERE)
 
@@ -89,7 +94,8 @@ def estimate(plan: Study, task: str) -> None:
     print(f"{len(plan.trials)} trials, one after another: {timedelta(seconds=round(total))}")
     result = {"task": task, "candidates": rows, "seconds": total, "environment": environment()}
     folder = output_folder(HERE / "results")
-    write_text(folder / f"zoo_seconds_{task}.json", to_json(result) + "\n")
+    name = Path(plan.output).name
+    write_text(folder / f"zoo_seconds_{name}.json", to_json(result) + "\n")
 
 
 def line_a_minute():
@@ -116,6 +122,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--candidates", nargs="+", choices=ZOO, default=list(ZOO), metavar="NAME")
+    parser.add_argument("--probe", choices=("frozen", "trained"), default="frozen")
     parser.add_argument("--workers", type=int, default=1, help="trials at a time")
     parser.add_argument("--threads", type=int, default=1, help="of each trial")
     parser.add_argument("--rehearse", action="store_true", help="only estimate what it takes")
@@ -128,7 +135,7 @@ def main() -> None:
     data = HERE / "data" / f"{given.task}.npz"
     if not data.is_file():
         write_task(given.task, data)
-    plan = study(given)
+    plan = study(given, given.probe)
     if given.rehearse:
         estimate(plan, given.task)
     else:

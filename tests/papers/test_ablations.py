@@ -29,6 +29,7 @@ def paper():
         import improved_rule
         import retraining_tables
         import rules
+        import trained_tables
 
         patch.setattr(explanations, "SHUFFLES", 40)
         for module in (ablation_tables, ablation_words):
@@ -41,6 +42,7 @@ def paper():
             improved=improved_rule,
             retraining=retraining_tables,
             rules=rules,
+            trained=trained_tables,
         )
 
 
@@ -290,11 +292,12 @@ def test_the_page_says_what_was_found(paper, monkeypatch, tmp_path):
             "rows": rows,
             "why": {5: paper.explanations.explain(found, 5, np.random.default_rng(0))},
             "scale": {"gradient": 0.123},
+            "trained": paper.trained.trained_probe(found.task),
             "retraining": paper.retraining.retraining(),
         }
     )
     assert "| absolute |" in text and "signed" not in text.split("## The paper's line")[1][:600]
-    assert "gradient 0.12" in text and "Not run yet" in text and "nan" not in text
+    assert "gradient 0.12" in text and text.count("Not run yet") == 2 and "nan" not in text
 
 
 # Retraining -------------------------------------------------------------------------------------
@@ -364,6 +367,39 @@ def test_every_ablation_changes_one_thing(paper):
         assert one["probe"] == {**base["probe"], **change} != base["probe"]
         assert all(one[k] == base[k] for k in one if k != "probe")
     assert set(paper.retraining.PROBES) == {"baseline", *run_ablations.PROBES}
+
+
+# The whole zoo with a trained probe -------------------------------------------------------------
+
+
+def test_both_probes_are_judged_on_the_same_runs(paper, monkeypatch, tmp_path):
+    from edgedyn.studies.store import Store
+
+    monkeypatch.setattr(paper.evidence, "RECORDS", tmp_path)
+    frozen = [replace(run, seed=seed) for run in straight(end=3.0) for seed in (0, 1)]
+    for name, runs in (("", frozen), ("-trained-probe", straight()[:7])):
+        for run in runs:
+            Store(tmp_path / f"task{name}").write(f"{run.model}-s{run.seed}", run)
+    found = paper.trained.trained_probe("task")
+    assert found["seeds"] == [0] and found["models"] == sorted(
+        MODELS[:7], key=list(paper.evidence.ZOO).index
+    )
+    ends = {kind: probe["end"] for kind, probe in found["probes"].items()}
+    assert ends["trained"]["last_to_first"] == 0 < ends["frozen"]["last_to_first"]
+    rows = {
+        kind: {(r["group"], r["observed"], r["rule"]): r for r in probe["rows"]}
+        for kind, probe in found["probes"].items()
+    }
+    # beta_eff ends at 0 with one probe: reading off at 0 is right there, and only there.
+    for k in (3, 5, 10):
+        right, wrong = rows["trained"]["all", k, "line"], rows["frozen"]["all", k, "line"]
+        assert right["rho"] == right["oracle"]["rho"] == wrong["oracle"]["rho"] == 1
+        assert right["mae"] < 0.01 < 0.1 < wrong["mae"]
+        assert right["lead"] == pytest.approx(2) and right["nearer"] == 7
+        assert rows["trained"]["all", k, "last_value"]["rho"] == pytest.approx(-1)
+    text = paper.trained.trained_page(found)
+    assert "the paper's line ranks better than the last value, interval above 0, in 6 of 6" in text
+    assert "| trained | pretrained | 5 | last value |" in text and "nan" not in text
 
 
 # The better rule --------------------------------------------------------------------------------

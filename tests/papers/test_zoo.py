@@ -143,6 +143,9 @@ def test_the_studies_of_all_tasks_can_be_read(paper):
         assert len(plan.trials) == 4
         assert plan.candidates[1].image_size == 64 and plan.data.image_size == 32
         assert str(PAPER) not in str(plan.to_dict())
+        trained = run_zoo.study(given, "trained")
+        assert plan.probe.frozen and not trained.probe.frozen
+        assert trained.output != plan.output
 
 
 def test_augmented_images_are_mirrored_and_shifted_ones():
