@@ -187,6 +187,14 @@ def _sentences(found):
         )
         + "."
     )
+    turned = found["falling"]
+    yield (
+        "*Is it the lines that slope the other way?* With the last value in their place: rho "
+        f"{with_interval(turned)}, over the last value {with_interval(turned, 'lead')}, over the "
+        f"lines as they are {with_interval(turned['over_line'], 'lead')}, which "
+        + _gained(turned["over_line"])
+        + "."
+    )
     yield (
         "*Is it the distance of the extrapolation?* Rank correlation of last beta_eff in units of "
         f"its observed range with the line's absolute error: {with_interval(found['distance'])}."
@@ -197,7 +205,7 @@ def _sentences(found):
         + "; ".join(
             f"{n} rho {with_interval(r)}, over the last value {with_interval(r, 'lead')}, over the "
             f"same rule read off at 0 {with_interval(r['over_zero'], 'lead')}, which "
-            + ("is a gain" if r["over_zero"]["lead_low"] > 0 else "is not told apart from none")
+            + _gained(r["over_zero"])
             for n, r in oracle.items()
         )
         + "."
@@ -217,6 +225,13 @@ def _sentences(found):
         )
         + "."
     )
+
+
+def _gained(judged):
+    """Return what the interval of a lead over the same rule as it is says."""
+    if judged["lead_high"] < 0:
+        return "is a loss"
+    return "is a gain" if judged["lead_low"] > 0 else "is not told apart from none"
 
 
 def _gain_table(gains, k):

@@ -7,7 +7,7 @@ from math import nan
 
 import numpy as np
 from evidence import interval, judge
-from rules import by_choice, line, lines, mean_curves, pooled
+from rules import by_choice, falling, line, lines, mean_curves, pooled
 
 from edgedyn.predict.judging import rank_correlation
 
@@ -42,6 +42,7 @@ def explain(found, observed, rng):
     return {
         "fall": fall(found.models, whole, observed),
         "errors": errors(whole.first(observed)),
+        "falling": wrong_way(early, found.seeds, rng),
         "distance": distance(early, found.seeds, rng),
         "oracle": oracle(early, ends, found.seeds, rng),
         "shuffled": shuffled(whole.first(observed), rng, SHUFFLES),
@@ -135,6 +136,19 @@ def _correlation(found, seeds, rng):
     """Return Spearman's rho of two quantities, with its interval."""
     judged = judge(found, found, seeds, rng)
     return {name: judged[name] for name in ("rho", "rho_low", "rho_high", "n_models")}
+
+
+def wrong_way(early, seeds, rng):
+    """Return how the line does with the last value in place of lines that slope the wrong way."""
+    last = by_choice(early, lambda c: c.accuracy[:, -1])
+    mine, lines_alone = (
+        by_choice(early, lambda c, r=rule: r(c.measures["beta_eff"], c.accuracy, c.n_validation))
+        for rule in (falling, line)
+    )
+    return {
+        **judge(mine, last, seeds, rng),
+        "over_line": judge(mine, lines_alone, seeds, rng),
+    }
 
 
 def oracle(early, ends, seeds, rng):

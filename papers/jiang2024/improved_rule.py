@@ -10,7 +10,7 @@ from math import isfinite
 
 import numpy as np
 from evidence import FEWEST, GROUPS, HERE, RESULTS, all_evidence, judge, sources, with_interval
-from rules import by_choice, line, lines, mean_curves, pooled
+from rules import by_choice, falling, line, lines, mean_curves, pooled
 
 from edgedyn._environment import environment
 from edgedyn._files import output_folder, to_json, write_text
@@ -60,6 +60,8 @@ def _with_beta():
         OURS: fitted(pooled),
         "mean of line and last value": lambda c: (fitted(line)(c) + last(c)) / 2,
         "mean of line and pooled rule": lambda c: (fitted(line)(c) + fitted(pooled)(c)) / 2,
+        "line where it rises as beta_eff falls, else last value": fitted(falling),
+        "line, but no less than the last value": lambda c: np.fmax(fitted(line)(c), last(c)),
         "pooled rule, half the step": lambda c: pooled(
             c.measures["beta_eff"], c.accuracy, step=0.5
         ),

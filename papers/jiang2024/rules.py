@@ -126,6 +126,12 @@ def line(x, accuracy, n_validation, at=None):
     return final if at is None else final + slope * at
 
 
+def falling(x, accuracy, n_validation):
+    """Return the paper's line where accuracy rises as `x` falls, the last value elsewhere."""
+    final, slope, _ = lines(x, accuracy, n_validation).T
+    return np.where(slope >= 0, last_value(x, accuracy), final)
+
+
 @cache
 def _line(x, accuracy, n_validation):
     """Fit one line from the bytes of its points: tables fit the same ones again and again."""

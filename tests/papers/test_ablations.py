@@ -143,6 +143,13 @@ def test_rules_are_read_off_where_they_are_told(paper):
         assert mine[k] == pytest.approx(rule.predict([[at[k]]])[0], rel=1e-9)
 
 
+def test_lines_that_slope_the_wrong_way_give_way_to_the_last_value(paper):
+    beta = np.array([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [np.nan, np.nan, np.nan]])
+    accuracy = np.tile([0.1, 0.2, 0.3], (3, 1))
+    found = paper.rules.falling(beta, accuracy, 10**9)
+    np.testing.assert_allclose(found, [0.4, 0.3, np.nan], atol=1e-6)
+
+
 def test_half_a_step_is_half_way_from_the_last_value(paper):
     c = paper.rules.mean_curves(found_of(paper, noise(missing=False)))[0, 1].first(5)
     beta = c.measures["beta_eff"]
@@ -195,6 +202,7 @@ def test_an_oracle_helps_where_zero_is_the_wrong_place(paper):
     assert why["fall"]["last_to_first"][first] == pytest.approx(3 / 4)
     assert why["fall"]["epoch_of_least"] == [EPOCHS] * len(MODELS)
     right = paper.explanations.explain(found_of(paper, straight()), 5, np.random.default_rng(0))
+    assert right["falling"]["rho"] == 1 and right["falling"]["over_line"]["lead"] == 0
     assert right["oracle"]["line"]["over_zero"]["lead"] == 0
     assert right["errors"]["mean_absolute"]["line"] < 0.01
 
