@@ -391,12 +391,15 @@ def _rho_curves(ax: "Axes", series: Mapping[str, Sequence[Array]]) -> None:
     for k, (name, (x, rho, *bounds)) in enumerate(series.items()):
         style = marked(k)
         if bounds:
-            ax.fill_between(x, bounds[0], bounds[1], color=style["color"], alpha=0.13, linewidth=0)
+            # Bands of rho overlap widely; only their edges tell whose they are.
+            band = ax.fill_between(x, bounds[0], bounds[1], color=style["color"], linewidth=0.8)
+            band.set(facecolor=(style["color"], 0.07), edgecolor=(style["color"], 0.7))
+            band.set_linestyle(style["linestyle"])
         known = np.isfinite(rho).any()
         ax.plot(x, rho, label=plain(name) if known else f"{plain(name)}, no values", **style)
         lowest = min(lowest, *(float(np.nanmin(v, initial=0.0)) for v in (rho, *bounds)))
     ax.set(ylim=(max(1.1 * lowest, -1.05), 1.05), ylabel=r"Spearman's $\rho$")
-    legend(ax)
+    legend_below(ax, *ax.get_legend_handles_labels(), ncols=2)  # bands leave no room inside
 
 
 def _mean_rho(by_task: Mapping[str, Mapping[str, Any]], name: str) -> float:
