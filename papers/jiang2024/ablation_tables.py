@@ -1,8 +1,8 @@
 """Which form of beta_eff carries information, and what does as well without it: tables.
 
-From the stored records of cifar100-a, and of run_ablations.py where they are there. Writes
-``results/ablations.json`` and ``ablations.md``. Run: ``python papers/jiang2024/ablation_tables.py``
-(about three minutes on one core).
+From the stored records of cifar100-a, and where they are there, of its zoo with a trained probe and
+of run_ablations.py. Writes ``results/ablations.json`` and ``ablations.md``. Run:
+``python papers/jiang2024/ablation_tables.py`` (a minute on one core).
 """
 
 from math import isfinite
@@ -10,10 +10,10 @@ from math import isfinite
 import ablation_words
 import numpy as np
 from ablation_words import CONTROLS, DEFAULT, FORMS, OBSERVED, SCALES
-from evidence import FEWEST, GROUPS, HERE, RESULTS, evidence, judge, sources
+from evidence import HERE, RESULTS, evidence, judge, sources
 from explanations import explain, scale
 from retraining_tables import retraining
-from rules import by_choice, last_value, line, mean_curves, pooled
+from rules import applied, by_choice, groups_of, last_value, line, pooled
 from trained_tables import trained_probe
 
 from edgedyn._environment import environment
@@ -30,11 +30,7 @@ def compare(found):
     form by the same rule; all draws are the same for all rows.
     """
     rows = []
-    for group in GROUPS:
-        part = found.group(group)
-        if len(part.models) < FEWEST:
-            continue
-        curves = mean_curves(part)
+    for group, part, curves in groups_of(found):
         names = [n for n in (*FORMS, *CONTROLS) if n in next(iter(curves.values())).measures]
         for k in OBSERVED:
             early = {choice: c.first(k) for choice, c in curves.items()}
@@ -43,7 +39,7 @@ def compare(found):
             result = _judged(last, last, part)
             rows.append({**base, "name": "last_value", "rule": None, **result})
             for rule, predict in RULES.items():
-                mine = {name: by_choice(early, _predictor(predict, name)) for name in names}
+                mine = {name: by_choice(early, applied(predict, name)) for name in names}
                 for name in names:
                     against = _judged(mine[name], mine[DEFAULT], part)
                     lead = {f"over_default{e}": against[f"lead{e}"] for e in ("", "_low", "_high")}
@@ -55,11 +51,6 @@ def compare(found):
 def _judged(mine, yardstick, found):
     """Judge with the same draws every time, so that rows can be compared."""
     return judge(mine, yardstick, found.seeds, np.random.default_rng(SEED))
-
-
-def _predictor(rule, name):
-    """Return a function of curves that applies a rule to one regressor."""
-    return lambda c: rule(c.measures[name], c.accuracy, c.n_validation)
 
 
 def verdict(rows):

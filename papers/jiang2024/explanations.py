@@ -7,7 +7,7 @@ from math import nan
 
 import numpy as np
 from evidence import interval, judge
-from rules import by_choice, falling, line, lines, mean_curves, pooled
+from rules import applied, by_choice, falling, line, lines, mean_curves, pooled
 
 from edgedyn.predict.judging import rank_correlation
 
@@ -141,14 +141,9 @@ def _correlation(found, seeds, rng):
 def wrong_way(early, seeds, rng):
     """Return how the line does with the last value in place of lines that slope the wrong way."""
     last = by_choice(early, lambda c: c.accuracy[:, -1])
-    mine, lines_alone = (
-        by_choice(early, lambda c, r=rule: r(c.measures["beta_eff"], c.accuracy, c.n_validation))
-        for rule in (falling, line)
-    )
-    return {
-        **judge(mine, last, seeds, rng),
-        "over_line": judge(mine, lines_alone, seeds, rng),
-    }
+    mine, lines_alone = (by_choice(early, applied(rule)) for rule in (falling, line))
+    over_line = judge(mine, lines_alone, seeds, rng)
+    return {**judge(mine, last, seeds, rng), "over_line": over_line}
 
 
 def oracle(early, ends, seeds, rng):

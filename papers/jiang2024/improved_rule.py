@@ -9,8 +9,8 @@ error, gradient) cannot be reported and do not take part. Writes ``results/impro
 from math import isfinite
 
 import numpy as np
-from evidence import FEWEST, GROUPS, HERE, RESULTS, all_evidence, judge, sources, with_interval
-from rules import by_choice, falling, line, lines, mean_curves, pooled
+from evidence import HERE, RESULTS, all_evidence, judge, sources, with_interval
+from rules import applied, by_choice, falling, groups_of, line, lines, mean_curves, pooled
 
 from edgedyn._environment import environment
 from edgedyn._files import output_folder, to_json, write_text
@@ -49,26 +49,26 @@ def logit(c):
 def _with_beta():
     """Return the rules that use beta_eff; simpler ones come first."""
 
-    def fitted(rule, change=lambda beta: beta):
-        return lambda c: rule(change(c.measures["beta_eff"]), c.accuracy, c.n_validation)
+    def in_root(rule):
+        return lambda c: rule(np.sqrt(c.measures["beta_eff"]), c.accuracy, c.n_validation)
 
     def both(name):
         return lambda c: pooled(np.stack([c.measures["beta_eff"], c.measures[name]]), c.accuracy)
 
     rules = {
-        PAPER: fitted(line),
-        OURS: fitted(pooled),
-        "mean of line and last value": lambda c: (fitted(line)(c) + last(c)) / 2,
-        "mean of line and pooled rule": lambda c: (fitted(line)(c) + fitted(pooled)(c)) / 2,
-        "line where it rises as beta_eff falls, else last value": fitted(falling),
-        "line, but no less than the last value": lambda c: np.fmax(fitted(line)(c), last(c)),
+        PAPER: applied(line),
+        OURS: applied(pooled),
+        "mean of line and last value": lambda c: (applied(line)(c) + last(c)) / 2,
+        "mean of line and pooled rule": lambda c: (applied(line)(c) + applied(pooled)(c)) / 2,
+        "line where it rises as beta_eff falls, else last value": applied(falling),
+        "line, but no less than the last value": lambda c: np.fmax(applied(line)(c), last(c)),
         "pooled rule, half the step": lambda c: pooled(
             c.measures["beta_eff"], c.accuracy, step=0.5
         ),
         "line on the logit scale": logit,
         # A logarithm has no zero to read off at; the root bends the same way.
-        "line in the root of beta_eff": fitted(line, np.sqrt),
-        "pooled rule in the root of beta_eff": fitted(pooled, np.sqrt),
+        "line in the root of beta_eff": in_root(line),
+        "pooled rule in the root of beta_eff": in_root(pooled),
         "pooled rule over beta_eff and 1/epoch": both("inverse_epoch"),
         "pooled rule over beta_eff and training loss": both("train_loss"),
     }
@@ -79,20 +79,16 @@ def _with_beta():
 
 def _without_beta():
     """Return the controls: the same rules in other regressors, and accuracy alone."""
-
-    def fitted(rule, name):
-        return lambda c: rule(c.measures[name], c.accuracy, c.n_validation)
-
     rules = {
         LAST: last,
         "best value": lambda c: c.accuracy.max(axis=1),
         "mean of the last three values": lambda c: c.accuracy[:, -3:].mean(axis=1),
     }
     for words, name in REGRESSORS.items():
-        rules[f"line in {words}"] = fitted(line, name)
-        rules[f"pooled rule in {words}"] = fitted(pooled, name)
+        rules[f"line in {words}"] = applied(line, name)
+        rules[f"pooled rule in {words}"] = applied(pooled, name)
         rules[f"mean of line in {words} and last value"] = lambda c, name=name: (
-            (fitted(line, name)(c) + last(c)) / 2
+            (applied(line, name)(c) + last(c)) / 2
         )
     return rules
 
@@ -134,11 +130,7 @@ def compare(found):
 def report(found, names):
     """Return how some rules do on a task that had no part in the choice."""
     rows = []
-    for group in GROUPS:
-        part = found.group(group)
-        if len(part.models) < FEWEST:
-            continue
-        curves = mean_curves(part)
+    for group, part, curves in groups_of(found):
         for k in OBSERVED:
             early = {choice: c.first(k) for choice, c in curves.items()}
             mine = {name: by_choice(early, RULES[name]) for name in names}

@@ -10,7 +10,7 @@ from functools import cache
 from math import nan
 
 import numpy as np
-from evidence import choices_of, truth
+from evidence import FEWEST, GROUPS, choices_of, truth
 
 import edgedyn as ed
 from edgedyn.predict import PooledCapacitanceRegressor
@@ -109,6 +109,19 @@ def by_choice(curves, predict):
         Takes a `Curves`, returns one prediction a candidate.
     """
     return {choice: np.column_stack([predict(c), c.truth]) for choice, c in curves.items()}
+
+
+def groups_of(found):
+    """Yield each group's name, evidence and curves; those with too few candidates are left out."""
+    for group in GROUPS:
+        part = found.group(group)
+        if len(part.models) >= FEWEST:
+            yield group, part, mean_curves(part)
+
+
+def applied(rule, name="beta_eff"):
+    """Return a function of curves that applies a rule to one regressor."""
+    return lambda c: rule(c.measures[name], c.accuracy, c.n_validation)
 
 
 # Rules ------------------------------------------------------------------------------------------

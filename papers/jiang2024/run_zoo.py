@@ -20,7 +20,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from zoo_candidates import IMAGE_SIZE, TASKS, ZOO, candidate, write_task
+from zoo_candidates import IMAGE_SIZE, TASKS, TRAINED, ZOO, candidate, write_task
 
 import edgedyn as ed
 from edgedyn._environment import environment
@@ -32,7 +32,6 @@ from edgedyn.studies.study import Study, read_study
 # Up to a third faster on processors where TensorFlow leaves it off; trials inherit it.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 ABLATED = "cifar100-a"
-TRAINED = "-trained-probe"  # end of the names of such records' folders
 HERE = Path(__file__).resolve().parent
 METHODS = (
     "capacitance",

@@ -6,13 +6,14 @@ candidates and seeds of both. `ablation_tables` writes what is found.
 """
 
 import numpy as np
-from evidence import FEWEST, GROUPS, evidence, judge, with_interval
-from explanations import oracle
-from rules import by_choice, last_value, line, mean_curves, pooled
+from evidence import FEWEST, evidence, judge, with_interval
+from explanations import fall, oracle
+from rules import applied, by_choice, groups_of, last_value, line, mean_curves, pooled
+from zoo_candidates import TRAINED
 
-OBSERVED, SEED, ENDING = (3, 5, 10), 0, "-trained-probe"
+OBSERVED, SEED = (3, 5, 10), 0
 RULES = {"last_value": last_value, "line": line, "pooled": pooled}
-NAMES = {"last_value": "last value", "line": "the paper's line", "pooled": "pooled rule"}
+NAMES = {"last_value": "last value", "line": "the paper's line", "pooled": "the pooled rule"}
 
 
 def trained_probe(task):
@@ -25,7 +26,7 @@ def trained_probe(task):
         have. Empty where fewer than three candidates have both.
     """
     try:
-        both = {"frozen": evidence(task), "trained": evidence(task + ENDING)}
+        both = {"frozen": evidence(task), "trained": evidence(task + TRAINED)}
     except ValueError as error:
         print(f"left out: {error}")
         return {}
@@ -48,14 +49,12 @@ def trained_probe(task):
 def end(found):
     """Return how far training and beta_eff have come after the last epoch; mean and median."""
     whole = mean_curves(found)[tuple(found.seeds)]
-    beta = whole.measures["beta_eff"]
+    falls = {k: fall(found.models, whole, k)["medians"] for k in OBSERVED}
     return {
         "test_accuracy": float(whole.truth.mean()),
         "train_loss": float(whole.measures["train_loss"][:, -1].mean()),
-        "last_to_first": float(np.nanmedian(beta[:, -1] / beta[:, 0])),
-        "last_to_observed": {
-            k: float(np.nanmedian(beta[:, -1] / beta[:, k - 1])) for k in OBSERVED
-        },
+        "last_to_first": falls[OBSERVED[0]]["last_to_first"],
+        "last_to_observed": {k: medians["last_to_observed"] for k, medians in falls.items()},
     }
 
 
@@ -65,18 +64,14 @@ def rows(found):
     ``oracle`` is the lead of the rule that reads off where beta_eff will end, not at 0.
     """
     result = []
-    for group in GROUPS:
-        part = found.group(group)
-        if len(part.models) < FEWEST:
-            continue
-        curves = mean_curves(part)
+    for group, part, curves in groups_of(found):
         ends = {choice: c.measures["beta_eff"][:, -1] for choice, c in curves.items()}
         for k in OBSERVED:
             early = {choice: c.first(k) for choice, c in curves.items()}
-            last = by_choice(early, lambda c: last_value(None, c.accuracy))
+            last = by_choice(early, applied(last_value))
             known = oracle(early, ends, part.seeds, np.random.default_rng(SEED))
             for name, rule in RULES.items():
-                mine = by_choice(early, _predictor(rule))
+                mine = by_choice(early, applied(rule))
                 judged = judge(mine, last, part.seeds, np.random.default_rng(SEED))
                 row = {"group": group, "observed": k, "rule": name, **judged}
                 row |= _errors(mine[tuple(part.seeds)], last[tuple(part.seeds)])
@@ -84,11 +79,6 @@ def rows(found):
                     row["oracle"] = known[name]
                 result.append(row)
     return result
-
-
-def _predictor(rule):
-    """Return a function of curves that applies a rule to beta_eff."""
-    return lambda c: rule(c.measures["beta_eff"], c.accuracy, c.n_validation)
 
 
 def _errors(mine, last):
@@ -107,9 +97,10 @@ def trained_page(result):
         command = "python papers/jiang2024/run_zoo.py --task cifar100-a --probe trained"
         return f"{title}\n\nNot run yet: `{command}`."
     seeds = ", ".join(map(str, result["seeds"]))
+    seeds = f"seeds {seeds}" if len(result["seeds"]) > 1 else f"seed {seeds}"
     parts = [
         f"{title}\n\n{result['task']}, {len(result['models'])} candidates "
-        f"({result['n_pretrained']} pretrained), seeds {seeds}, {result['epochs']} epochs; the "
+        f"({result['n_pretrained']} pretrained), {seeds}, {result['epochs']} epochs; the "
         "frozen rows are of the same candidates and seeds. mae: mean absolute error of the "
         "unclipped prediction.",
         "\n".join(f"- {line}" for line in ends(result)),

@@ -57,6 +57,7 @@ TASKS = {
     "cifar100-b": {"validation_size": 1000, "n_train": [2000]},
     "fashion-mnist": {"validation_size": 500},
 }
+TRAINED = "-trained-probe"  # ends the names of folders of records where the probe is trained
 FASHION_TEST = 500  # of the 1000 test images; the others join the training part
 
 
