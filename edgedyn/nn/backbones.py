@@ -17,7 +17,7 @@ from keras import ops
 from edgedyn import _validate as check
 from edgedyn.nn.alexnet import SIZE, AlexNet
 from edgedyn.nn.extract import without_values
-from edgedyn.nn.weights import is_model_file, load_model, load_weights
+from edgedyn.nn.weights import is_model_file, is_weight_file, load_model, load_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -253,9 +253,9 @@ def architecture(
 
 
 def _check_weights(weights: Any) -> None:
-    if weights is not None and weights != "imagenet" and not is_model_file(weights):
+    if weights is not None and weights != "imagenet" and not is_weight_file(weights):
         raise ValueError(
-            "weights must be 'imagenet', None or the path of a .keras or .h5 file; "
+            "weights must be 'imagenet', None or the path of a .keras, .h5 or .npz file; "
             f"got {weights!r}."
         )
 

@@ -95,6 +95,9 @@ class CapacitanceCallback(keras.callbacks.Callback):
         What each of them took.
     records : list of CapacitanceRecord
         Those of all calls of ``fit``, also of interrupted ones.
+    features : ndarray, shape (n_samples, n_features), or None
+        What the probe received at the latest measurement; None in the network scope, before the
+        first one, and where the run has diverged.
 
     Raises
     ------
@@ -148,8 +151,9 @@ class CapacitanceCallback(keras.callbacks.Callback):
         self.x, self.y = sample_dataset(x, y, n_samples, np.random.default_rng(seed))
         self.records: list[CapacitanceRecord] = []
         self._fits = 0
+        self.features: Array | None = None
         self._meter: CapacitanceMeter | None = None
-        self._features: Array | None = None
+        self._fixed: Array | None = None
 
     @property
     def beta_eff(self) -> Array:
@@ -176,7 +180,7 @@ class CapacitanceCallback(keras.callbacks.Callback):
         if known is None or known.model is not self.model or known.loss != meter.loss:
             self._meter = meter  # else the compiled functions of the last fit still serve
         self._targets = self._current.check_data(self.x, self.y)[1]
-        self._features = None
+        self._fixed = None
         if self.source == "features":
             if self._current.backbone.trainable_weights:
                 raise ValueError(
@@ -184,7 +188,7 @@ class CapacitanceCallback(keras.callbacks.Callback):
                     "its features change: freeze it (backbone.trainable = False) or pass "
                     "source='model'."
                 )
-            self._features = self._current.features(self.x)
+            self._fixed = self._current.features(self.x)
         self._fits += 1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -203,12 +207,16 @@ class CapacitanceCallback(keras.callbacks.Callback):
 
     def _measure(self) -> Capacitance | None:
         """Measure the model as it is; None where its output is not finite."""
+        self.features = None
         try:
-            if self._features is None:
+            if self._kind["scope"] == "network":
                 return self._current.measure(self.x, self._targets)
-            return self._current.of_features(self._features, self._targets)
+            features = self._current.features(self.x) if self._fixed is None else self._fixed
+            found = self._current.of_features(features, self._targets)
         except DivergedError:
             return None
+        self.features = features
+        return found
 
     @property
     def _current(self) -> CapacitanceMeter:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping
+from inspect import signature
 from math import nan
 from pathlib import Path
 from time import perf_counter
@@ -10,12 +11,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from edgedyn._bits import pack_bits
 from edgedyn.nn.callback import CapacitanceCallback
-from edgedyn.nn.datasets import Dataset
+from edgedyn.nn.datasets import Dataset, Split
 
 DRAWS = 10_000_000  # of one random layer in one epoch, at most
 Report = Callable[[dict[str, Any]], None]
-Measure = Callable[[keras.Model, Any, Any], Mapping[str, float]]
+Measure = Callable[..., Mapping[str, float]]
 
 
 def finetune(
@@ -54,17 +56,17 @@ def finetune(
         Measures beta_eff; absent where the probe was taken off.
     measure : callable, optional
         Called after each epoch as ``measure(model, x, y)`` with the samples of `watch`; returns
-        numbers by name.
+        numbers by name. One that has a parameter `features` is also given what the probe received.
     """
     with keras.device("cpu"):
         order = keras.Variable(np.arange(len(data.train)), dtype="int64", trainable=False)
     clock = _Clock(order, seed)
     train = data.train.batches_in(order, batch_size)
-    log = _EpochLog(watch, clock, report, measure)
-    callbacks = [clock, *([] if watch is None else [watch]), log, EpochBackup(backup)]
+    judge = _Validation(data.validation, batch_size)
+    log = _EpochLog(watch, clock, judge, report, measure)
+    callbacks = [clock, *([] if watch is None else [watch]), judge, log, EpochBackup(backup)]
     model.fit(
         train,
-        validation_data=data.validation.batches(batch_size),
         initial_epoch=first_epoch,
         epochs=epochs,
         verbose=0,
@@ -178,8 +180,25 @@ class _Clock(keras.callbacks.Callback):
         self.order.assign(rng.permutation(self.order.shape[0]))
         self.began, self.seconds = perf_counter(), 0.0
 
-    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.seconds = perf_counter() - self.began
+
+
+class _Validation(keras.callbacks.Callback):
+    """Judges the model on the validation images, sample by sample, which Keras' own pass hides."""
+
+    def __init__(self, split: Split, batch_size: int) -> None:
+        super().__init__()
+        self.batches, self.y = split.batches(batch_size), split.y
+        self.correct = np.zeros(len(split), bool)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        probabilities = self.model.predict(self.batches, verbose=0)
+        self.correct = probabilities.argmax(axis=1) == self.y
+        losses = keras.losses.sparse_categorical_crossentropy(self.y, probabilities)
+        if logs is not None:
+            logs["val_accuracy"] = float(self.correct.mean())
+            logs["val_loss"] = float(np.mean(keras.ops.convert_to_numpy(losses), dtype=float))
 
 
 class _EpochLog(keras.callbacks.Callback):
@@ -189,11 +208,13 @@ class _EpochLog(keras.callbacks.Callback):
         self,
         watch: CapacitanceCallback | None,
         clock: _Clock,
+        judge: _Validation,
         report: Report,
         measure: Measure | None,
     ) -> None:
         super().__init__()
-        self.watch, self.clock, self.report, self.measure = watch, clock, report, measure
+        self.watch, self.clock, self.judge = watch, clock, judge
+        self.report, self.measure = report, measure
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = {name: float(value) for name, value in (logs or {}).items()}
@@ -207,7 +228,7 @@ class _EpochLog(keras.callbacks.Callback):
             }
         own: Mapping[str, float] = {}
         if self.measure is not None and self.watch is not None:
-            own = self.measure(self.model, self.watch.x, self.watch.y)
+            own = self._measured(self.measure, self.watch)
         diverged = not np.isfinite(logs["loss"]) or beta["beta_status"] == "diverged"
         self.report(
             {
@@ -216,6 +237,7 @@ class _EpochLog(keras.callbacks.Callback):
                 "val_accuracy": logs["val_accuracy"],
                 **beta,
                 "train_seconds": self.clock.seconds,
+                "val_correct": pack_bits(self.judge.correct),
                 "measures": {
                     "train_accuracy": logs["accuracy"],
                     "val_loss": logs["val_loss"],
@@ -226,3 +248,11 @@ class _EpochLog(keras.callbacks.Callback):
         )
         if diverged:
             self.model.stop_training = True
+
+    def _measured(self, measure: Measure, watch: CapacitanceCallback) -> Mapping[str, float]:
+        """Call a function of the user's own, with the probe's features if it asks for them."""
+        if "features" not in signature(measure).parameters:
+            return measure(self.model, watch.x, watch.y)
+        if watch.features is None:  # the run has diverged, or the scope is the network
+            return {}
+        return measure(self.model, watch.x, watch.y, features=watch.features)

@@ -11,6 +11,21 @@ from edgedyn import _validate as check
 
 PREFIX = "probe_"
 OUTPUT = PREFIX + "output"
+BATCH_NORMS = ("identity", "statistics", "none")
+
+
+@keras.saving.register_keras_serializable("edgedyn")
+class StatisticsNorm(kl.BatchNormalization):
+    """A batch norm whose statistics follow the batches while gamma and beta stay as they are.
+
+    In training it normalises by the batch, in inference by the moving averages; no optimiser
+    touches its gamma (1) and beta (0). Keras' own layer knows no such state: frozen, it stops
+    following the batches, too.
+    """
+
+    def add_weight(self, *args: Any, **options: Any) -> Any:
+        """Add a weight that is never trained."""
+        return super().add_weight(*args, **{**options, "trainable": False})
 
 
 def attach_probe(
@@ -19,7 +34,8 @@ def attach_probe(
     *,
     units: Sequence[int] = (256, 128),
     dropout: float = 0.4,
-    batch_norm: bool = True,
+    batch_norm: str = "identity",
+    momentum: float = 0.9,
     initializer: Any = "he_normal",
     frozen: bool = True,
     seed: int | np.random.Generator | None = None,
@@ -40,8 +56,14 @@ def attach_probe(
         interior layer; with one, beta_eff has the status ``no_interior_layer``.
     dropout : float
         Rate in [0, 1); 0 for none.
-    batch_norm : bool
-        Whether there are batch norms.
+    batch_norm : {"identity", "statistics", "none"}
+        What the frozen probe's batch norms do while the backbone is trained. ``identity``: they
+        run in inference mode with their initial statistics, as Keras' frozen layers do.
+        ``statistics``: gamma (1), beta (0), kernels and biases stay as they are, but the
+        statistics follow the batches. ``none``: there are no batch norms. The batch norms of a
+        trained probe are ordinary ones under the first two words.
+    momentum : float
+        In [0, 1): of the moving averages of the statistics, where they follow the batches.
     initializer : str or keras.initializers.Initializer
         Of the dense kernels; seeded by `seed` where it is a name.
     frozen : bool
@@ -64,10 +86,10 @@ def attach_probe(
 
     Notes
     -----
-    Jiang et al., Nat. Commun. 15:5718 (2024), Algorithm 1 and Methods. A **frozen batch norm runs
-    in inference mode**, as Keras has it, also while the backbone trains: with its initial
-    statistics (mean 0, variance 1) it divides by ``sqrt(1 + epsilon)``, epsilon = 0.001, and is
-    otherwise the identity. It normalises nothing; the features' scale passes through the probe.
+    Jiang et al., Nat. Commun. 15:5718 (2024), Algorithm 1 and Methods; they do not say which of
+    the two a frozen batch norm is. With ``identity`` it has its initial statistics (mean 0,
+    variance 1), divides by ``sqrt(1 + epsilon)``, epsilon = 0.001, and normalises nothing: the
+    features' scale passes through the probe. beta_eff is measured in inference mode in both.
 
     Examples
     --------
@@ -84,16 +106,21 @@ def attach_probe(
     if n_classes < 2:
         raise ValueError(f"n_classes must be at least 2; got {n_classes}.")
     units = _check_units(units)
-    dropout = check.real_number(dropout, "dropout", at_least=0.0)
-    if dropout >= 1:
-        raise ValueError(f"dropout must be below 1; got {dropout}.")
+    dropout = _below_one(dropout, "dropout")
+    if isinstance(batch_norm, bool):
+        word = "identity" if batch_norm else "none"
+        raise TypeError(f"batch_norm is a word now: give {word!r} for {batch_norm}.")
+    check.choice(batch_norm, "batch_norm", BATCH_NORMS)
+    momentum = _below_one(momentum, "momentum")
     draw = np.random.default_rng(seed)
     x = backbone.output
     for k, width in enumerate(units, start=1):
         name = f"{PREFIX}dense_{k}"
         x = kl.Dense(width, kernel_initializer=_initializer(initializer, draw), name=name)(x)
-        if batch_norm:
-            x = kl.BatchNormalization(name=f"{PREFIX}batch_norm_{k}")(x)
+        if batch_norm != "none":
+            follows = frozen and batch_norm == "statistics"
+            kind = StatisticsNorm if follows else kl.BatchNormalization
+            x = kind(momentum=momentum, name=f"{PREFIX}batch_norm_{k}")(x)
         x = kl.ReLU(name=f"{PREFIX}relu_{k}")(x)
         if dropout:
             x = kl.Dropout(dropout, seed=_integer(draw), name=f"{PREFIX}dropout_{k}")(x)
@@ -106,7 +133,7 @@ def attach_probe(
     model = keras.Model(backbone.input, out(x), name=f"{backbone.name}_probe")
     if frozen:
         for layer in model.layers:
-            if layer.name.startswith(PREFIX):
+            if layer.name.startswith(PREFIX) and not isinstance(layer, StatisticsNorm):
                 layer.trainable = False
     return model
 
@@ -209,6 +236,14 @@ def _check_units(units: Any) -> tuple[int, ...]:
     if not units:
         raise ValueError("units is empty; the probe needs at least one hidden layer.")
     return tuple(check.positive_int(n, f"units[{k}]") for k, n in enumerate(units))
+
+
+def _below_one(value: Any, name: str) -> float:
+    """Return a number in [0, 1)."""
+    number = check.real_number(value, name, at_least=0.0)
+    if number >= 1:
+        raise ValueError(f"{name} must be below 1; got {number}.")
+    return number
 
 
 def _initializer(initializer: Any, draw: np.random.Generator) -> Any:

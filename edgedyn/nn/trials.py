@@ -139,6 +139,7 @@ def with_probe(setup: Setup, job: Mapping[str, Any]) -> keras.Model:
         units=tuple(probe["units"]),
         dropout=probe["dropout"],
         batch_norm=probe["batch_norm"],
+        momentum=probe["momentum"],
         frozen=probe["frozen"],
         initializer=probe["initializer"],
         seed=job["seed"],

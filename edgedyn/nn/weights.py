@@ -3,6 +3,8 @@
 import json
 import re
 import warnings
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,21 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-SUFFIXES = (".keras", ".h5")
+SUFFIXES = (".keras", ".h5")  # of whole models
+ARRAYS = ".npz"  # of weights alone
 
 # A weight of a file: the layer names it may belong to, best first, its own name and its values.
 Entry = tuple[tuple[str, ...], str, NDArray[Any]]
 
 
 def is_model_file(value: Any) -> bool:
-    """Tell a path to a model or weight file from a name, by its ending."""
+    """Tell a path to a model from a name, by its ending."""
     return isinstance(value, str | Path) and str(value).endswith(SUFFIXES)
+
+
+def is_weight_file(value: Any) -> bool:
+    """Tell a path to a model or to weights from a word, by its ending."""
+    return isinstance(value, str | Path) and str(value).endswith((*SUFFIXES, ARRAYS))
 
 
 def load_weights(model: keras.Model, path: str | Path) -> None:
@@ -35,13 +43,20 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
     model : keras.Model
     path : str or Path
         A whole model (``.keras``, ``.h5``, also of Keras 2), weights of Keras 3
-        (``.weights.h5``, matched by layer order as Keras does) or weights of Keras 2 (``.h5``).
+        (``.weights.h5``, matched by layer order as Keras does), weights of Keras 2 (``.h5``), or
+        plain arrays (``.npz``), each named ``layer/weight`` as Keras names them, such as
+        ``conv1/kernel`` or ``conv1_bn/moving_mean``; a nested layer's path ends in the two.
 
     Raises
     ------
     ValueError
-        For a file that is missing or cannot be read, layers without weights in the file, and
-        shapes that differ.
+        For a file that is missing or cannot be read, layers without weights in the file, shapes
+        that differ, and arrays that are not finite.
+
+    Notes
+    -----
+    ``numpy.savez_compressed(path, **{f"{layer.name}/{w.name}": w.numpy() for layer in
+    model.layers for w in layer.weights})`` writes such an ``.npz``.
 
     Examples
     --------
@@ -56,8 +71,10 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
     >>> bool((part.get_weights()[0] == full.get_weights()[0]).all())
     True
     """
-    path = _existing(path)
-    if path.suffix == ".keras":
+    path = _existing(path, (*SUFFIXES, ARRAYS))
+    if path.suffix == ARRAYS:
+        _assign(model, _entries_of_arrays(path), path)
+    elif path.suffix == ".keras":
         _assign(model, _entries_of_model(load_model(path, compile=False)), path)
     elif path.name.endswith(".weights.h5"):
         _load_keras3(model, path)
@@ -121,12 +138,12 @@ class _Depthwise(keras.layers.DepthwiseConv2D):
 # Files ------------------------------------------------------------------------------------------
 
 
-def _existing(path: str | Path) -> Path:
+def _existing(path: str | Path, suffixes: Sequence[str] = SUFFIXES) -> Path:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"there is no file {str(path)!r}.")
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"{str(path)!r} must end in .keras or .h5.")
+    if path.suffix not in suffixes:
+        raise ValueError(f"{str(path)!r} must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}.")
     return path
 
 
@@ -188,6 +205,32 @@ def _entries_of_model(model: keras.Model) -> list[Entry]:
         for layer in _layers(model)
         for weight in layer.weights
     ]
+
+
+def _entries_of_arrays(path: Path) -> list[Entry]:
+    """Read an npz of arrays named ``layer/weight``; nothing in it is executed."""
+    entries: list[Entry] = []
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(
+            f"{str(path)!r} cannot be read as an npz of arrays: {_brief(error)}"
+        ) from None
+    for name, array in arrays.items():
+        *owner, own = name.split("/")
+        if not owner:
+            raise ValueError(
+                f"{str(path)!r} has an array {name!r}; arrays are named layer/weight, such as "
+                "conv1/kernel."
+            )
+        if array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise ValueError(
+                f"{name!r} in {str(path)!r} must hold finite floating-point numbers; it is "
+                f"{array.dtype}" + (" with NaN or infinity." if array.dtype.kind == "f" else ".")
+            )
+        entries.append((("_".join(owner), *owner[-1:]), own, array))
+    return entries
 
 
 def _entries_of_file(file: h5py.File) -> list[Entry]:

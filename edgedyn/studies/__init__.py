@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from edgedyn.studies.record import EpochRecord, TrialRecord
     from edgedyn.studies.selection import Selection, select
     from edgedyn.studies.spread import spread_capacitance
-    from edgedyn.studies.store import RecordTable, load_records
+    from edgedyn.studies.store import RecordTable, load_records, pack_records
     from edgedyn.studies.study import Study, read_study
 
 _HOME = {
@@ -19,6 +19,7 @@ _HOME = {
     "Study": "study",
     "TrialRecord": "record",
     "load_records": "store",
+    "pack_records": "store",
     "read_study": "study",
     "run_demo": "demo",
     "select": "selection",
@@ -33,6 +34,7 @@ __all__ = [
     "Study",
     "TrialRecord",
     "load_records",
+    "pack_records",
     "read_study",
     "run_demo",
     "select",

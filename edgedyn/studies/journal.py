@@ -160,8 +160,13 @@ def record_of(
 
 def _epoch(line: Mapping[str, Any], journal: Journal) -> EpochRecord:
     """Read an epoch's line; null is NaN."""
-    names = set(EpochRecord.__dataclass_fields__) - {"test_accuracy", "measures"}
+    names = set(EpochRecord.__dataclass_fields__) - {"test_accuracy", "measures", "val_correct"}
     values: dict[str, Any] = {k: nan if line[k] is None else line[k] for k in names}
     measures = {k: nan if v is None else v for k, v in line["measures"].items()}
     accuracy = journal.test_accuracy(line["epoch"])
-    return EpochRecord(test_accuracy=accuracy, measures=measures, **values)
+    return EpochRecord(
+        test_accuracy=accuracy,
+        measures=measures,
+        val_correct=line.get("val_correct", ""),
+        **values,
+    )

@@ -18,6 +18,7 @@ from edgedyn.studies.fields import (
     yes_or_no,
 )
 
+BATCH_NORMS = ("identity", "statistics", "none")  # as edgedyn.nn.probe has them
 MIN_OBSERVED = 3  # a line through fewer points says nothing
 OPTIMIZERS = (
     "adam",
@@ -126,7 +127,8 @@ class Probe:
 
     units: tuple[int, ...] = (256, 128)
     dropout: float = 0.4
-    batch_norm: bool = True
+    batch_norm: str = "identity"
+    momentum: float = 0.9
     frozen: bool = True
     initializer: str = "he_normal"
 
@@ -137,7 +139,10 @@ class Probe:
         store(self, dropout=check.real_number(self.dropout, "probe.dropout", at_least=0.0))
         if self.dropout >= 1:
             raise ValueError(f"probe.dropout must be below 1; got {self.dropout}.")
-        yes_or_no(self.batch_norm, "probe.batch_norm")
+        check.choice(self.batch_norm, "probe.batch_norm", BATCH_NORMS)
+        store(self, momentum=check.real_number(self.momentum, "probe.momentum", at_least=0.0))
+        if self.momentum >= 1:
+            raise ValueError(f"probe.momentum must be below 1; got {self.momentum}.")
         yes_or_no(self.frozen, "probe.frozen")
         text(self.initializer, "probe.initializer")
 
@@ -210,7 +215,8 @@ class Watch:
     scope, coupling, strength, nodes : str
     measures : str, optional
         ``module:function`` of one's own, called after each epoch as ``function(model, x, y)`` with
-        the samples of beta_eff; the numbers it returns by name go into the record's `measures`.
+        the samples of beta_eff, and with ``features=``, what the probe receives, if it takes them;
+        the numbers it returns by name go into the record's `measures`.
     """
 
     n_samples: int = 1024

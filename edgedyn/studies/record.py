@@ -6,7 +6,9 @@ from typing import Any
 
 from edgedyn import _validate as check
 
-SCHEMA = 3  # 2: scores; 3: per-epoch times and measures, training size, reason, provenance
+# 2: scores; 3: per-epoch times and measures, training size, reason, provenance; 4: which
+# validation samples were right, and what the probe's batch norms do (upgraded from 3)
+SCHEMA = 4
 STATUSES = ("completed", "early", "diverged", "failed")
 
 
@@ -29,6 +31,9 @@ class EpochRecord:
         What the epoch's training (without validation) and beta_eff took; NaN where not measured.
     measures : dict of str to float
         What else was measured after the epoch, such as ``val_loss``.
+    val_correct : str
+        Which validation samples the model got right, as `edgedyn.studies.unpack_bits` reads them;
+        candidates of one seed see the same samples in the same order. Empty: not kept.
     """
 
     epoch: int
@@ -40,6 +45,7 @@ class EpochRecord:
     train_seconds: float = nan
     beta_seconds: float = nan
     measures: dict[str, float] = field(default_factory=dict)
+    val_correct: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,9 +126,13 @@ class TrialRecord:
         ValueError
             For another schema version, or missing or unknown fields.
         """
+        if values.get("schema") == 3:
+            settings = upgraded_settings(values["settings"])
+            values = {**values, "schema": SCHEMA, "settings": settings}
         if values.get("schema") != SCHEMA:
             raise ValueError(
-                f"the record has schema {values.get('schema')!r}; this edgedyn reads {SCHEMA}."
+                f"the record has schema {values.get('schema')!r}; this edgedyn reads 3 and "
+                f"{SCHEMA}."
             )
         names = {f.name for f in fields(cls)}
         if set(values) != names:
@@ -133,6 +143,19 @@ class TrialRecord:
         times = _whole({name: values[name] for name in ("train_seconds", "beta_seconds")})
         epochs = tuple(e if isinstance(e, EpochRecord) else _epoch(e) for e in values["epochs"])
         return cls(**{**values, **times, "epochs": epochs, "scores": _whole(values["scores"])})
+
+
+def upgraded_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Say in today's words what the probe of an older trial was.
+
+    Until schema 3 `batch_norm` was true or false, which meant frozen as Keras has it (``identity``)
+    or none, and the moving averages had Keras' momentum of 0.99.
+    """
+    probe = settings.get("probe")
+    if not isinstance(probe, dict) or not isinstance(probe.get("batch_norm"), bool):
+        return settings
+    word = "identity" if probe["batch_norm"] else "none"
+    return {**settings, "probe": {**probe, "batch_norm": word, "momentum": 0.99}}
 
 
 def _epoch(values: dict[str, Any]) -> EpochRecord:

@@ -1,10 +1,13 @@
-"""Records on disk: one readable file a trial, written as a whole or not at all."""
+"""Records on disk: one readable file a trial, written as a whole or not at all.
+
+A study that has ended can be packed: one file, ``records.jsonl``, with a record a line.
+"""
 
 import gc
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from math import nan
@@ -13,16 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 from edgedyn._files import json_ready, output_folder, to_json, write_text
 from edgedyn.studies.journal import Journal
-from edgedyn.studies.record import EpochRecord, TrialRecord
+from edgedyn.studies.record import EpochRecord, TrialRecord, upgraded_settings
 from edgedyn.studies.study import SCORE_METHODS, Study
 
 if TYPE_CHECKING:
     import pandas as pd
 
 RECORDS, TRIALS, MODELS, ASIDE = "records", "trials", "models", "set-aside"
-STUDY, LOCK = "study.json", "study.lock"
+STUDY, LOCK, PACKED = "study.json", "study.lock", "records.jsonl"
 MOST_DIFFERENCES = 8
-COLUMNS = tuple(f.name for f in fields(EpochRecord))
+# What an epoch's record is made of, column by column; those with a default may be missing.
+COLUMNS = tuple(f.name for f in fields(EpochRecord) if f.name not in ("measures", "val_correct"))
 
 
 class RecordTable(Sequence[TrialRecord]):
@@ -77,7 +81,8 @@ def load_records(folder: Path | str) -> RecordTable:
     Parameters
     ----------
     folder : path
-        That of the study, or the ``records`` folder in it.
+        That of the study, the ``records`` folder in it, or the ``records.jsonl`` that
+        `pack_records` has made of it.
 
     Returns
     -------
@@ -102,12 +107,65 @@ def load_records(folder: Path | str) -> RecordTable:
     1 records: vgg seed 0 failed
     """
     folder = Path(folder)
-    inner = folder / RECORDS if (folder / RECORDS).is_dir() else folder
-    paths = sorted(inner.glob("*.json")) if inner.is_dir() else []
-    if not paths:
-        raise ValueError(f"there are no records in {str(folder)!r}; give a study's folder.")
     with _collector_paused():
-        return RecordTable(_read(path) for path in paths)
+        if folder.is_file():
+            found = _unpacked(folder)
+        else:
+            inner = folder / RECORDS if (folder / RECORDS).is_dir() else folder
+            paths = [p for p in inner.glob("*.json") if p.name != STUDY] if inner.is_dir() else []
+            packed = folder / PACKED
+            found = _unpacked(packed) if packed.is_file() else {}
+            found |= {path.stem: _read(path) for path in paths}
+    if not found:
+        raise ValueError(f"there are no records in {str(folder)!r}; give a study's folder.")
+    return RecordTable(found[key] for key in sorted(found))
+
+
+def pack_records(folder: Path | str) -> Path:
+    """Put a study's records into one file, a line each, and remove the single ones.
+
+    `load_records` and `edgedyn.select` read it as they read the folder; a record that is there as
+    a file of its own comes before one of the same name in the packed file.
+
+    Parameters
+    ----------
+    folder : path
+        The study's.
+
+    Returns
+    -------
+    Path
+        ``records.jsonl`` in that folder.
+
+    Raises
+    ------
+    ValueError
+        Where there are no records, or one cannot be read; nothing is changed then.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from edgedyn.studies import TrialRecord, load_records, pack_records
+    >>> from edgedyn.studies.store import Store
+    >>> store = Store(tempfile.mkdtemp())
+    >>> store.write("vgg-s0", TrialRecord("vgg", "digits", 0, {}, (), "failed", 0.0, 0.0))
+    >>> pack_records(store.folder).name, load_records(store.folder)
+    ('records.jsonl', 1 records: vgg seed 0 failed)
+    """
+    folder = Path(folder)
+    load_records(folder)  # all or nothing: every record can be read
+    single = sorted((folder / RECORDS).glob("*.json"))
+    packed = folder / PACKED
+    lines = _lines(packed) if packed.is_file() else {}
+    lines |= {path.stem: json.loads(path.read_bytes()) for path in single}
+    text = [json.dumps({**lines[key], "key": key}, separators=(",", ":")) for key in sorted(lines)]
+    write_text(packed, "\n".join(text) + "\n")
+    for path in single:
+        path.unlink()
+    if single:
+        with suppress(OSError):  # something else lies there
+            (folder / RECORDS).rmdir()
+    return packed
 
 
 class Store:
@@ -161,10 +219,14 @@ class Store:
         """Return the records that are there; those that cannot be read are set aside."""
         folder = self.folder / RECORDS
         there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+        packed = self.folder / PACKED
         found = {}
         with _collector_paused():
+            known = _unpacked(packed) if packed.is_file() else {}
             for key in keys:
                 if f"{key}.json" not in there:
+                    if key in known:
+                        found[key] = known[key]
                     continue
                 path = folder / f"{key}.json"
                 try:
@@ -201,7 +263,7 @@ class Store:
                 known[name] = json_ready(study.settings(trial))
             wanted = known[name]
             given = {**wanted, **_decided_later(study)}
-            differences = _differences(json_ready(settings), given)
+            differences = _differences(json_ready(upgraded_settings(settings)), given)
             if record is not None:
                 differences += _beyond(record, study)
             if differences:
@@ -252,8 +314,9 @@ def _text(record: TrialRecord) -> str:
     """Return a record as JSON; its epochs as columns, one a line, which are quick to read."""
     values = record.to_dict()
     epochs = values.pop("epochs")
-    names = [name for name in COLUMNS if name != "measures"]
-    columns = {name: [epoch[name] for epoch in epochs] for name in names}
+    columns = {name: [epoch[name] for epoch in epochs] for name in COLUMNS}
+    if any(epoch["val_correct"] for epoch in epochs):
+        columns["val_correct"] = [epoch["val_correct"] for epoch in epochs]
     measured = dict.fromkeys(name for epoch in epochs for name in epoch["measures"])
     measures = {name: [e["measures"].get(name, nan) for e in epochs] for name in measured}
     lines = [f"{json.dumps(k)}: {json.dumps(json_ready(v))}" for k, v in columns.items()]
@@ -266,18 +329,49 @@ def _text(record: TrialRecord) -> str:
 def _read(path: Path) -> TrialRecord:
     """Read a record; every fault is a ValueError that names the file."""
     try:
-        values = json.loads(path.read_bytes())
-        table = values["epochs"]
-        measures = {name: _column(v) for name, v in table["measures"].items()}
-        rows = [
-            dict(zip(measures, row, strict=True)) for row in zip(*measures.values(), strict=True)
-        ]
-        columns = [_column(table[name]) for name in COLUMNS if name != "measures"]
-        rows = rows or [{} for _ in columns[0]]
-        epochs = tuple(EpochRecord(*row) for row in zip(*columns, rows, strict=True))
-        return TrialRecord.from_dict({**values, "epochs": epochs})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        return _decoded(json.loads(path.read_bytes()))
+    except (OSError, *_FAULTS) as error:
         raise ValueError(f"the record {str(path)!r} cannot be read: {error}") from error
+
+
+_FAULTS = (ValueError, TypeError, KeyError, AttributeError)
+
+
+def _decoded(values: dict[str, Any]) -> TrialRecord:
+    """Make a record of its JSON."""
+    table = values["epochs"]
+    measures = {name: _column(v) for name, v in table["measures"].items()}
+    rows = [dict(zip(measures, row, strict=True)) for row in zip(*measures.values(), strict=True)]
+    columns = [_column(table[name]) for name in COLUMNS]
+    rows = rows or [{} for _ in columns[0]]
+    bits = table.get("val_correct") or ["" for _ in columns[0]]
+    epochs = tuple(EpochRecord(*row) for row in zip(*columns, rows, bits, strict=True))
+    return TrialRecord.from_dict({**values, "epochs": epochs})
+
+
+def _lines(path: Path) -> dict[str, dict[str, Any]]:
+    """Return what each line of a packed file says, by its record's key."""
+    found: dict[str, dict[str, Any]] = {}
+    try:
+        for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+            values = json.loads(line)
+            found[values.pop("key")] = values
+    except OSError as error:
+        raise ValueError(f"{str(path)!r} cannot be read: {error}") from error
+    except _FAULTS as error:
+        raise ValueError(f"line {number} of {str(path)!r} is no record: {error}") from error
+    return found
+
+
+def _unpacked(path: Path) -> dict[str, TrialRecord]:
+    """Read a packed file; every fault is a ValueError that names file and record."""
+    found = {}
+    for key, values in _lines(path).items():
+        try:
+            found[key] = _decoded(values)
+        except _FAULTS as error:
+            raise ValueError(f"record {key!r} of {str(path)!r} cannot be read: {error}") from error
+    return found
 
 
 @contextmanager

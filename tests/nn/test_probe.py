@@ -61,7 +61,7 @@ def test_seeds_decide_the_kernels():
 
 def test_options():
     model = nn.attach_probe(
-        backbone(), 4, units=[7], dropout=0, batch_norm=False, frozen=False, seed=0,
+        backbone(), 4, units=[7], dropout=0, batch_norm="none", frozen=False, seed=0,
         initializer=keras.initializers.Ones(),
     )  # fmt: skip
     assert [type(layer).__name__ for layer in model.layers[2:]] == ["Dense", "ReLU", "Dense"]

@@ -40,7 +40,7 @@ def probe_model(n_features=5, n_classes=4, seed=0, randomise=True, **options):
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("nodes", ["kernels", "all"])
 @pytest.mark.parametrize("units", [(8,), (9, 6)])
-@pytest.mark.parametrize("batch_norm", [True, False])
+@pytest.mark.parametrize("batch_norm", ["identity", "statistics", "none"])
 def test_closed_form_agrees_with_autodiff(batch_norm, units, nodes, loss):
     given, rows = LOSSES[loss]
     model, x, y = probe_model(units=units, batch_norm=batch_norm)
@@ -54,7 +54,7 @@ def test_closed_form_agrees_with_autodiff(batch_norm, units, nodes, loss):
 
 
 def test_closed_form_agrees_with_autodiff_in_float32():
-    for batch_norm, dropout, nodes in itertools.product([True, False], [0.0, 0.4], ["all"]):
+    for batch_norm, dropout, nodes in itertools.product(["identity", "statistics", "none"], [0.0, 0.4], ["all"]):
         model, x, y = probe_model(batch_norm=batch_norm, dropout=dropout, randomise=False)
         meter = CapacitanceMeter(model, nodes=nodes)
         x, targets = meter.check_data(x, y)
@@ -66,7 +66,7 @@ def test_closed_form_agrees_with_autodiff_in_float32():
 @pytest.mark.parametrize("strength", ["magnitude", "signed", "absolute"])
 @pytest.mark.parametrize("nodes", ["kernels", "all"])
 def test_probe_without_batch_norm_is_the_brute_force_matrix(strength, nodes):
-    model, x, y = probe_model(batch_norm=False)
+    model, x, y = probe_model(batch_norm="none")
     P = direct_matrix(*parts(model, x), np.eye(4)[y], "cross_entropy", strength, nodes)
     cap = nn.neural_capacitance(model, x, y, strength=strength, nodes=nodes)
     if cap.status == "ok":
@@ -79,7 +79,7 @@ def test_probe_without_batch_norm_is_the_brute_force_matrix(strength, nodes):
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("nodes", ["kernels", "all"])
 def test_full_coupling_of_a_probe_is_the_finite_difference(nodes):
-    model, x, y = probe_model(batch_norm=False)
+    model, x, y = probe_model(batch_norm="none")
     weights, biases, features = parts(model, x)
     P = finite_difference_full(weights, biases, features, np.eye(4)[y], "cross_entropy", nodes)
     cap = nn.neural_capacitance(model, x, y, coupling="full", strength="signed", nodes=nodes)
