@@ -123,9 +123,14 @@ def complete(runs):
     runs : iterable of (str, int)
         Candidates and seeds.
     """
+    return complete_in(runs, list(ZOO))
+
+
+def complete_in(runs, names):
+    """Do the same for candidates of any zoo; `names` has them in order."""
     runs = set(runs)
     seeds = sorted({s for _, s in runs})
-    models = sorted({m for m, _ in runs}, key=list(ZOO).index)
+    models = sorted({m for m, _ in runs}, key=names.index)
     choices = []
     for k in range(1, len(seeds) + 1):
         whole = [m for m in models if all((m, s) in runs for s in seeds[:k])]
