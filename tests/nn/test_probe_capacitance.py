@@ -54,7 +54,8 @@ def test_closed_form_agrees_with_autodiff(batch_norm, units, nodes, loss):
 
 
 def test_closed_form_agrees_with_autodiff_in_float32():
-    for batch_norm, dropout, nodes in itertools.product(["identity", "statistics", "none"], [0.0, 0.4], ["all"]):
+    norms = ["identity", "statistics", "none"]
+    for batch_norm, dropout, nodes in itertools.product(norms, [0.0, 0.4], ["all"]):
         model, x, y = probe_model(batch_norm=batch_norm, dropout=dropout, randomise=False)
         meter = CapacitanceMeter(model, nodes=nodes)
         x, targets = meter.check_data(x, y)
@@ -98,9 +99,10 @@ def parts(model, x):
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("nodes", ["kernels", "all"])
-def test_absolute_strengths_of_a_probe_with_batch_norms(nodes):
+@pytest.mark.parametrize("batch_norm", ["identity", "statistics"])
+def test_absolute_strengths_of_a_probe_with_batch_norms(nodes, batch_norm):
     """The dense matrix, entry by entry, from Keras' own forward values."""
-    model, x, y = probe_model(units=(4, 3))
+    model, x, y = probe_model(units=(4, 3), batch_norm=batch_norm)
     P = dense_probe_matrix(model, x, np.eye(4)[y], nodes)
     value = P.sum(0) @ P.sum(1) / P.sum()
     cap = nn.neural_capacitance(model, x, y, strength="absolute", nodes=nodes)

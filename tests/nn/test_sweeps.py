@@ -5,8 +5,12 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 
+import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
 from dense_oracle import NETWORKS, case, degrees, full_degrees  # noqa: E402
+from keras import layers as kl  # noqa: E402
 
+from edgedyn import nn  # noqa: E402
 from edgedyn.nn.capacitance import CapacitanceMeter  # noqa: E402
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("float64")]
@@ -62,3 +66,29 @@ def test_shape_keeping_max_pools_give_the_same_result_every_time():
         results.append(np.concatenate([np.concatenate(layer.flat()) for layer in found]))
     scale = np.abs(results[0]).max()
     np.testing.assert_allclose(np.ptp(results, axis=0), 0, atol=1e-12 * scale)
+
+
+def probed(L, x):
+    """A small backbone under a probe of two hidden layers, for the oracle."""
+    x = tf.reduce_mean(tf.nn.relu(L.conv("body", x, 4, 3)), axis=[1, 2])
+    for k in (1, 2):
+        x = tf.nn.relu(L.bn(f"probe_batch_norm_{k}", L.dense(f"probe_dense_{k}", x, 6 - k)))
+    return L.dense("probe_output", x, 3)
+
+
+@pytest.mark.parametrize("nodes", ["kernels", "all"])
+@pytest.mark.parametrize("strength", ["magnitude", "signed"])
+def test_a_probe_whose_statistics_follow_the_batches(strength, nodes):
+    inputs = keras.Input((4, 4, 2))
+    features = kl.GlobalAveragePooling2D()(kl.Conv2D(4, 3, activation="relu", name="body")(inputs))
+    options = {"units": (5, 4), "batch_norm": "statistics", "seed": 0}
+    model = nn.attach_probe(keras.Model(inputs, features), 3, **options)
+    rng = np.random.default_rng(3)
+    for weight in model.weights:
+        value = rng.standard_normal(weight.shape) * 0.6
+        weight.assign(np.abs(value) + 0.3 if "variance" in weight.path else value)
+    x, y = rng.standard_normal((5, 4, 4, 2)), np.arange(5) % 3
+    cap, ours = measured(model, x, y, strength=strength, nodes=nodes)
+    made = {layer.name: layer for layer in model.layers}
+    value = compare(ours, degrees(probed, made, x, np.eye(3)[y], strength, nodes))
+    assert cap.status == "ok" and cap.value == pytest.approx(value, rel=1e-10)

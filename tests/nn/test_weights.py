@@ -12,6 +12,7 @@ import h5py  # noqa: E402
 import keras  # noqa: E402
 from keras import layers as kl  # noqa: E402
 
+from edgedyn import nn  # noqa: E402
 from edgedyn.nn.weights import load_model, load_weights  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
@@ -203,9 +204,12 @@ def test_unreadable_files(ending, tmp_path):
 
 
 def test_other_endings_and_files_without_a_model(tmp_path):
-    (tmp_path / "weights.npz").write_bytes(b"")
+    (tmp_path / "weights.bin").write_bytes(b"")
+    with pytest.raises(ValueError, match="must end in .keras, .h5 or .npz"):
+        load_weights(network(), tmp_path / "weights.bin")
+    (tmp_path / "model.npz").write_bytes(b"")
     with pytest.raises(ValueError, match="must end in .keras or .h5"):
-        load_weights(network(), tmp_path / "weights.npz")
+        load_model(tmp_path / "model.npz")
     path = write_old(tmp_path / "old.h5", old_weights(network()))
     with pytest.raises(ValueError, match="holds weights without a model; name the architecture"):
         load_model(path)
@@ -236,6 +240,57 @@ def test_models_keep_their_loss(tmp_path):
     assert not load_model(tmp_path / "full.keras", compile=False).compiled
 
 
+# Plain arrays -----------------------------------------------------------------------------------
+
+
+def arrays_of(model):
+    return {f"{la.name}/{w.name}": w.numpy() for la in model.layers for w in la.weights}
+
+
+def test_plain_arrays_come_back(tmp_path):
+    full, part = network(top=True), random_like(network())
+    np.savez_compressed(tmp_path / "full.npz", **arrays_of(full))
+    load_weights(part, tmp_path / "full.npz")
+    assert same(part, full)
+
+
+def test_a_backbone_takes_plain_arrays(tmp_path):
+    options = {"alpha": 0.25, "input_shape": (32, 32, 3)}
+    source = nn.backbone("MobileNet", weights=None, **options)
+    np.savez(tmp_path / "mobilenet.npz", **arrays_of(source))
+    filled = nn.backbone("MobileNet", weights=tmp_path / "mobilenet.npz", **options)
+    assert same(filled, source)
+    with pytest.raises(ValueError, match=r"path of a .keras, .h5 or .npz file; got 'm.bin'"):
+        nn.backbone("MobileNet", weights="m.bin", **options)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda a: a.pop("last/bias") is None, "layer 'last' needs"),
+        (lambda a: a.update({"last/bias": np.ones(7)}), "bias of layer 'last' has shape"),
+        (lambda a: a.update({"last/bias": np.full(6, np.nan)}), "with NaN or infinity"),
+        (lambda a: a.update({"last/bias": np.ones(6, int)}), "finite floating-point numbers"),
+        (lambda a: a.update({"bias": np.ones(6)}), "named layer/weight, such as conv1/kernel"),
+        (lambda a: a.update({"last/bias": np.array([None] * 6)}), "cannot be read as an npz"),
+    ],
+)
+def test_plain_arrays_that_do_not_fit(tmp_path, change, words):
+    arrays = arrays_of(network())
+    change(arrays)
+    np.savez(tmp_path / "w.npz", **arrays)
+    unchanged_after(network(), tmp_path / "w.npz", words)
+
+
+def test_a_damaged_npz(tmp_path):
+    path = tmp_path / "w.npz"
+    np.savez_compressed(path, **arrays_of(network()))
+    whole = path.read_bytes()
+    for damaged in (b"no zip", whole[: len(whole) // 2], whole[:200] + b"x" * 40 + whole[240:]):
+        path.write_bytes(damaged)
+        unchanged_after(network(), path, "cannot be read as an npz of arrays|has no weights|needs")
+
+
 # Real data --------------------------------------------------------------------------------------
 
 
@@ -256,3 +311,40 @@ def test_resnet8_of_keras_2_reaches_its_published_accuracy():
     fresh = keras.models.clone_model(model)
     load_weights(fresh, data() / "weights/cifar10_resnet8.h5")
     assert same(fresh, model)
+
+
+@realdata
+@pytest.mark.parametrize(
+    ("file", "name", "alpha"),
+    [
+        ("imagenet_mobilenet_v1_0.5_160", "MobileNet", 0.5),
+        ("imagenet_mobilenet_v1_0.75_192", "MobileNet", 0.75),
+        ("imagenet_mobilenet_v1_1.0_224", "MobileNet", 1.0),
+        ("imagenet_mobilenet_v2_1.0_224", "MobileNetV2", 1.0),
+        ("inat_birds_mobilenet_v2_1.0_224", "MobileNetV2", 1.0),
+    ],
+)
+def test_the_shared_mobilenets_fill_their_backbones(file, name, alpha):
+    path = data() / "weights" / f"{file}.npz"
+    model = nn.backbone(name, weights=path, alpha=alpha, input_shape=(32, 32, 3))
+    with np.load(path) as stored:
+        for layer in model.layers:
+            for weight in layer.weights:
+                stays = stored[f"{layer.name}/{weight.name}"]
+                assert np.array_equal(weight.numpy(), stays), (layer.name, weight.name)
+
+
+@realdata
+def test_a_linear_head_on_mobilenet_reaches_what_its_source_says():
+    """.722 at 1200 images of 96x96, says the data's README; chance with random weights."""
+    from sklearn.linear_model import LogisticRegression
+
+    path = data() / "weights/imagenet_mobilenet_v1_0.5_160.npz"
+    model = nn.backbone("MobileNet", weights=path, alpha=0.5, input_shape=(96, 96, 3))
+    images = np.load(data() / "images/cifar10.npz")
+    x, y = images["x_train"][:1600], images["y_train"][:1600].ravel()
+    large = keras.ops.image.resize(x.astype("float32"), (96, 96))
+    features = model.predict(large, verbose=0, batch_size=100)
+    scaled = (features - features[:1200].mean(0)) / (features[:1200].std(0) + 1e-6)
+    head = LogisticRegression(C=0.01, max_iter=500).fit(scaled[:1200], y[:1200])
+    assert head.score(scaled[1200:], y[1200:]) == pytest.approx(0.722, abs=0.06)
