@@ -13,6 +13,7 @@ import pytest
 from study_cases import candidate, kill, numbers, trial_processes, wait_for
 
 import edgedyn as ed
+from edgedyn._bits import unpack_bits
 from edgedyn._environment import command
 from edgedyn.predict.zero_cost import PROXIES
 from edgedyn.studies import selection
@@ -58,6 +59,13 @@ def test_a_study_without_interruption_matches_one_by_hand(fields):
     assert found == pytest.approx(history.history["loss"], rel=1e-4)
     found = [e.val_accuracy for e in record.epochs]
     assert found == pytest.approx(history.history["val_accuracy"], abs=0.01)
+    right = model.predict(data.validation.x.astype("float32"), verbose=0).argmax(1)
+    bits = unpack_bits(record.epochs[-1].val_correct)
+    assert bits.mean() == record.epochs[-1].val_accuracy
+    assert np.mean(bits != (right == data.validation.y)) <= 0.01
+    assert record.epochs[-1].measures["val_loss"] == pytest.approx(
+        history.history["val_loss"][-1], rel=1e-3
+    )
     accuracy = model.evaluate(data.test.x.astype("float32"), data.test.y, verbose=0)[1]
     assert record.final_test_accuracy == pytest.approx(accuracy, abs=0.01)
     assert record.provenance["data_fingerprint"] == data.fingerprint

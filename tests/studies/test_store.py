@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edgedyn as ed
-from edgedyn.studies import EpochRecord, RecordTable, TrialRecord
+from edgedyn._bits import pack_bits, unpack_bits
+from edgedyn.studies import EpochRecord, RecordTable, TrialRecord, pack_records
 from edgedyn.studies.journal import Journal, record_of
 from edgedyn.studies.store import Store
 
@@ -28,6 +29,7 @@ def records(draw):
             draw(words),
             *draw(st.tuples(numbers, numbers)),
             {name: draw(numbers) for name in names},
+            pack_bits(draw(st.lists(st.booleans(), max_size=9))),
         )
         for k in range(1, draw(st.integers(0, 4)) + 1)
     ]
@@ -60,7 +62,8 @@ def test_records_come_back_as_they_were(tmp_path_factory, record):
 
 def made(model="vgg", epochs=3, status="early", **fields):
     lines = tuple(EpochRecord(k + 1, 1.0, 0.5, nan, 0.1, "ok") for k in range(epochs))
-    return TrialRecord(model, "digits", 0, {}, lines, status, 1.0, 0.1, **fields)
+    settings = fields.pop("settings", {})
+    return TrialRecord(model, "digits", 0, settings, lines, status, 1.0, 0.1, **fields)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,7 @@ def made(model="vgg", epochs=3, status="early", **fields):
         lambda text: "",
         lambda text: text[: len(text) // 2],
         lambda text: "[]",
-        lambda text: text.replace('"schema": 3', '"schema": 2'),
+        lambda text: text.replace('"schema": 4', '"schema": 2'),
         lambda text: text.replace('"status": "early"', '"status": "well"'),
         lambda text: text.replace('"seed"', '"sead"'),
         lambda text: text.replace('"epoch": [1, 2, 3]', '"epoch": [1, 2]'),
@@ -89,6 +92,75 @@ def test_broken_records_are_set_aside_and_named(tmp_path, break_it):
     assert list(store.read(["one", "two", "three"])) == ["two"]
     assert not path.exists() and len(list((tmp_path / "set-aside").iterdir())) == 1
     assert [r.model for r in ed.load_records(tmp_path)] == ["resnet"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(records(), min_size=1, max_size=4))
+def test_packed_records_are_read_as_the_folder_is(tmp_path_factory, some):
+    store = Store(tmp_path_factory.mktemp("store"))
+    for k, record in enumerate(some):
+        store.write(f"r{k}", record)
+    before = list(ed.load_records(store.folder))
+    packed = pack_records(store.folder)
+    assert not (store.folder / "records").exists()
+    for place in (store.folder, packed):
+        assert repr(list(ed.load_records(place))) == repr(before)
+    assert repr(store.read(["r0", "absent"])) == repr({"r0": before[0]})
+
+
+def test_a_record_of_its_own_comes_before_the_packed_one(tmp_path):
+    store = Store(tmp_path)
+    store.write("one", made())
+    store.write("two", made("resnet"))
+    pack_records(tmp_path)
+    store.write("two", made("resnet", 5))
+    store.write("three", made("vgg19"))
+    assert [len(r.epochs) for r in ed.load_records(tmp_path)] == [3, 3, 5]
+    assert len(store.read(["two"])["two"].epochs) == 5
+    pack_records(tmp_path)
+    assert [r.model for r in ed.load_records(tmp_path)] == ["vgg", "vgg19", "resnet"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: text[:-30], "line 2 of"),
+        (lambda text: text.replace('"key":"two"', '"kez":"two"'), "line 2 of"),
+        (lambda text: text.replace('"beta_eff"', '"beta"'), "record 'one' of"),
+        (lambda text: "", "there are no records"),
+    ],
+)
+def test_a_damaged_packed_file_is_named(tmp_path, change, words):
+    store = Store(tmp_path)
+    store.write("one", made())
+    store.write("two", made("resnet"))
+    path = pack_records(tmp_path)
+    path.write_text(change(path.read_text()))
+    with pytest.raises(ValueError, match=words):
+        ed.load_records(tmp_path)
+
+
+def test_older_records_say_which_probe_they_had(tmp_path):
+    for batch_norm, word in ((True, "identity"), (False, "none")):
+        record = made(settings={"probe": {"units": [256, 128], "batch_norm": batch_norm}})
+        old = {**record.to_dict(), "schema": 3}
+        for epoch in old["epochs"]:
+            del epoch["val_correct"]
+        probe = TrialRecord.from_dict(old).settings["probe"]
+        assert probe == {"units": [256, 128], "batch_norm": word, "momentum": 0.99}
+    with pytest.raises(ValueError, match="this edgedyn reads 3 and 4"):
+        TrialRecord.from_dict({**made().to_dict(), "schema": 2})
+
+
+@given(st.lists(st.booleans(), max_size=40))
+def test_bits_come_back(bits):
+    assert unpack_bits(pack_bits(bits)).tolist() == bits
+
+
+@pytest.mark.parametrize("text", ["", "3", "x:oA==", "3:oA", "9:oA==", "-1:oA==", "3:\u00e4"])
+def test_what_is_no_list_of_bits(text):
+    with pytest.raises(ValueError, match="is no list of"):
+        unpack_bits(text)
 
 
 def test_no_records(tmp_path):
