@@ -120,11 +120,19 @@ def load(task, variant="identity"):
 
     "Complete": all of the first k seeds, with k such that the most runs remain.
     """
+    return load_runs(task, variant, completed(task, variant))
+
+
+def completed(task, variant, status="completed"):
+    """Return a study's records of one status; none where there is no study yet."""
     folder = HERE / folder_of(task, variant)
-    try:
-        records = [r for r in ed.load_records(folder) if r.status == "completed"]
-    except ValueError:
-        return None
+    if not folder.exists():
+        return []
+    return [r for r in ed.load_records(folder) if r.status == status]
+
+
+def load_runs(task, variant, records):
+    """Return the complete candidates among some records; None where there are too few."""
     runs = {(r.model, r.seed): r for r in records}
     models, seeds = complete_in(runs, list(CANDIDATES))
     if len(models) < FEWEST:
@@ -167,6 +175,28 @@ def _measures(kept):
 def zoos(variant="identity"):
     """Return the studies of a variant that have enough runs, in the tasks' order."""
     return [zoo for task in TASKS if (zoo := load(task, variant)) is not None]
+
+
+def at_sizes(zoo):
+    """Return a study on fewer training samples, by their number; the full one included.
+
+    The same candidates and seeds in all, and the truth of the full one.
+    """
+    by_size = {}
+    for r in completed(zoo.task, "sizes", "early"):
+        by_size.setdefault(r.n_train, []).append(r)
+    if not by_size:
+        return {}
+    by_size[zoo.records[0].n_train] = list(zoo.records)
+    common = set.intersection(*({(r.model, r.seed) for r in rs} for rs in by_size.values()))
+    found = {}
+    for n in sorted(by_size):
+        kept = [r for r in by_size[n] if (r.model, r.seed) in common]
+        found[n] = load_runs(zoo.task, zoo.variant, kept)
+    if any(one is None for one in found.values()):
+        return {}
+    full = found[max(found)]
+    return {n: replace(one, truth=full.truth) for n, one in found.items()}
 
 
 def groups(zoo):

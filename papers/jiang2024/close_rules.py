@@ -108,9 +108,9 @@ def rate(t0=1):
 
 def saturating(t0=1):
     """Return the line against ``beta / (beta + first beta)``: a link that levels off."""
-    return lambda s: lines.fit(
-        s.beta / (s.beta + s.beta[:, :1]), s.accuracy, s.n_validation, t0
-    ).final
+    return lambda s: (
+        lines.fit(s.beta / (s.beta + s.beta[:, :1]), s.accuracy, s.n_validation, t0).final
+    )
 
 
 def log_odds(s):

@@ -13,6 +13,7 @@ import close_words
 import numpy as np
 from close_evidence import (
     SUBSETS,
+    at_sizes,
     draws,
     family_of,
     groups,
@@ -140,6 +141,19 @@ def windows(variant):
         rules |= {str(t0): line_in("beta_eff", t0) for t0 in starts}
         tables = {zoo.task: predictions(zoo, rules, k) for zoo in some}
         rows += judged(some, tables, {"variant": variant, "group": "all", "observed": k})
+    return rows
+
+
+def sizes(variant):
+    """Return the results on fewer training samples: Fig. 3c; the truth is that of all of them."""
+    if variant != "identity":
+        return []
+    rows = []
+    by_task = {zoo.task: at_sizes(zoo) for zoo in zoos(variant)}
+    for n in sorted({n for found in by_task.values() for n in found}):
+        some = [found[n] for found in by_task.values() if n in found]
+        tables = {zoo.task: predictions(zoo, MAIN, MIDDLE) for zoo in some}
+        rows += judged(some, tables, {"n_train": n})
     return rows
 
 
@@ -331,6 +345,7 @@ def main():
         "table1": lambda v: table1(v) + table1(v, "run") + learnt(v),
         "validation": validation_sizes,
         "windows": windows,
+        "sizes": sizes,
         "ablations": ablations,
         "coverage": coverage,
         "convergence": convergence,

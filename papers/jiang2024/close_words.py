@@ -30,6 +30,7 @@ def page(result):
         _table1(result["table1"], "run"),
         _validation(result["validation"]),
         _windows(result["windows"]),
+        _sizes(result["sizes"]),
         _ablations(result["ablations"]),
         _read_offs(result["read_offs"]),
         _coverage(result["coverage"]),
@@ -232,6 +233,23 @@ def _windows(rows):
     ]  # fmt: skip
     columns = ["probe", "task", "epochs", "first observation", "rho", "lead", "gain"]
     return "## Fig. 3b: the line's first observation\n\n" + markdown(columns, lines)
+
+
+def _sizes(rows):
+    """Return Fig. 3c's numbers."""
+    if not rows:
+        return ""
+    lines = [
+        [r["task"], r["n_train"], _name(r["method"]), with_interval(r), with_interval(r, "lead"),
+         value(r, "error"), value(r, "gain")]
+        for r in rows
+    ]  # fmt: skip
+    columns = ["task", "training samples", "method", "rho", "lead", "error", "gain"]
+    return (
+        "## Fig. 3c: fewer training samples, five epochs\n\nThe truth is the final accuracy after "
+        "training on all samples; candidates and seeds are the same at all sizes.\n\n"
+        + markdown(columns, lines)
+    )
 
 
 def _ablations(rows):

@@ -1,9 +1,9 @@
 """The close zoo: real backbones that train to convergence, the paper's own regime.
 
 Ten pretrained networks: MobileNet v1 of four widths and MobileNetV2 from ImageNet, MobileNetV2
-from iNaturalist's birds, SqueezeNet from ImageNet, all at 64 pixels, and three ResNets from CIFAR-10
-at the 32 pixels they know. `CLOSE` are those of one kind (MobileNets of at least half the width),
-whose accuracies lie near each other; the choice was made before any of them was run.
+from iNaturalist's birds, SqueezeNet from ImageNet, all at 64 pixels, and three ResNets from
+CIFAR-10 at the 32 pixels they know. `CLOSE` are those of one kind (MobileNets of at least half the
+width), whose accuracies lie near each other; the choice was made before any of them was run.
 
 Data go to ``data/TASK.npz``, records to ``records/close-TASK[-VARIANT]/``. Each trial trains on 500
 images in batches of 32 for 20 epochs, after which most training losses (inference mode) are below
@@ -52,6 +52,8 @@ VARIANTS = {
     "statistics": {"probe": {"batch_norm": "statistics"}},
     "trained": {"probe": {"frozen": False}},
     "slow": {"training": {"learning_rate": 2e-4}},
+    # For Fig. 3c: the early epochs on fewer images; the truth is that of the full runs.
+    "sizes": {"data": {"n_train": [125, 250]}, "stage": "early"},
 }
 METHODS = (
     "capacitance",
@@ -116,6 +118,7 @@ def study(task, variant="identity", *, seeds, epochs=EPOCHS, candidates=None, wo
             "image_size": SIDE,
             "validation_size": N_VALIDATION,
             "n_train": [N_TRAIN],
+            **changes.get("data", {}),
         },
         "candidates": [_candidate(name) for name in candidates or CANDIDATES],
         "training": {
@@ -130,7 +133,7 @@ def study(task, variant="identity", *, seeds, epochs=EPOCHS, candidates=None, wo
         "probe": changes.get("probe", {}),
         "capacitance": {"measures": "close_measures:measures"},
         "methods": list(METHODS),
-        "stage": "full",
+        "stage": changes.get("stage", "full"),
         "engine": {"workers": workers, "threads": 1},
         "output": folder_of(task, variant),
     }
