@@ -54,7 +54,9 @@ def test_closed_form_agrees_with_autodiff(batch_norm, units, nodes, loss):
 
 
 def test_closed_form_agrees_with_autodiff_in_float32():
-    for batch_norm, dropout, nodes in itertools.product(["identity", "statistics", "none"], [0.0, 0.4], ["all"]):
+    for batch_norm, dropout, nodes in itertools.product(
+        ["identity", "statistics", "none"], [0.0, 0.4], ["all"]
+    ):
         model, x, y = probe_model(batch_norm=batch_norm, dropout=dropout, randomise=False)
         meter = CapacitanceMeter(model, nodes=nodes)
         x, targets = meter.check_data(x, y)
