@@ -173,7 +173,7 @@ def no_downloads() -> Iterator[None]:
     try:
         yield
     finally:
-        urllib.request.install_opener(None)  # type: ignore[arg-type]  # None: the default again
+        urllib.request.install_opener(None)  # the default again
 
 
 # A candidate ------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ def rehearse(job: Mapping[str, Any]) -> dict[str, Any]:
     size = job["settings"]["candidate"]["image_size"] or job["settings"]["data"]["image_size"]
     side = seen["side"] if size is None else [size, size]
     keras.utils.set_random_seed(job["seed"])
-    whole, missing = _candidate(job, (*side, 3))
+    whole, missing = _candidate(job, (side[0], side[1], 3))
     body = backbone(whole)
     costs = work(body)
     batch, steps = _effort(costs.flops, job["settings"]["training"]["batch_size"])
@@ -222,7 +222,9 @@ def rehearse(job: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _candidate(job: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[keras.Model, str | None]:
+def _candidate(
+    job: Mapping[str, Any], shape: tuple[int, int, int]
+) -> tuple[keras.Model, str | None]:
     """Build the candidate, with random weights where ImageNet's are not here."""
     candidate = job["settings"]["candidate"]
     if candidate["backbone"] is None:

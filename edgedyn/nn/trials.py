@@ -84,7 +84,7 @@ def dataset(job: Mapping[str, Any]) -> Dataset:
     return load(PAPER_VALIDATION) if len(data.validation) > PAPER_VALIDATION else data
 
 
-def candidate(job: Mapping[str, Any], image_shape: tuple[int, ...]) -> keras.Model:
+def candidate(job: Mapping[str, Any], image_shape: tuple[int, int, int]) -> keras.Model:
     """Build or load the candidate's model."""
     given, paths = job["settings"]["candidate"], job["files"]
     options = dict(given["options"])
