@@ -25,7 +25,7 @@ from edgedyn.nn.datasets import PAPER_VALIDATION, Dataset, Split
 from edgedyn.nn.flops import Work, work
 from edgedyn.nn.readers import DataNotFound
 
-STEP_FLOPS = 2e11  # of a rehearsed step; larger batches are cut: seconds on one core
+STEP_FLOPS = 5e10  # of a rehearsed step; larger batches are cut: seconds on one core
 STEPS = 2, 8  # timed, after the first one, which compiles
 READ = 16  # image files that are read to see what one takes
 MIB = 2**20
