@@ -28,6 +28,12 @@ def add(commands: Any) -> None:
     select.add_argument(
         "--dry-run", action="store_true", help="print the trials, their time and memory, and stop"
     )
+    select.add_argument(
+        "--gpu-tflops",
+        type=float,
+        metavar="RATE",
+        help="what a GPU sustains, for the GPU hours of --dry-run (default 17: one NVIDIA A100)",
+    )
     select.add_argument("--stage", help="early, finish or full; in place of the study's")
     select.add_argument("--top", type=int, help="how many candidates go on to the last epoch")
     select.add_argument("--workers", type=int, help="trials at a time")
@@ -102,43 +108,92 @@ def _fields(arguments: argparse.Namespace) -> dict[str, Any]:
 def _dry_run(arguments: argparse.Namespace) -> None:
     """Print trials with estimates."""
     from edgedyn._files import to_json
-    from edgedyn.studies.progress import duration
+    from edgedyn.studies.cost import GPU_TFLOPS
     from edgedyn.studies.selection import rehearse
     from edgedyn.studies.study_file import load_study
 
+    rate = GPU_TFLOPS if arguments.gpu_tflops is None else arguments.gpu_tflops
+    if not (isfinite(rate) and rate > 0):
+        raise ValueError(f"--gpu-tflops must be a positive number; got {rate}.")
     study = load_study(arguments.study, _fields(arguments))
-    rows = rehearse(study)
+    show = None if arguments.json else _stopwatch()
+    rows = rehearse(study, progress=show, gpu_tflops=rate)
     if arguments.json:
         print(to_json(rows))
         return
+    _print_rows(study, rows)
+    for row in rows:
+        if "reason" in row:
+            print(f"{row['model']} fails: {row['reason']}")
+    for sentence in dict.fromkeys(one for row in rows for one in row.get("missing", [])):
+        print(f"Not here: {sentence}")
+    _print_sums(study, rows, rate)
+
+
+def _stopwatch() -> Callable[[str], None]:
+    """Return a display of what a dry run does, with the time since it began."""
+    import time
+
+    from edgedyn.studies.progress import duration
+
+    began = time.monotonic()
+
+    def show(words: str) -> None:
+        since = duration(time.monotonic() - began)
+        print(f"{since}: {words}", file=sys.stderr, flush=True)
+
+    return show
+
+
+def _print_rows(study: Any, rows: list[dict[str, Any]]) -> None:
+    """Print the candidates of a dry run."""
+    from edgedyn.studies.progress import duration
+
     cells = [
         [
             row["model"],
             str(row["trials"]),
-            str(row["epochs"]),
             f"{row['parameters']:,}",
             f"{row['epoch_seconds']:.2g} s",
             f"{row['memory_mib']:.0f} MiB",
             duration(row["seconds"]),
+            duration(row["gpu_seconds"]),
         ]
         for row in rows
         if "reason" not in row
     ]
-    header = ["candidate", "trials", "epochs", "parameters", "an epoch", "memory", "all trials"]
-    print_table(f"{len(study.trials)} trials, {study.stage} stage", header, cells)
-    for row in rows:
-        if "reason" in row:
-            print(f"{row['model']} fails: {row['reason']}")
-    whole = sum(row.get("seconds", 0.0) for row in rows) / study.engine.workers
+    header = ["candidate", "trials", "parameters", "an epoch", "memory", "all", "on a GPU"]
+    training = study.training
+    epochs = training.epochs if study.stage == "full" else training.early_epochs
+    title = f"{len(study.trials)} trials, {study.stage} stage: {epochs} epochs each"
+    print_table(title, header, cells)
+
+
+def _print_sums(study: Any, rows: list[dict[str, Any]], rate: float) -> None:
+    """Print what the whole study takes."""
+    from edgedyn.studies.cost import GPU, GPU_LAYER_SECONDS, GPU_TFLOPS
+    from edgedyn.studies.progress import duration
+
+    def longest(name: str) -> list[float]:
+        return sorted(row.get(name, 0.0) for row in rows)[-study.finish.top :]
+
+    workers = study.engine.workers
+    whole = sum(row.get("seconds", 0.0) for row in rows) / workers
     most = max((row.get("memory_mib", 0.0) for row in rows), default=0.0)
     print(
-        f"About {duration(whole)} with {study.engine.workers} at a time, and up to "
-        f"{study.engine.workers * most:.0f} MiB; estimated from a few steps of each."
+        f"About {duration(whole)} with {workers} at a time, and up to {workers * most:.0f} MiB; "
+        "estimated from a few steps of each."
     )
-    longest = sorted(row.get("finish_seconds", 0.0) for row in rows)[-study.finish.top :]
-    if sum(longest):
-        at_a_time = min(study.engine.workers, len(longest) * len(study.training.seeds))
-        print(f"Then up to {duration(sum(longest) / at_a_time)} to train the best to the end.")
+    left = longest("finish_seconds")
+    if sum(left):
+        at_a_time = min(workers, len(left) * len(study.training.seeds))
+        print(f"Then up to {duration(sum(left) / at_a_time)} to train the best to the end.")
+    hours = sum(row.get("gpu_seconds", 0.0) for row in rows) + sum(longest("gpu_finish_seconds"))
+    gpu = f"one {GPU}" if rate == GPU_TFLOPS else "one"
+    print(
+        f"About {hours / 3600:.2g} GPU hours ({gpu} that sustains {rate:g} TFLOP/s, at least "
+        f"{1e6 * GPU_LAYER_SECONDS:.0f} microseconds a layer); estimated from counts, not measured."
+    )
 
 
 @contextmanager

@@ -31,6 +31,10 @@ _FIXED = {"include_top", "weights", "input_tensor", "input_shape", "pooling", "n
 _FIXED |= {"classes", "classifier_activation"}
 
 
+class WeightsNotFound(ValueError):
+    """ImageNet weights are not in Keras' cache and could not be downloaded."""
+
+
 @dataclass(frozen=True)
 class BackboneInfo:
     """What is known of a backbone without building it.
@@ -332,7 +336,7 @@ def _built(
             return build(include_top=False, weights="imagenet" if imagenet else None, **arguments)
     except Exception as error:
         if imagenet and (isinstance(error, OSError) or "URL fetch failure" in str(error)):
-            raise ValueError(
+            raise WeightsNotFound(
                 f"the ImageNet weights of {name} could not be downloaded; give a local file with "
                 "weights=PATH, or weights=None for random weights."
             ) from error

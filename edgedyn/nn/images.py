@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgedyn.nn.readers import Raw
+from edgedyn.nn.readers import DataNotFound, Raw
 
 Array = NDArray[Any]
 
@@ -22,7 +22,7 @@ def read_folder(path: Path, *, fixed: bool) -> Raw:
     With `fixed` it must have train, validation and test parts of its own.
     """
     if not path.is_dir():
-        raise ValueError(f"there is no folder {str(path)!r}; give one with a sub-folder a class.")
+        raise DataNotFound(f"there is no folder {str(path)!r}; give one with a sub-folder a class.")
     folders = _part_folders(path, fixed=fixed)
     if not folders:
         files = class_folders(path)

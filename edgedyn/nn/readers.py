@@ -41,6 +41,10 @@ _DAMAGED = (  # what numpy and zipfile raise on files that are none, or damaged
 )
 
 
+class DataNotFound(ValueError):
+    """The data are not where they were sought; others are damaged, or do not fit."""
+
+
 @dataclass(frozen=True)
 class Raw:
     """Images (or files) and labels as they were found, before they are split.
@@ -65,7 +69,7 @@ def read_keras(module: Any, name: str) -> Raw:
     except Exception as error:
         if "URL fetch failure" not in str(error) and not isinstance(error, OSError):
             raise
-        raise ValueError(
+        raise DataNotFound(
             f"{name} could not be downloaded; download it elsewhere and write npz:PATH of a file "
             "with x_train, y_train, x_test and y_test."
         ) from None
@@ -75,7 +79,7 @@ def read_keras(module: Any, name: str) -> Raw:
 def read_npz(path: Path) -> Raw:
     """Read a .npz file of plain arrays; nothing in it is executed."""
     if not path.is_file():
-        raise ValueError(f"there is no file {str(path)!r}; give a .npz file.")
+        raise DataNotFound(f"there is no file {str(path)!r}; give a .npz file.")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
@@ -103,7 +107,7 @@ def read_svhn(folder: Path) -> Raw:
     for name in ("train_32x32.mat", "test_32x32.mat"):
         path = folder / name
         if not path.is_file():
-            raise ValueError(
+            raise DataNotFound(
                 f"there is no file {str(path)!r}; download train_32x32.mat and test_32x32.mat "
                 "(cropped digits) into that folder."
             )

@@ -21,7 +21,6 @@ from edgedyn.nn.weights import load_model, load_weights
 
 VALIDATION_SHARE = 0.3
 SCORED_SAMPLES = 64  # for the training-free proxies, which hold a whole batch in float64
-REHEARSED_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def prepare(job: Mapping[str, Any]) -> Setup:
     """Load the data and build the candidate, both as the seed decides."""
     data = dataset(job)
     keras.utils.set_random_seed(job["seed"])  # this process is the trial's own
-    model = _candidate(job, data)
+    model = candidate(job, data.image_shape)
     provenance = {
         "environment": {**environment(), "command": job["command"]},
         "data_fingerprint": data.fingerprint,
@@ -85,27 +84,24 @@ def dataset(job: Mapping[str, Any]) -> Dataset:
     return load(PAPER_VALIDATION) if len(data.validation) > PAPER_VALIDATION else data
 
 
-def _candidate(job: Mapping[str, Any], data: Dataset) -> keras.Model:
+def candidate(job: Mapping[str, Any], image_shape: tuple[int, int, int]) -> keras.Model:
     """Build or load the candidate's model."""
-    candidate, paths = job["settings"]["candidate"], job["files"]
-    options = dict(candidate["options"])
-    weights = paths.get("weights", candidate["weights"])
-    if candidate["backbone"] is not None:
+    given, paths = job["settings"]["candidate"], job["files"]
+    options = dict(given["options"])
+    weights = paths.get("weights", given["weights"])
+    if given["backbone"] is not None:
         weights = None if weights == "none" else weights
-        return backbone(
-            candidate["backbone"], weights=weights, input_shape=data.image_shape, **options
-        )
-    if candidate["file"] is not None:
+        return backbone(given["backbone"], weights=weights, input_shape=image_shape, **options)
+    if given["file"] is not None:
         model = load_model(paths["file"], compile=False)
     else:
-        build = factory(candidate["factory"])
+        build = factory(given["factory"])
         if "input_shape" in inspect.signature(build).parameters:
-            options.setdefault("input_shape", data.image_shape)
+            options.setdefault("input_shape", image_shape)
         model = build(**options)
         if not isinstance(model, keras.Model):
             raise TypeError(
-                f"{candidate['factory']} must return a Keras model; it returned "
-                f"{type(model).__name__}."
+                f"{given['factory']} must return a Keras model; it returned {type(model).__name__}."
             )
     if "weights" in paths:
         load_weights(model, paths["weights"])
@@ -277,6 +273,16 @@ def peak_memory() -> float:
     return kib / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
+def check_names(job: Mapping[str, Any]) -> None:
+    """Seek every candidate's builder, the optimiser and the initialiser."""
+    keras.optimizers.get(_optimizer(job["settings"]["training"]))
+    keras.initializers.get(job["settings"]["probe"]["initializer"])
+    for name in job["functions"]:
+        factory(name)
+    for name in job["backbones"]:
+        known_name(name)
+
+
 def check(job: Mapping[str, Any]) -> dict[str, Any]:
     """Load the data for every training size and seek every candidate's builder.
 
@@ -285,12 +291,7 @@ def check(job: Mapping[str, Any]) -> dict[str, Any]:
     TypeError, ValueError
         For data, factories, initialisers and optimiser options that cannot be had.
     """
-    keras.optimizers.get(_optimizer(job["settings"]["training"]))
-    keras.initializers.get(job["settings"]["probe"]["initializer"])
-    for name in job["functions"]:
-        factory(name)
-    for name in job["backbones"]:
-        known_name(name)
+    check_names(job)
     data = {n: dataset({**job, "n_train": n}) for n in job["n_trains"]}
     first = next(iter(data.values()))
     return {
@@ -298,51 +299,4 @@ def check(job: Mapping[str, Any]) -> dict[str, Any]:
         "n_validation": len(first.validation),
         "n_test": len(first.test),
         "n_train": [len(one.train) for one in data.values()],
-    }
-
-
-def rehearse(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Train for a few steps, and tell what an epoch would take, and memory.
-
-    Returns
-    -------
-    dict
-        ``epoch_seconds`` (training, validation and beta_eff), ``start_seconds`` (loading and
-        building), ``memory_mib``, ``parameters``.
-    """
-    import tempfile
-
-    began = perf_counter()
-    whole = prepare(job)
-    batch = job["settings"]["training"]["batch_size"]
-    data = whole.data
-    n_train = min(len(data.train), REHEARSED_STEPS * batch)
-    n_validation = min(len(data.validation), 2 * batch)
-    part = Dataset(
-        data.name,
-        data.train.first(n_train),
-        data.validation.first(n_validation),
-        data.test,
-        data.class_names,
-    )
-    lines: list[dict[str, Any]] = []
-    model = with_probe(whole, job)
-    ends: list[float] = []
-    with tempfile.TemporaryDirectory() as folder:
-
-        def report(line: dict[str, Any]) -> None:
-            lines.append(line)
-            ends.append(perf_counter())
-
-        setup = Setup(part, whole.model, whole.backbone, {})
-        train(model, setup, job, 2, Path(folder), report, watch=watch(whole, job))
-    second = lines[1]
-    validation = ends[1] - ends[0] - second["train_seconds"] - second["beta_seconds"]
-    seconds = second["train_seconds"] * len(data.train) / n_train
-    seconds += max(validation, 0.0) * len(data.validation) / n_validation
-    return {
-        "epoch_seconds": seconds + second["beta_seconds"],
-        "start_seconds": ends[0] - began,
-        "memory_mib": peak_memory(),
-        "parameters": int(model.count_params()),
     }

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edgedyn._environment import command, environment
 from edgedyn._files import atomic, json_ready
 from edgedyn.predict.rank import Ranking, rank
+from edgedyn.studies.cost import GPU_TFLOPS, cost
 from edgedyn.studies.engine import Outcome, Pool, pool, run_jobs
 from edgedyn.studies.fresh import run_fresh
 from edgedyn.studies.journal import Journal, record_of
@@ -180,43 +181,56 @@ def _disk_errors(folder: Path) -> Iterator[None]:
 
 
 def rehearse(
-    study: Study | Mapping[str, Any] | str | Path | None = None, **fields: Any
+    study: Study | Mapping[str, Any] | str | Path | None = None,
+    *,
+    progress: Callable[[str], None] | None = None,
+    gpu_tflops: float = GPU_TFLOPS,
+    **fields: Any,
 ) -> list[dict[str, Any]]:
     """Estimate what a study takes, by a few steps of every candidate; its folder stays untouched.
+
+    Nothing is downloaded. Candidates take their steps on synthetic images, with random weights
+    where ImageNet's are not here; of data sets with names, counts are known without the data.
+
+    Parameters
+    ----------
+    study, **fields
+        As for `select`.
+    progress : callable, optional
+        Called with a few words before each step.
+    gpu_tflops : float
+        What a GPU sustains; see `edgedyn.studies.cost`.
 
     Returns
     -------
     list of dict
-        One a candidate: ``model, trials, epochs, epoch_seconds, start_seconds, seconds,
-        finish_seconds, memory_mib, parameters``, or ``model, reason`` where it failed;
-        ``finish_seconds`` is what training it to the end would take where the stage is "finish".
+        One a candidate: ``model`` and what `edgedyn.studies.cost.cost` says, or ``model, reason``
+        where it failed; ``missing`` lists what is not here, in sentences. ``finish_seconds`` is
+        what training it to the end would take where the stage is "finish".
 
     Raises
     ------
     TypeError, ValueError, ImportError
-        As `select`.
+        As `select`; missing data that nothing is known of are refused as there.
     """
+    say = progress or (lambda words: None)
     plan = load_study(study, fields)
     _needs_tensorflow()
-    _checked(plan)
+    say(f"looking at {plan.data.spec}, nothing is downloaded")
+    seen = _checked(plan, "survey")
+    threads = plan.engine.threads or max(1, (os.cpu_count() or 1) // plan.engine.workers)
     found = []
-    for trial in plan.trials[: len(plan.candidates)]:
-        job = {**_job(plan, trial, "", 0), "task": "rehearse", "folder": None}
-        job["n_train"] = max(plan.data.n_train, default=None)
-        job["threads"] = plan.engine.threads or max(1, (os.cpu_count() or 1) // plan.engine.workers)
-        outcome = run_fresh(job)
+    for k, trial in enumerate(plan.trials[: len(plan.candidates)], start=1):
+        name = trial.candidate.name
+        say(f"a few steps of {name}, {k} of {len(plan.candidates)}")
+        job = {**_job(plan, trial, "", 0), "task": "rehearse", "folder": None, "survey": seen}
+        outcome = run_fresh({**job, "threads": threads})
         if outcome["kind"] != "done":
-            found.append({"model": trial.candidate.name, "reason": outcome["reason"]})
+            found.append({"model": name, "reason": outcome["reason"]})
             continue
-        result = dict(outcome["result"])
-        n = len(plan.trials) // len(plan.candidates)
-        training = plan.training
-        epochs = training.epochs if plan.stage == "full" else training.early_epochs
-        start, epoch = result["start_seconds"], result["epoch_seconds"]
-        result["seconds"] = n * (start + epochs * epoch)
-        left = training.epochs - epochs if plan.stage == "finish" else 0
-        result["finish_seconds"] = len(training.seeds) * (start + left * epoch) if left else 0.0
-        found.append({"model": trial.candidate.name, "trials": n, "epochs": epochs, **result})
+        row = cost(plan, seen, outcome["result"], gpu_tflops=gpu_tflops)
+        missing = [one for one in (seen["missing"], row["missing"]) if one is not None]
+        found.append({"model": name, **row, "missing": missing})
     return found
 
 
@@ -258,13 +272,16 @@ def _job(study: Study, trial: Trial, folder: str, target: int) -> dict[str, Any]
     }
 
 
-def _checked(study: Study) -> dict[str, Any]:
-    """Let a process look at data and names before any trial is started; return what it found."""
+def _checked(study: Study, task: str = "check") -> dict[str, Any]:
+    """Let a process look at data and names before any trial is started; return what it found.
+
+    As `edgedyn.nn.trials.check` does, or `edgedyn.nn.rehearsal.survey`.
+    """
     candidates, measures = study.candidates, study.capacitance.measures
     outcome = run_fresh(
         {
             **_job(study, study.trials[0], "", 0),
-            "task": "check",
+            "task": task,
             "folder": None,
             "threads": 1,
             "functions": [c.factory for c in candidates if c.factory is not None]

@@ -52,7 +52,7 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     job : mapping
-        With ``task`` in "trial", "check", "rehearse"; see `edgedyn.studies.selection`.
+        With ``task`` in "trial", "check", "survey", "rehearse"; see `edgedyn.studies.selection`.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
     """
     sys.path[:0] = [p for p in job["paths"] if p not in sys.path]
     os.chdir(job["cwd"])  # relative paths of data start at the study file
-    tasks = {"trial": _trial, "check": _check, "rehearse": _rehearse}
+    tasks = {"trial": _trial, "check": _check, "survey": _survey, "rehearse": _rehearse}
     try:
         return {"kind": "done", "result": tasks[job["task"]](job)}
     except Exception as error:
@@ -190,12 +190,20 @@ def _check(job: Mapping[str, Any]) -> dict[str, Any]:
     return trials.check(job)
 
 
-def _rehearse(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Train a candidate for a few steps and tell what an epoch would take."""
+def _survey(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Do the same, but go on without data that are not here."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from edgedyn.nn import trials
+    from edgedyn.nn import rehearsal
 
-    return trials.rehearse(job)
+    return rehearsal.survey(job)
+
+
+def _rehearse(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Train a candidate for a few steps and tell what it takes."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from edgedyn.nn import rehearsal
+
+    return rehearsal.rehearse(job)
 
 
 if __name__ == "__main__":

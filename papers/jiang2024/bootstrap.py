@@ -6,11 +6,13 @@ of them; seeds are drawn task by task. The first draw is the data as they are.
 """
 
 from dataclasses import dataclass
-from math import isfinite, nan
+from itertools import combinations_with_replacement
+from math import comb, isfinite, nan
 
 import numpy as np
 
 DRAWS, LEVEL, SEED = 2000, 0.95, 0
+CHOICES = 500  # of seeds, for each of which everything is predicted anew
 
 
 def weighted_rho(x, y, weights):
@@ -44,8 +46,29 @@ def candidates_drawn(n_models, n, rng):
     return np.vstack([np.ones(n_models, int), drawn])
 
 
+def choices_of(seeds):
+    """Return all ways to draw as many seeds with replacement; first, each once.
+
+    Of many seeds (more than six) there are too many ways: `CHOICES` of them, drawn once for all.
+    """
+    seeds = tuple(seeds)
+    if _few(seeds):
+        return list(dict.fromkeys([seeds, *combinations_with_replacement(seeds, len(seeds))]))
+    rng = np.random.default_rng(SEED)
+    drawn = np.sort(rng.choice(seeds, size=(CHOICES - 1, len(seeds))), axis=1)
+    return list(dict.fromkeys([seeds, *map(tuple, drawn.tolist())]))
+
+
+def _few(seeds):
+    """Tell whether all choices of seeds can be gone through."""
+    return comb(2 * len(seeds) - 1, len(seeds)) <= CHOICES
+
+
 def seeds_drawn(seeds, n, rng):
     """Return 1 + n choices of as many seeds, sorted; first, each once."""
+    if not _few(seeds):
+        whole, *known = choices_of(seeds)
+        return [whole, *(known[k] for k in rng.integers(len(known), size=n))]
     drawn = np.sort(rng.choice(seeds, size=(n, len(seeds))), axis=1)
     return [tuple(seeds), *map(tuple, drawn.tolist())]
 

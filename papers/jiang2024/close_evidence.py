@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from bootstrap import Draws, draw, interval, paired
 from close_zoo import CANDIDATES, CLOSE, FAMILIES, TASKS, folder_of
-from evidence import HERE, choices_of, complete_in
+from evidence import HERE, choices_of, complete
 
 import edgedyn as ed
 from edgedyn._bits import unpack_bits
@@ -134,7 +134,7 @@ def completed(task, variant, status="completed"):
 def load_runs(task, variant, records):
     """Return the complete candidates among some records; None where there are too few."""
     runs = {(r.model, r.seed): r for r in records}
-    models, seeds = complete_in(runs, list(CANDIDATES))
+    models, seeds = complete(runs, list(CANDIDATES))
     if len(models) < FEWEST:
         return None
     kept = [[runs[m, s] for m in models] for s in seeds]

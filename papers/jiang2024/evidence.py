@@ -7,10 +7,10 @@ have all of them, with k such that the most runs remain. Needs no TensorFlow.
 
 import json
 from dataclasses import dataclass, replace
-from itertools import combinations_with_replacement
 from pathlib import Path
 
 import numpy as np
+from bootstrap import choices_of as choices_of
 from bootstrap import interval as interval
 from bootstrap import judge as judge
 from bootstrap import with_interval as with_interval
@@ -40,6 +40,10 @@ class Evidence:
     n_validation : int
     left_out : dict of str to int
         Candidates without all seeds, and how many of their runs are left out.
+    folder : Path, optional
+        The study's.
+    pretrained : frozenset of str
+        Candidates with trained weights.
     """
 
     task: str
@@ -47,12 +51,13 @@ class Evidence:
     seeds: tuple[int, ...]
     n_validation: int
     left_out: dict[str, int]
+    folder: Path | None = None
+    pretrained: frozenset[str] = frozenset(PRETRAINED)
 
     @property
     def models(self):
         """Return the candidates' names, in the zoo's order."""
-        names = {r.model for r in self.records}
-        return sorted(names, key=list(ZOO).index)
+        return list(dict.fromkeys(r.model for r in self.records))
 
     @property
     def n_train(self):
@@ -61,7 +66,7 @@ class Evidence:
 
     def group(self, name):
         """Return the evidence of ``all`` candidates, or of the ``pretrained`` ones alone."""
-        return self if name == "all" else self.only(self.seeds, set(PRETRAINED))
+        return self if name == "all" else self.only(self.seeds, self.pretrained)
 
     def only(self, seeds, models):
         """Return the evidence of some seeds and candidates."""
@@ -92,45 +97,53 @@ def all_evidence():
     return found
 
 
-def evidence(task):
+def evidence(task, folder=None, *, order=tuple(ZOO), fewest=FEWEST):
     """Return the runs of a task that are compared.
+
+    Parameters
+    ----------
+    task : str
+    folder : Path, optional
+        The study's; by default the task's among the committed records.
+    order : sequence of str
+        All candidates there may be.
+    fewest : int
 
     Raises
     ------
     ValueError
-        Where fewer than three candidates are complete.
+        Where fewer candidates than `fewest` are complete.
     """
-    done = [r for r in ed.load_records(RECORDS / task) if r.status == "completed"]
+    folder = RECORDS / task if folder is None else folder
+    done = [r for r in ed.load_records(folder) if r.status == "completed"]
     runs = {(r.model, r.seed): r for r in done}
-    models, seeds = complete(runs)
-    if len(models) < FEWEST:
-        raise ValueError(f"{task} has {len(models)} complete candidates; it takes {FEWEST}.")
+    models, seeds = complete(runs, order)
+    if len(models) < fewest:
+        raise ValueError(f"{task} has {len(models)} complete candidates; it takes {fewest}.")
     gone = [m for m, s in runs if m not in models or s not in seeds]
-    return _evidence(task, runs, models, seeds, {m: gone.count(m) for m in dict.fromkeys(gone)})
+    left_out = {m: gone.count(m) for m in dict.fromkeys(gone)}
+    return _evidence(task, runs, models, seeds, left_out, folder)
 
 
-def _evidence(task, runs, models, seeds, left_out):
+def _evidence(task, runs, models, seeds, left_out, folder):
     """Return the evidence of some candidates and seeds."""
     kept = tuple(runs[m, s] for m in models for s in seeds)
-    return Evidence(task, kept, seeds, kept[0].provenance["data"]["validation"], left_out)
+    return Evidence(task, kept, seeds, kept[0].provenance["data"]["validation"], left_out, folder)
 
 
-def complete(runs):
+def complete(runs, order=tuple(ZOO)):
     """Return the candidates that have all of the first k seeds, and these, with the most runs.
 
     Parameters
     ----------
     runs : iterable of (str, int)
         Candidates and seeds.
+    order : sequence of str
+        All candidates there may be.
     """
-    return complete_in(runs, list(ZOO))
-
-
-def complete_in(runs, names):
-    """Do the same for candidates of any zoo; `names` has them in order."""
     runs = set(runs)
     seeds = sorted({s for _, s in runs})
-    models = sorted({m for m, _ in runs}, key=names.index)
+    models = sorted({m for m, _ in runs}, key=list(order).index)
     choices = []
     for k in range(1, len(seeds) + 1):
         whole = [m for m in models if all((m, s) in runs for s in seeds[:k])]
@@ -140,7 +153,7 @@ def complete_in(runs, names):
 
 
 def at_sizes(found):
-    """Return the evidence on fewer training samples, from ``records/TASK-sizes/``.
+    """Return the evidence on fewer training samples, from the folder beside, ``TASK-sizes/``.
 
     Returns
     -------
@@ -148,23 +161,21 @@ def at_sizes(found):
         By training samples, the full number included; the same candidates and seeds in all. Empty
         where there are no such records.
     """
-    folder = RECORDS / f"{found.task}-sizes"
+    folder = found.folder.with_name(f"{found.folder.name}-sizes")
     if not any((folder / "records").glob("*.json")):
         return {}
     by_size = {found.n_train: {(r.model, r.seed): r for r in found.records}}
     for r in ed.load_records(folder):
-        if r.status == "early":
+        if r.status == "early" and r.model in found.models and r.seed in found.seeds:
             by_size.setdefault(r.n_train, {})[r.model, r.seed] = r
-    models, seeds = complete(set.intersection(*(set(runs) for runs in by_size.values())))
-    return {n: _evidence(found.task, by_size[n], models, seeds, {}) for n in sorted(by_size)}
+    shared = set.intersection(*(set(runs) for runs in by_size.values()))
+    models, seeds = complete(shared, found.models)
+    return {
+        n: _evidence(found.task, by_size[n], models, seeds, {}, folder) for n in sorted(by_size)
+    }
 
 
 # Predictions ------------------------------------------------------------------------------------
-
-
-def choices_of(seeds):
-    """Return all ways to draw as many seeds with replacement; first, each once."""
-    return list(dict.fromkeys([tuple(seeds), *combinations_with_replacement(seeds, len(seeds))]))
 
 
 def truth(found, choice):
@@ -281,7 +292,7 @@ def seconds_per_epoch(found):
 
 def sources(found):
     """Return what a results file says of the records behind it."""
-    study = json.loads((RECORDS / found.task / "study.json").read_text("utf-8"))
+    study = json.loads((found.folder / "study.json").read_text("utf-8"))
     return {
         "task": found.task,
         "models": found.models,

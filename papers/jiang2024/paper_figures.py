@@ -54,13 +54,13 @@ def column(found, accuracy, beta, final):
     return {"accuracy": accuracy, "beta": beta, "line": drawn, "truth": final, "t0": t0}
 
 
-def figure2(found):
+def figure2(found, folder=FIGURES):
     """Draw candidates from the worst to the best final accuracy, in even steps; mean curves."""
     curves, final = accuracy_and_beta(found, found.seeds), truth(found, found.seeds)
     steps = np.linspace(0, len(final) - 1, min(COLUMNS, len(final))).round().astype(int)
     chosen = np.argsort(final, kind="stable")[steps]
     models = {found.models[k]: column(found, *curves[found.models[k]], final[k]) for k in chosen}
-    path = FIGURES / f"fig2_{found.task}.png"
+    path = folder / f"fig2_{found.task}.png"
     n = len(models)
     with figures.saved_figure(path, n, 3, width=2.5 * n + 0.4, height=5.8) as (_, axes):
         figures.model_columns(axes, models, observed=MAIN)
@@ -69,12 +69,12 @@ def figure2(found):
 # Predictions ------------------------------------------------------------------------------------
 
 
-def figure3a(supplement):
+def figure3a(supplement, folder=FIGURES):
     """Draw predictions from single runs, all candidates."""
     rows = those(supplement["run_predictions"], method=SINGLE)
     names = tasks_of(rows)
     size = {"width": 3.8 * len(names), "height": 4.9}
-    with figures.saved_figure(FIGURES / "fig3a.png", len(names), **size) as (_, axes):
+    with figures.saved_figure(folder / "fig3a.png", len(names), **size) as (_, axes):
         for ax, task in zip(axes, names, strict=True):
             (judged,) = those(supplement["runs"], task=task, group="all", method=SINGLE)
             some = those(rows, task=task)
@@ -83,11 +83,11 @@ def figure3a(supplement):
             panel.set_ylabel(f"predicted by {SINGLE}, single runs")
 
 
-def figure4(table):
+def figure4(table, folder=FIGURES):
     """Draw predictions from mean curves by the main methods, all candidates, one row a task."""
     names, n = tasks_of(table["rows"]), len(SHOWN)
     size = {"width": 2.6 * n, "height": 2.9 * len(names) + 0.9}
-    with figures.saved_figure(FIGURES / "fig4.png", n, len(names), **size) as (_, axes):
+    with figures.saved_figure(folder / "fig4.png", n, len(names), **size) as (_, axes):
         for task, row in zip(names, axes.reshape(len(names), n), strict=True):
             judged = those(table["rows"], task=task, group="all", observed=MAIN)
             judged = [m for name in SHOWN for m in those(judged, method=name)]
@@ -104,25 +104,25 @@ def curve(rows, x):
     return tuple([row[name] for row in rows] for name in (x, "rho", "rho_low", "rho_high"))
 
 
-def figure3b(supplement):
+def figure3b(supplement, folder=FIGURES):
     """Draw rho against the line's first observation, one panel a number of epochs."""
     rows = [{**r, "t0": int(r["t0"])} for r in supplement["windows"] if r["t0"] != "bic"]
     counts = list(dict.fromkeys(r["observed"] for r in rows))
-    with figures.saved_figure(FIGURES / "fig3b.png", len(counts)) as (_, axes):
+    with figures.saved_figure(folder / "fig3b.png", len(counts)) as (_, axes):
         for ax, n in zip(axes, counts, strict=True):
             some = those(rows, observed=n)
             series = {task: curve(those(some, task=task), "t0") for task in tasks_of(some)}
             figures.rho_against_t0(ax, series).set_title(f"{n} epochs observed")
 
 
-def figure3c(supplement):
+def figure3c(supplement, folder=FIGURES):
     """Draw rho against the number of training samples, one panel a task."""
     rows = supplement["sizes"]
     names = tasks_of(rows)
     if not names:
         print("Fig. 3c: no records with fewer training samples, not drawn")
         return
-    with figures.saved_figure(FIGURES / "fig3c.png", len(names)) as (_, axes):
+    with figures.saved_figure(folder / "fig3c.png", len(names)) as (_, axes):
         for ax, task in zip(axes, names, strict=True):
             some = those(rows, task=task)
             methods = list(dict.fromkeys(r["method"] for r in some))
@@ -130,12 +130,12 @@ def figure3c(supplement):
             figures.rho_against_training_size(ax, series).set_title(task)
 
 
-def figure_s1(table):
+def figure_s1(table, folder=FIGURES):
     """Draw all methods' rho and lead, among all candidates and among the pretrained ones."""
     rows = those(table["rows"], observed=MAIN)
     groups = list(dict.fromkeys(row["group"] for row in rows))
     size = {"width": 10, "height": 5 * len(groups)}
-    with figures.saved_figure(FIGURES / "s1.png", 2, len(groups), **size) as (_, axes):
+    with figures.saved_figure(folder / "s1.png", 2, len(groups), **size) as (_, axes):
         for pair, group in zip(axes.reshape(-1, 2), groups, strict=True):
             some = those(rows, group=group)
             judged = {task: those(some, task=task) for task in tasks_of(some)}
@@ -145,12 +145,12 @@ def figure_s1(table):
                 right.get_legend().remove()  # that of the first row serves all
 
 
-def figure_s3(supplement):
+def figure_s3(supplement, folder=FIGURES):
     """Draw the seconds an epoch takes, one panel a task."""
     rows = supplement["seconds_per_epoch"]
     names = tasks_of(rows)
     size = {"width": 4.5 * len(names), "height": 5.3}
-    with figures.saved_figure(FIGURES / "s3.png", len(names), **size) as (_, axes):
+    with figures.saved_figure(folder / "s3.png", len(names), **size) as (_, axes):
         for ax, task in zip(axes, names, strict=True):
             some = those(rows, task=task)
             figures.time_per_epoch(ax, *([r[k] for r in some] for k in ("model", "train", "beta")))

@@ -103,10 +103,10 @@ def listed(found, tables, observed):
     ]  # fmt: skip
 
 
-def windows(all_found):
+def windows(all_found, starts_by_observed):
     """Return rho of lines that begin at a fixed observation: Fig. 3b."""
     rows = []
-    for observed, starts in WINDOWS.items():
+    for observed, starts in starts_by_observed.items():
         names = ["bic", *map(str, starts)]
         cases = []
         for found in all_found:
@@ -118,14 +118,14 @@ def windows(all_found):
     return [{"t0": row.pop("method"), **row} for row in rows]
 
 
-def sizes(all_found):
+def sizes(all_found, methods=SIZED):
     """Return rho with fewer training samples, the truth being that of all of them: Fig. 3c."""
     rows = []
     for found in all_found:
         for n, one in at_sizes(found).items():
-            tables = predictions(one, SIZED, MAIN, full=found)
+            tables = predictions(one, methods, MAIN, full=found)
             more = {"task": found.task, "n_train": n, "models": one.models, "seeds": one.seeds}
-            rows += [{**more, **row} for row in judged([(one, tables)], SIZED)]
+            rows += [{**more, **row} for row in judged([(one, tables)], methods)]
     return rows
 
 
@@ -140,45 +140,65 @@ def times(all_found):
     return rows
 
 
-def method_seconds(found):
+def method_seconds(found, methods):
     """Return what one prediction takes on one task; a training-free score sees no epoch."""
-    curves = [m for m in METHODS if m not in SCORES]
+    curves = [m for m in methods if m not in SCORES]
     ranking = ed.rank(
         found.records, curves, observed=MAIN, n_validation=found.n_validation, n_bootstrap=1
     )
     rows = [{"method": j.method, "seconds": j.seconds} for j in ranking.methods]
-    for name in SCORES:
+    for name in (m for m in methods if m in SCORES):
         took = [r.provenance.get("score_seconds", {}).get(name, nan) for r in found.records]
         rows.append({"method": name, "seconds": float(np.median(took))})
     return rows
 
 
-def main():
-    """Compute everything and write the three files."""
-    folder = output_folder(RESULTS)
-    found = all_evidence()
+def results(found, methods, observed, starts_by_observed):
+    """Compute everything.
+
+    Parameters
+    ----------
+    found : sequence of Evidence
+    methods : sequence of str
+    observed : sequence of int
+        Numbers of epochs, `MAIN` among them.
+    starts_by_observed : dict of int to sequence of int
+        First observations of fixed windows, by epochs observed.
+
+    Returns
+    -------
+    tuple of dict
+        What results/table1.json and results/supplementary.json hold.
+    """
     head = {
         "environment": environment(),
         "bootstrap": {"draws": DRAWS, "level": LEVEL, "seed": SEED},
         "sources": [sources(one) for one in found],
     }
-    parts = [compare(found, observed, METHODS) for observed in OBSERVED]
+    parts = [compare(found, n, methods) for n in observed]
     table = {
         **head,
         "rows": [row for rows, _ in parts for row in rows],
         "predictions": [row for _, rows in parts for row in rows if row["observed"] == MAIN],
     }
-    fast = [m for m in METHODS if m not in SLOW]  # each run anew would take minutes
+    fast = [m for m in methods if m not in SLOW]  # each run anew would take minutes
     rows, runs = compare(found, MAIN, fast, over="run")
     supplement = {
         **head,
         "runs": rows,
         "run_predictions": [row for row in runs if row["method"] in OURS],
-        "windows": windows(found),
-        "sizes": sizes(found),
+        "windows": windows(found, starts_by_observed),
+        "sizes": sizes(found, [m for m in SIZED if m in methods]),
         "seconds_per_epoch": times(found),
-        "seconds_per_method": {"task": found[0].task, "rows": method_seconds(found[0])},
+        "seconds_per_method": {"task": found[0].task, "rows": method_seconds(found[0], methods)},
     }
+    return table, supplement
+
+
+def main():
+    """Compute everything and write the three files."""
+    folder = output_folder(RESULTS)
+    table, supplement = results(all_evidence(), METHODS, OBSERVED, WINDOWS)
     write_text(folder / "table1.json", to_json(table) + "\n")
     write_text(folder / "supplementary.json", to_json(supplement) + "\n")
     write_text(HERE / "tables.md", tables_words.page(table, supplement))

@@ -11,9 +11,21 @@ FEW = 10  # candidates below which a bootstrap of a rank correlation says little
 ROUNDING = 1e-12  # of a difference of equal rhos
 
 
-def page(table, supplement):
-    """Return tables.md."""
-    parts = [_head(table), _worse(table["rows"], supplement["runs"]), _table1(table["rows"])]
+def page(table, supplement, title="The paper's experiments at our scale", made="run_zoo.py"):
+    """Return tables.md.
+
+    Parameters
+    ----------
+    table, supplement : dict
+    title : str
+    made : str
+        What the records come from.
+    """
+    parts = [
+        _head(table, title, made),
+        _worse(table["rows"], supplement["runs"]),
+        _table1(table["rows"]),
+    ]
     parts += [
         _improvement(table["rows"]),
         _runs(supplement["runs"], table["rows"]),
@@ -30,14 +42,14 @@ def markdown(columns, rows):
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def _head(table):
+def _head(table, title, made):
     """Say what was run and how the intervals were made."""
     where, level = table["environment"], table["bootstrap"]["level"]
     draws, version = table["bootstrap"]["draws"], where["edgedyn"]
     lines = [
-        f"""# The paper's experiments at our scale: tables
+        f"""# {title}: tables
 
-Made by `tables.py` from the records of `run_zoo.py` (edgedyn {version}, {where["date"][:10]}); do
+Made by `tables.py` from the records of `{made}` (edgedyn {version}, {where["date"][:10]}); do
 not edit. "rho" is Spearman's rank correlation of predicted and true final test accuracy of the
 candidates, "lead" rho minus that of the last observed validation accuracy, both of curves averaged
 over seeds. In brackets: {100 * level:.0f} % bootstrap intervals, {draws} draws of candidates and,
@@ -67,7 +79,7 @@ apart from them, of seeds; methods are paired, they see the same draws. Three th
     lines.append(markdown(columns, rows))
     if any(len(s["seeds"]) == 1 for s in table["sources"]):
         lines.append("Where there is one seed, the intervals know nothing of the seeds' spread.")
-    few = min(r["n_models"] for r in table["rows"] if r["status"] == "ok")
+    few = min((r["n_models"] for r in table["rows"] if r["status"] == "ok"), default=FEW)
     if few < FEW:
         lines.append(
             f"Some rows have as few as {few} candidates. Below {FEW}, resampling sees too little: "

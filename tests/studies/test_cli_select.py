@@ -71,6 +71,38 @@ candidates = [
     assert found["failed"][0]["model"] == "bad" and found["best_model"] is None
 
 
+@pytest.mark.tensorflow
+def test_a_dry_run_does_without_data_and_weights(fields, tmp_path, capsys, monkeypatch):
+    """Nothing is here, nothing is downloaded; what is missing is named, and estimated."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    path = tmp_path / "study.toml"
+    path.write_text(
+        """
+data = { spec = "svhn:absent", n_train = [1000, 2000] }
+stage = "full"
+output = "out"
+training = { epochs = 10, seeds = [0, 1] }
+candidates = [
+    { name = "mlp", factory = "edgedyn.nn.small:mlp" },
+    { backbone = "MobileNet", options = { alpha = 0.25 } },
+]
+"""
+    )
+    assert main(["select", str(path), "--dry-run"]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("0 s: looking at svhn:absent, nothing is downloaded\n")
+    assert [line.split(": ")[1] for line in err.splitlines()[1:]] == [
+        "a few steps of mlp, 1 of 2",
+        "a few steps of MobileNet, 2 of 2",
+    ]
+    assert "8 trials, full stage: 10 epochs each" in out and "fails" not in out
+    missing = [line for line in out.splitlines() if line.startswith("Not here: ")]
+    assert len(missing) == 2
+    assert missing[0].startswith("Not here: there is no file 'absent/train_32x32.mat'; download")
+    assert "the ImageNet weights of MobileNet are not in Keras' cache" in missing[1]
+    assert "GPU hours" in out and not (tmp_path / "out").exists()
+
+
 def test_plain_lines_come_when_something_has_happened(capsys):
     show = _plain()
     for done in (0, 0, 1, 1):
@@ -111,15 +143,32 @@ def test_the_ranking_so_far_is_shown_with_intervals(ranking, capsys):
 
 def test_a_dry_run_tells_of_both_stages(tmp_path, capsys, monkeypatch):
     row = {"trials": 2, "epochs": 5, "epoch_seconds": 2.0, "start_seconds": 10.0, "seconds": 40.0}
-    row.update(memory_mib=500.0, parameters=1234)
-    rows = [{"model": m, "finish_seconds": s, **row} for m, s in [("a", 200.0), ("b", 400.0)]]
-    monkeypatch.setattr(selection, "rehearse", lambda study: rows)
+    row.update(memory_mib=500.0, parameters=1234, gpu_seconds=3600.0, missing=["no c.", "no d."])
+    rows = [
+        {"model": m, "finish_seconds": s, "gpu_finish_seconds": 9 * s, **row}
+        for m, s in [("a", 200.0), ("b", 400.0)]
+    ]
+    asked = []
+
+    def rehearse(study, *, progress, gpu_tflops):
+        asked.append(gpu_tflops)
+        if progress is not None:
+            progress("looking at digits")
+        return rows
+
+    monkeypatch.setattr(selection, "rehearse", rehearse)
     path = tmp_path / "study.toml"
     path.write_text('data = "digits"\ncandidates = ["VGG16", "VGG19"]\ntraining.seeds = [0, 1]\n')
     assert main(["select", str(path), "--dry-run", "--workers", "2"]) == 0
-    out = capsys.readouterr().out
-    assert "4 trials, finish stage" in out and "1,234" in out
+    out, err = capsys.readouterr()
+    assert err == "0 s: looking at digits\n"
+    assert "4 trials, finish stage: 5 epochs each" in out and "1,234" in out
+    assert out.count("Not here: no c.") == out.count("Not here: no d.") == 1
     assert "About 40 s with 2 at a time, and up to 1000 MiB" in out
     assert "Then up to 3.3 min to train the best to the end." in out
-    assert main(["select", str(path), "--dry-run", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == rows
+    # Two candidates for an hour each, and the longer one of two for an hour to the end.
+    assert "About 3 GPU hours (one NVIDIA A100 that sustains 17 TFLOP/s" in out
+    assert main(["select", str(path), "--dry-run", "--json", "--gpu-tflops", "5"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == rows and err == "" and asked == [17.0, 5.0]
+    assert "--gpu-tflops must be" in refused(capsys, path, "--dry-run", "--gpu-tflops", "-1")

@@ -341,6 +341,8 @@ def test_a_rehearsal_estimates_and_touches_nothing(fields):
     assert start > 0 and epoch > 0 and rows[0]["memory_mib"] > 100
     assert rows[0]["seconds"] == pytest.approx(2 * (start + 3 * epoch))
     assert rows[0]["finish_seconds"] == pytest.approx(2 * (start + epoch))
+    assert rows[0]["missing"] == [] and rows[0]["flops"] > 0
+    assert rows[0]["gpu_seconds"] > 2 * start and rows[0]["gpu_finish_seconds"] > 2 * start
     assert rows[1] == {"model": "raises", "reason": "RuntimeError: no such layer [bold]here[/bold]"}
     with pytest.raises(ValueError, match="the study cannot be run: .*has no function 'absent'"):
         rehearse(**{**fields, "candidates": [candidate("absent")]})

@@ -1,0 +1,112 @@
+"""What a candidate's trials take, here and on a GPU, from a few rehearsed steps.
+
+Left out: the final accuracy on the test images, and training-free scores.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from edgedyn.studies.study import Study
+
+# One NVIDIA A100 of 40 GB. NVIDIA/DeepLearningExamples (TensorFlow, ResNet-50 v1.5, README) needs
+# about 47 h for 90 epochs of ImageNet's 1 281 167 images on it, TF32 without XLA: 681 images/s,
+# times 3 x 8.2 GFLOP. The same page has 5.26 ms for one image in inference: 175 Keras layers.
+GPU = "NVIDIA A100"
+GPU_TFLOPS = 17.0
+GPU_LAYER_SECONDS = 30e-6
+BACKWARD = 2  # in units of the forward pass
+# Forward passes of one beta_eff: of the probe one, of the network about two gradients.
+BETA_PASSES = {"probe": 1, "network": 2 * (1 + BACKWARD)}
+
+
+def cost(
+    study: Study, seen: Mapping[str, Any], rehearsed: Mapping[str, Any], *, gpu_tflops: float
+) -> dict[str, Any]:
+    """Return what all trials of a candidate take.
+
+    Parameters
+    ----------
+    study : Study
+    seen : mapping
+        Of the data, from `edgedyn.nn.rehearsal.survey`.
+    rehearsed : mapping
+        Of the candidate, from `edgedyn.nn.rehearsal.rehearse`.
+    gpu_tflops : float
+        What a GPU sustains, in 1e12 floating-point operations a second.
+
+    Returns
+    -------
+    dict
+        ``trials, epochs``, ``epoch_seconds`` (with the most training images), ``start_seconds,
+        seconds, finish_seconds, gpu_seconds, gpu_finish_seconds, memory_mib, parameters``,
+        ``flops`` of one image in inference, and ``missing``.
+    """
+    training = study.training
+    first = training.epochs if study.stage == "full" else training.early_epochs
+    left = training.epochs - first if study.stage == "finish" else 0
+    start, sizes, n_seeds = rehearsed["start_seconds"], seen["n_train"], len(training.seeds)
+
+    def trials(epoch: Any, epochs: int, counts: list[int]) -> float:
+        return n_seeds * sum(start + epochs * epoch(n) for n in counts) if epochs else 0.0
+
+    def here(n: int) -> float:
+        judged = seen["n_validation"] * rehearsed["validation_seconds"]
+        return n * rehearsed["train_seconds"] + judged + rehearsed["watch_seconds"]
+
+    def gpu(n: int) -> float:
+        return gpu_epoch_seconds(study, rehearsed, n, seen["n_validation"], gpu_tflops)
+
+    most = [max(sizes)]
+    return {
+        "trials": n_seeds * len(sizes),
+        "epochs": first,
+        "epoch_seconds": here(most[0]),
+        "start_seconds": start,
+        "seconds": trials(here, first, sizes),
+        "finish_seconds": trials(here, left, most),
+        "gpu_seconds": trials(gpu, first, sizes),
+        "gpu_finish_seconds": trials(gpu, left, most),
+        **{name: rehearsed[name] for name in ("memory_mib", "parameters", "flops", "missing")},
+    }
+
+
+def gpu_epoch_seconds(
+    study: Study, work: Mapping[str, Any], n_train: int, n_validation: int, tflops: float
+) -> float:
+    """Estimate an epoch on a GPU from counts: no GPU is asked.
+
+    A batch takes its floating-point operations divided by what the GPU sustains, but no less than
+    `GPU_LAYER_SECONDS` a layer; training three times the forward pass.
+
+    Parameters
+    ----------
+    study : Study
+    work : mapping
+        ``flops`` of one image in inference, ``layers``.
+    n_train, n_validation : int
+    tflops : float
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> from edgedyn.studies.cost import gpu_epoch_seconds
+    >>> from edgedyn.studies.study import read_study
+    >>> study = read_study({"data": "cifar10", "candidates": ["ResNet50"]})
+    >>> resnet50 = {"flops": 8.2e9, "layers": 175}
+    >>> round(1281167 / gpu_epoch_seconds(study, resnet50, 1281167, 0, 17.0))  # images a second
+    691
+    """
+    size = study.training.batch_size
+
+    def forward(n: int) -> float:
+        batches, rest = divmod(n, size)
+        floor = GPU_LAYER_SECONDS * work["layers"]
+        whole = batches * max(size * work["flops"] / (tflops * 1e12), floor)
+        return whole + (max(rest * work["flops"] / (tflops * 1e12), floor) if rest else 0.0)
+
+    passes = BETA_PASSES[study.capacitance.scope]
+    beta = passes * forward(min(study.capacitance.n_samples, n_train))
+    return (1 + BACKWARD) * forward(n_train) + forward(n_validation) + beta
