@@ -327,7 +327,10 @@ def test_the_studies_of_fewer_samples_can_be_read(paper):
 
     names = ["mlp", "squeezenet"]
     given = Namespace(task="fashion-mnist", n_train=[250, 500], seeds=[0, 1], candidates=names,
-                      workers=1, threads=1, epochs=30)  # fmt: skip
+                      workers=1, threads=1, epochs=30, split="stratified")  # fmt: skip
     plan = run_sizes.study(given)
     assert len(plan.trials) == 8 and {t.n_train for t in plan.trials} == {250, 500}
     assert plan.stage == "early" and plan.output == "records/fashion-mnist-sizes"
+    given.split = "ordered"
+    plan = run_sizes.study(given)
+    assert plan.data.split == "ordered" and plan.output == "records/fashion-mnist-sizes-ordered"
