@@ -42,6 +42,15 @@ def real_number(
     return number
 
 
+def increasing_times(times: ArrayLike) -> NDArray[Any]:
+    """Return `times` as a vector of positive, increasing, finite numbers."""
+    grid = np.asarray(times, float)
+    proper = grid.ndim == 1 and len(grid) > 0 and bool(np.isfinite(grid).all())
+    if not proper or not (np.diff(grid, prepend=0.0) > 0).all():
+        raise ValueError("times must be positive and increasing, and finite.")
+    return grid
+
+
 def layer_sizes(sizes: Any) -> tuple[int, ...]:
     """Return the neurons per layer, input first: at least two positive integers."""
     if isinstance(sizes, str) or not isinstance(sizes, Sequence | np.ndarray):

@@ -259,6 +259,14 @@ def neural_capacitance(
     the layer in between, the direct in-degree of weight (l; i, j) is
     ``mean D_i z_j sum_k e_k`` and the out-degree of (l+1; k, i) is ``mean e_k D_i S``.
 
+    Difference from the paper: it adds a small value epsilon to the denominator, here none is
+    added. With the total strength ``T = 1' P 1`` it would turn beta_eff into
+    ``beta_eff T / (T + epsilon)``; magnitude strengths have ``beta_eff <= T``, so the relative
+    change is below ``epsilon / beta_eff``: nothing for 1e-8 and an ordinary value. It matters where
+    T is 0 only: 0/epsilon would be 0, as if the network had converged, although it may be dead
+    (``ill_conditioned`` here, with NaN). For signed strengths, whose T crosses 0, epsilon moves a
+    pole and does not remove it.
+
     Examples
     --------
     >>> import numpy as np, edgedyn as ed

@@ -5,6 +5,7 @@ from edgedyn.mlp.chain import Affine, ChainLayer, ReLUChain
 from edgedyn.mlp.coupling import coupling_block, coupling_matrix
 from edgedyn.mlp.dynamics import EdgeDynamics, edge_dynamics
 from edgedyn.mlp.network import LayerRecord, ReLUMLP
+from edgedyn.mlp.nodes import NodeDynamics, node_dynamics
 from edgedyn.mlp.theorem1 import Theorem1Report, capacitance_bound, verify_theorem1
 from edgedyn.mlp.training import TrainingHistory
 
@@ -15,6 +16,7 @@ __all__ = [
     "DegreeAccumulator",
     "EdgeDynamics",
     "LayerRecord",
+    "NodeDynamics",
     "ReLUChain",
     "ReLUMLP",
     "Theorem1Report",
@@ -24,5 +26,6 @@ __all__ = [
     "coupling_matrix",
     "degree_accumulator",
     "edge_dynamics",
+    "node_dynamics",
     "verify_theorem1",
 ]

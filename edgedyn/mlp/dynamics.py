@@ -201,10 +201,7 @@ def edge_dynamics(
     """
     distance = check.real_number(distance, "distance", above=0.0)
     if times is not None:
-        times = np.asarray(times, float)
-        proper = times.ndim == 1 and len(times) > 0 and bool(np.isfinite(times).all())
-        if not proper or not (np.diff(times, prepend=0.0) > 0).all():
-            raise ValueError("times must be positive and increasing, and finite.")
+        times = check.increasing_times(times)
     X, y = net.check_data(X, y)
     if net.dtype != np.float64:
         raise ValueError("edge_dynamics needs a network in float64; got float32.")

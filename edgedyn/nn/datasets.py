@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgedyn import _validate as check
 from edgedyn.nn.images import read_folder, read_image, resize_images
+from edgedyn.nn.ordered import first_and_last
 from edgedyn.nn.readers import Raw, read_keras, read_npz, read_svhn
 from edgedyn.nn.sampling import nested_order, stratified_indices
 
@@ -23,6 +24,7 @@ SPECS = (
     "digits, cifar10, cifar100, fashion_mnist, svhn:PATH, birds:PATH, folder:PATH (one sub-folder "
     "a class) or npz:PATH"
 )
+SPLITS = ("stratified", "ordered")
 PAPER_VALIDATION = 15_000
 FOLDER_SIZE = (224, 224)
 TEST_SHARE = 0.2
@@ -253,6 +255,7 @@ def load_dataset(
     image_size: int | tuple[int, int] | None = None,
     validation_size: int | float | None = None,
     n_train: int | None = None,
+    split: str = "stratified",
     seed: int | np.random.Generator | None = 0,
 ) -> Dataset:
     """Load images by name or from the user's files, in stratified, seeded parts.
@@ -278,6 +281,10 @@ def load_dataset(
     n_train : int, optional
         Take only so many training images. Smaller parts are contained in larger ones, every one
         as balanced as the data allow; validation and test images do not depend on it.
+    split : {"stratified", "ordered"}
+        ``stratified``: drawn, every class with its share. ``ordered``, the paper's: of the training
+        images as stored, the first `n_train` train and the last `validation_size` validate,
+        whatever the seed.
     seed : int or numpy.random.Generator, optional
         Decides the parts; None draws a new one.
 
@@ -291,7 +298,8 @@ def load_dataset(
     ------
     TypeError, ValueError
         For unknown names, files that are missing or cannot be read (by name), images with NaN or
-        outside 0..255, labels that do not fit, one class only, sizes out of range.
+        outside 0..255, labels that do not fit, one class only, sizes out of range; where first and
+        last images overlap, or lack classes because they are stored class by class.
 
     Examples
     --------
@@ -302,6 +310,7 @@ def load_dataset(
     name, path = _parse(spec)
     size = _image_size(image_size)
     _check_validation_size(validation_size)
+    check.choice(split, "split", SPLITS)
     if n_train is not None:
         n_train = check.positive_int(n_train, "n_train")
     rng = _generator(seed)
@@ -310,9 +319,12 @@ def load_dataset(
         raise ValueError(f"{spec} has a validation part of its own; leave out validation_size.")
     if raw.test is None:
         raw = _set_test_apart(raw, rng)
-    train, validation = _validation_apart(raw, validation_size, rng)
-    if n_train is not None:
-        train = _fewer(train, n_train, len(raw.class_names), rng)
+    if split == "ordered":
+        train, validation = first_and_last(raw, n_train, _count(validation_size, len(raw.train[1])))
+    else:
+        train, validation = _validation_apart(raw, validation_size, rng)
+        if n_train is not None:
+            train = _fewer(train, n_train, len(raw.class_names), rng)
     assert raw.test is not None
     return Dataset(
         spec,
@@ -383,11 +395,14 @@ def _validation_apart(raw: Raw, size: Any, rng: np.random.Generator) -> tuple[Pa
     """Return training and validation part."""
     if raw.validation is not None:
         return raw.train, raw.validation
-    n_images = len(raw.train[1])
+    return _apart(raw, _count(size, len(raw.train[1])), rng, "a validation part")
+
+
+def _count(size: Any, n_images: int) -> int:
+    """Return how many images validate."""
     if size is None:
         size = min(PAPER_VALIDATION, round(0.2 * n_images))
-    n = int(size) if isinstance(size, Integral) else round(float(size) * n_images)
-    return _apart(raw, n, rng, "a validation part")
+    return int(size) if isinstance(size, Integral) else round(float(size) * n_images)
 
 
 def _apart(raw: Raw, n: int, rng: np.random.Generator, what: str) -> tuple[Part, Part]:

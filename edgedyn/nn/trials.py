@@ -70,6 +70,7 @@ def dataset(job: Mapping[str, Any]) -> Dataset:
             image_size=size,
             validation_size=validation_size,
             n_train=job["n_train"],
+            split=settings["split"],
             seed=job["seed"],
         )
 

@@ -19,6 +19,7 @@ from edgedyn.studies.fields import (
 )
 
 BATCH_NORMS = ("identity", "statistics", "none")  # as edgedyn.nn.probe has them
+SPLITS = ("stratified", "ordered")  # as edgedyn.nn.datasets has them
 MIN_OBSERVED = 3  # a line through fewer points says nothing
 OPTIMIZERS = (
     "adam",
@@ -48,12 +49,15 @@ class Data:
         By default min(15 000, 30 %) of the training images.
     n_train : tuple of int
         Training-sample counts, each a study of its own; empty: all.
+    split : {"stratified", "ordered"}
+        Drawn by the seed, or the first and the last of the training images as they are stored.
     """
 
     spec: str
     image_size: int | None = None
     validation_size: int | float | None = None
     n_train: tuple[int, ...] = ()
+    split: str = "stratified"
 
     def __post_init__(self) -> None:
         store(self, spec=text(self.spec, "data.spec"))
@@ -62,6 +66,7 @@ class Data:
             share_or_count(self.validation_size, "data.validation_size")
         counts = each(check.positive_int, self.n_train, "data.n_train")
         store(self, n_train=distinct(counts, "data.n_train"))
+        check.choice(self.split, "data.split", SPLITS)
 
 
 @dataclass(frozen=True)

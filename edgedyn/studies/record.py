@@ -126,7 +126,7 @@ class TrialRecord:
         ValueError
             For another schema version, or missing or unknown fields.
         """
-        if values.get("schema") == 3:
+        if values.get("schema") in (3, SCHEMA):
             settings = upgraded_settings(values["settings"])
             values = {**values, "schema": SCHEMA, "settings": settings}
         if values.get("schema") != SCHEMA:
@@ -146,16 +146,19 @@ class TrialRecord:
 
 
 def upgraded_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Say in today's words what the probe of an older trial was.
+    """Say in today's words what an older trial was run with.
 
-    Until schema 3 `batch_norm` was true or false, which meant frozen as Keras has it (``identity``)
-    or none, and the moving averages had Keras' momentum of 0.99.
+    Until schema 3 the probe's `batch_norm` was true or false, which meant frozen as Keras has it
+    (``identity``) or none, and the moving averages had Keras' momentum of 0.99. Before the data had
+    a `split`, it was ``stratified``.
     """
-    probe = settings.get("probe")
-    if not isinstance(probe, dict) or not isinstance(probe.get("batch_norm"), bool):
-        return settings
-    word = "identity" if probe["batch_norm"] else "none"
-    return {**settings, "probe": {**probe, "batch_norm": word, "momentum": 0.99}}
+    data, probe = settings.get("data"), settings.get("probe")
+    if isinstance(data, dict) and "split" not in data:
+        settings = {**settings, "data": {**data, "split": "stratified"}}
+    if isinstance(probe, dict) and isinstance(probe.get("batch_norm"), bool):
+        word = "identity" if probe["batch_norm"] else "none"
+        settings = {**settings, "probe": {**probe, "batch_norm": word, "momentum": 0.99}}
+    return settings
 
 
 def _epoch(values: dict[str, Any]) -> EpochRecord:

@@ -36,6 +36,7 @@ class Evidence:
     task : str
     records : tuple of TrialRecord
         The same seeds for every candidate.
+        Fewer where `dead.alive` has taken runs out.
     seeds : tuple of int
     n_validation : int
     left_out : dict of str to int
@@ -179,9 +180,13 @@ def at_sizes(found):
 
 
 def truth(found, choice):
-    """Return each candidate's final test accuracy, mean over the seeds of a choice."""
+    """Return each candidate's final test accuracy, mean over the seeds of a choice.
+
+    Runs that were left out do not count; NaN where none is left.
+    """
     known = {(r.model, r.seed): r.final_test_accuracy for r in found.records}
-    return np.array([np.mean([known[m, s] for s in choice]) for m in found.models])
+    kept = [[known[m, s] for s in choice if (m, s) in known] for m in found.models]
+    return np.array([np.mean(values) if values else np.nan for values in kept])
 
 
 def predictions(found, methods, observed, *, over="mean", full=None):
@@ -215,7 +220,8 @@ def predictions(found, methods, observed, *, over="mean", full=None):
         final = truth(full, choice)
         for method in asked:
             table = {r.model: r.prediction for r in ranking.rows if r.method == method}
-            result[method][choice] = np.column_stack([[table[m] for m in found.models], final])
+            predicted = [table.get(m, np.nan) for m in found.models]
+            result[method][choice] = np.column_stack([predicted, final])
     return result
 
 

@@ -1,7 +1,9 @@
 """Train the zoo for its first epochs on fewer samples: what Fig. 3c is made of.
 
 The protocol of run_zoo.py, stopped after the early epochs; without the ablations' measures. Records
-go to ``records/TASK-sizes/records/``. The truth that predictions are compared with is the final
+go to ``records/TASK-sizes/records/``; with ``--split ordered``, the paper's choice (the first
+N images as stored train, the last ones validate, whatever the seed), to ``TASK-sizes-ordered``,
+which tables.py does not read. The truth that predictions are compared with is the final
 accuracy of run_zoo.py's full runs, so only its candidates and seeds are of use. Estimate, then run
 without ``--rehearse``:
 ``EDGEDYN_DATA=... python papers/jiang2024/run_sizes.py --task cifar100-a --rehearse``
@@ -15,7 +17,7 @@ import run_zoo
 from zoo_candidates import TASKS, ZOO, write_task
 
 import edgedyn as ed
-from edgedyn.studies.protocol import Watch
+from edgedyn.studies.protocol import SPLITS, Watch
 from edgedyn.studies.selection import rehearse
 
 CHEAP = ("mlp", "mlp-scratch", "cnn2", "cnn4", "cnn4-scratch", "vgg", "vgg-scratch", "mobilenetv2",
@@ -25,12 +27,13 @@ CHEAP = ("mlp", "mlp-scratch", "cnn2", "cnn4", "cnn4-scratch", "vgg", "vgg-scrat
 def study(given):
     """Return the study of a task with fewer samples."""
     plan = run_zoo.study(given)
+    ending = "" if given.split == "stratified" else f"-{given.split}"
     return replace(
         plan,
-        data=replace(plan.data, n_train=tuple(given.n_train)),
+        data=replace(plan.data, n_train=tuple(given.n_train), split=given.split),
         capacitance=Watch(),
         stage="early",
-        output=f"records/{given.task}-sizes",
+        output=f"records/{given.task}-sizes{ending}",
     )
 
 
@@ -39,6 +42,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--task", choices=TASKS, required=True)
     parser.add_argument("--n-train", type=int, nargs="+", default=[250, 500, 1000])
+    parser.add_argument("--split", choices=SPLITS, default="stratified", help="drawn, or as stored")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--candidates", nargs="+", choices=ZOO, default=list(CHEAP), metavar="NAME")
     parser.add_argument("--workers", type=int, default=1, help="trials at a time")

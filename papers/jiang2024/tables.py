@@ -10,8 +10,10 @@ run_zoo.py (and run_sizes.py, if you like):
 
 from math import nan
 
+import dead
 import headline
 import numpy as np
+import source_rows
 import tables_words
 from bootstrap import DRAWS, LEVEL, SEED, draw, judge_tasks
 from evidence import (
@@ -89,6 +91,32 @@ def compare(all_found, observed, methods, over="mean"):
     for group in GROUPS:
         rows += by_task(cases[group], methods, group=group, observed=observed)
     return rows, predicted
+
+
+def from_sources(all_found):
+    """Return Table 1 among the candidates with a source head, NCE and LEEP in it; who has none."""
+    scores = source_rows.read(RESULTS)
+    if scores is None:
+        print("no NCE and LEEP: there is no source_scores.json yet; run source_scores.py.")
+        return None
+    some = [source_rows.scored(found, scores) for found in all_found]
+    methods = [m for m in (*METHODS, *source_rows.SCORES) if m not in SLOW]
+    rows = []
+    for observed in OBSERVED:
+        print(f"candidates with a source head: {observed} epochs", flush=True)
+        cases = [(found, predictions(found, methods, observed)) for found in some]
+        rows += by_task(cases, methods, group=source_rows.GROUP, observed=observed)
+    return {"rows": rows, "without": scores["without"]}
+
+
+def without_dead(all_found):
+    """Return the dead runs, and Table 1 without them; slow methods are left out."""
+    runs = [row for found in all_found for row in dead.described(found)]
+    methods = [m for m in METHODS if m not in SLOW]
+    some = [dead.alive(found) for found in all_found]
+    parts = [compare(some, observed, methods)[0] for observed in OBSERVED] if runs else []
+    rows = [row for part in parts for row in part]
+    return {"runs": runs, "rows": rows, "denominator": dead.denominator(all_found)}
 
 
 def listed(found, tables, observed):
@@ -179,6 +207,8 @@ def results(found, methods, observed, starts_by_observed):
     table = {
         **head,
         "rows": [row for rows, _ in parts for row in rows],
+        "source": from_sources(found),
+        "dead": without_dead(found),
         "predictions": [row for _, rows in parts for row in rows if row["observed"] == MAIN],
     }
     fast = [m for m in methods if m not in SLOW]  # each run anew would take minutes

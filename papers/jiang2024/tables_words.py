@@ -2,11 +2,16 @@
 
 from math import isfinite
 
+import dead_words
 from bootstrap import with_interval
 
 from edgedyn.report._inputs import words
 
-GROUPS = {"all": "all candidates", "pretrained": "pretrained candidates alone"}
+GROUPS = {
+    "all": "all candidates",
+    "pretrained": "pretrained candidates alone",
+    "source": "candidates with a source head",
+}
 FEW = 10  # candidates below which a bootstrap of a rank correlation says little
 ROUNDING = 1e-12  # of a difference of equal rhos
 
@@ -24,9 +29,10 @@ def page(table, supplement, title="The paper's experiments at our scale", made="
     parts = [
         _head(table, title, made),
         _worse(table["rows"], supplement["runs"]),
-        _table1(table["rows"]),
+        _table1(table),
     ]
     parts += [
+        dead_words.section(table, markdown),
         _improvement(table["rows"]),
         _runs(supplement["runs"], table["rows"]),
         _windows(supplement["windows"]),
@@ -145,11 +151,15 @@ def _distinct(rows, key):
     return list(dict.fromkeys(row[key] for row in rows))
 
 
-def _table1(rows):
-    """Return Table 1: task by task, all candidates and the pretrained ones alone."""
+def _table1(table):
+    """Return Table 1: task by task, all candidates, the pretrained and those with a source head."""
+    source = table["source"] or {"rows": [], "without": {}}
+    rows = [*table["rows"], *source["rows"]]
     observed = _distinct(rows, "observed")
     columns = ["method", *[f"{word}, {n} epochs" for n in observed for word in ("rho", "lead")]]
     parts = ["## Table 1: how well every method ranks"]
+    if source["rows"]:
+        parts.append(_no_source(source["without"]))
     tasks = _distinct(rows, "task")
     for task in [tasks[-1], *tasks[:-1]]:  # the mean over tasks, where there is one, first
         for group, word in GROUPS.items():
@@ -167,6 +177,19 @@ def _table1(rows):
                 lines.append([words(method), *cells])
             parts.append(f"### {task}, {word} ({count})\n\n" + markdown(columns, lines))
     return "\n\n".join(parts)
+
+
+def _no_source(without):
+    """Say who has no NCE and LEEP, and why."""
+    reasons = {}
+    for model, reason in without.items():
+        reasons.setdefault(reason, []).append(model)
+    said = "; ".join(f"{', '.join(models)} ({reason})" for reason, models in reasons.items())
+    return (
+        "NCE and LEEP ask the classifier of the source task what it sees in the new task's images. "
+        "They stand in tables of their own, of the candidates that have one, with every other "
+        f"method among the same candidates beside them. Left out there: {said}."
+    )
 
 
 def _improvement(rows):

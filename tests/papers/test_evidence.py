@@ -2,13 +2,14 @@
 
 import json
 import sys
+from dataclasses import replace
 from itertools import product
 from math import isnan, nan
 from pathlib import Path
 
 import numpy as np
 import pytest
-from report_cases import BETA, record, write_study
+from report_cases import BETA, DATA, record, write_study
 from scipy.stats import spearmanr
 
 PAPER = Path(__file__).resolve().parents[2] / "papers" / "jiang2024"
@@ -23,12 +24,14 @@ def paper():
     sys.path.insert(0, str(PAPER))
     try:
         import bootstrap
+        import dead
         import evidence
         import tables
         import tables_words
 
         yield {
             "bootstrap": bootstrap,
+            "dead": dead,
             "evidence": evidence,
             "tables": tables,
             "words": tables_words,
@@ -44,6 +47,7 @@ def records(paper, tmp_path, monkeypatch):
         monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(paper["evidence"], "RECORDS", tmp_path / "records")
     monkeypatch.setattr(paper["tables"], "HERE", tmp_path)
+    monkeypatch.setitem(DATA, "class_names", list("abcd"))
     return tmp_path / "records"
 
 
@@ -313,6 +317,115 @@ def test_tables_of_records_whose_ranking_is_known(paper, records, fast, monkeypa
     assert "take such intervals for too narrow" in text
 
 
+# Dead networks ----------------------------------------------------------------------------------
+
+# Seen by eye before there was a rule: losses of exactly ln C.
+DEAD = {
+    "cifar100-a": [("squeezenet", 1)],
+    "cifar100-b": [("squeezenet", 2)],
+    "fashion-mnist": [("mlp", 0), ("mlp", 1), ("squeezenet", 1), ("squeezenet", 2)],
+}
+
+
+@pytest.mark.parametrize("task", DEAD)
+def test_the_dead_runs_of_the_committed_records_are_known(paper, task):
+    found = paper["evidence"].evidence(task)
+    assert len(found.records) == 51
+    assert sorted(paper["dead"].dead_runs(found)) == DEAD[task]
+    # A sign that the rule does not use: without strengths there is no beta_eff at the end.
+    silent = {(r.model, r.seed) for r in found.records if not np.isfinite(r.epochs[-1].beta_eff)}
+    assert sorted(silent) == DEAD[task]
+
+
+def dead_record(model, seed=0, **options):
+    """Return a run whose loss is ln 4 and whose accuracy is 0.25, but for what is changed."""
+    made = on_a_line(model, seed, 0.25, slope=0.0, test=0.25)
+    changes = {"train_loss": float(np.float32(np.log(4))), **options}
+    epochs = tuple(replace(e, **changes) for e in made.epochs)
+    return replace(made, epochs=epochs)
+
+
+def test_a_network_that_learns_slowly_is_not_dead(paper, records):
+    is_dead = paper["dead"].is_dead
+    assert is_dead(dead_record("vgg"))
+    assert not is_dead(dead_record("vgg", train_loss=np.log(4) - 1e-5))
+    assert not is_dead(on_a_line("vgg"))
+    slow = dead_record("vgg")
+    moved = (*slow.epochs[:-1], replace(slow.epochs[-1], val_accuracy=0.26))
+    assert not is_dead(replace(slow, epochs=moved))
+    early = (replace(slow.epochs[0], train_loss=3.0), *slow.epochs[1:])
+    assert is_dead(replace(slow, epochs=early))  # the end counts
+
+
+def test_without_dead_runs_means_are_over_the_seeds_left(paper, records):
+    runs = [on_a_line(m, s, FINAL[m] + 0.03 * s) for m in FINAL for s in (0, 1)]
+    runs[list(FINAL).index("mlp") * 2 + 1] = dead_record("mlp", 1)
+    write_study(records / TASK, runs, seeds=(0, 1))
+    found = paper["evidence"].evidence(TASK)
+    assert paper["dead"].dead_runs(found) == [("mlp", 1)]
+    alive = paper["dead"].alive(found)
+    k = alive.models.index("mlp")
+    assert alive.models == found.models and len(alive.records) == len(found.records) - 1
+    tables = paper["evidence"].predictions(alive, ["last_value"], 5)["last_value"]
+    assert tables[0, 1][k] == pytest.approx((0.5 - 0.4 * BETA[4], 0.5))
+    assert np.isnan(tables[1, 1][k]).all() and np.isfinite(np.delete(tables[1, 1], k, 0)).all()
+    whole = paper["evidence"].predictions(found, ["last_value"], 5)["last_value"]
+    assert whole[0, 1][k][1] == pytest.approx((0.5 + 0.25) / 2)
+
+
+def test_a_small_value_in_the_denominator_matters_where_nothing_is_left(paper, records):
+    betas = [*BETA[:-1], nan]
+    silent = on_a_line("mlp", betas=betas, statuses=["ok"] * 7 + ["ill_conditioned"])
+    runs = [silent, *[on_a_line(m) for m in FINAL if m != "mlp"]]
+    write_study(records / TASK, runs)
+    said = paper["dead"].denominator([paper["evidence"].evidence(TASK)], epsilon=1e-3)
+    assert (said["epochs"], said["ok"], said["to_zero"]) == (48, 47, 1)
+    assert said["smallest"] == BETA[-1] and said["most_change"] == pytest.approx(1e-3 / BETA[-1])
+
+
+def test_tables_name_dead_runs_and_candidates_without_a_source_head(
+    paper, records, fast, monkeypatch
+):
+    monkeypatch.setattr(paper["evidence"], "ENOUGH", len(FINAL))
+    # The dead run is predicted best and is worst: without it the last value ranks perfectly.
+    slopes = {m: (0.0 if m != "cnn4" else -0.1) for m in FINAL}
+    runs = [on_a_line(m, s, slope=slopes[m]) for m in FINAL for s in (0, 1)]
+    runs[list(FINAL).index("vgg") * 2 + 1] = dead_record("vgg", 1)
+    write_study(records / TASK, runs, seeds=(0, 1))
+    heads = [m for m in FINAL if "scratch" not in m]
+    scores = [
+        {"task": TASK, "model": m, "seed": s, "nce": -FINAL[m], "leep": FINAL[m]}
+        for m in heads
+        for s in (0, 1)
+    ]
+    without = {m: "random weights" for m in FINAL if "scratch" in m}
+    folder = records.parent / "results"
+    folder.mkdir()
+    (folder / "source_scores.json").write_text(json.dumps({"rows": scores, "without": without}))
+    paper["tables"].main()
+    table = json.loads((folder / "table1.json").read_text())
+    key = {"task": TASK, "observed": 5}
+    rows = table["source"]["rows"]
+    assert {r["group"] for r in rows} == {"source"} and {r["n_models"] for r in rows} == {4}
+    truths = [FINAL[m] if m != "vgg" else (0.9 + 0.25) / 2 for m in heads]
+    wanted = spearmanr([FINAL[m] for m in heads], truths).statistic
+    assert row(rows, method="leep", **key)["rho"] == pytest.approx(wanted)
+    assert row(rows, method="nce", **key)["rho"] == pytest.approx(-wanted)
+    assert [(r["model"], r["seed"]) for r in table["dead"]["runs"]] == [("vgg", 1)]
+    alive = row(table["dead"]["rows"], method="last_value", group="all", **key)
+    assert alive["rho"] == 1
+    text = (records.parent / "tables.md").read_text()
+    assert "mlp-scratch, cnn4-scratch (random weights)" in text
+    assert "Of 12 runs 1 end as dead networks" in text and f"| {TASK}, vgg, seed 1 |" in text
+    scores.pop()
+    (folder / "source_scores.json").write_text(json.dumps({"rows": scores, "without": without}))
+    with pytest.raises(ValueError, match="lacks cnn4, seed 1, of cifar100-a; run source_scores"):
+        paper["tables"].main()
+
+
+# Costs ------------------------------------------------------------------------------------------
+
+
 def test_costs_leave_out_the_first_epoch(paper, records, fast):
     write_study(records / TASK, all_lines())
     (cost, *_) = paper["tables"].times([paper["evidence"].evidence(TASK)])
@@ -327,7 +440,10 @@ def test_the_studies_of_fewer_samples_can_be_read(paper):
 
     names = ["mlp", "squeezenet"]
     given = Namespace(task="fashion-mnist", n_train=[250, 500], seeds=[0, 1], candidates=names,
-                      workers=1, threads=1, epochs=30)  # fmt: skip
+                      workers=1, threads=1, epochs=30, split="stratified")  # fmt: skip
     plan = run_sizes.study(given)
     assert len(plan.trials) == 8 and {t.n_train for t in plan.trials} == {250, 500}
     assert plan.stage == "early" and plan.output == "records/fashion-mnist-sizes"
+    given.split = "ordered"
+    plan = run_sizes.study(given)
+    assert plan.data.split == "ordered" and plan.output == "records/fashion-mnist-sizes-ordered"
