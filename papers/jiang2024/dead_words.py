@@ -30,10 +30,10 @@ def _runs(runs, table, markdown):
     columns = ["run", "loss is ln C since epoch", "last loss - ln C", "validation accuracy",
                "test accuracy", "epochs without beta_eff"]  # fmt: skip
     return (
-        f"Of {n} runs {len(runs)} end as dead networks: all ReLUs of a layer are off for every "
-        "image, the output is uniform, no gradient is left. `dead.py` tells them by the last five "
-        "epochs: a training loss of ln C to single precision, and a validation accuracy that does "
-        "not move.\n\n" + markdown(columns, lines)
+        f"Of {n} runs {len(runs)} end as dead networks: the output is uniform whatever the image, "
+        "as where all ReLUs of a layer are off, and no gradient is left. `dead.py` tells them by "
+        "the last five epochs: a training loss of ln C to single precision, and a validation "
+        "accuracy that does not move.\n\n" + markdown(columns, lines)
     )
 
 
@@ -42,7 +42,7 @@ def _beside(rows, alive, markdown):
     known = {_key(r): r for r in rows}
     lines = [
         [r["task"], GROUPS[r["group"]], r["observed"], words(r["method"])]
-        + [with_interval(one, name) for name in ("rho", "lead") for one in (known[_key(r)], r)]
+        + [_cell(one, name) for name in ("rho", "lead") for one in (known[_key(r)], r)]
         for r in alive
         if _key(r) in known and r["observed"] == MAIN
     ]
@@ -50,10 +50,16 @@ def _beside(rows, alive, markdown):
                "lead, all runs", "without dead ones"]  # fmt: skip
     return (
         f"After {MAIN} epochs; results/table1.json has 3 and 10, too. A candidate's curve and its "
-        "final accuracy are then means over the seeds that are left, in a draw where none is left "
+        "final accuracy are then means over the seeds that are left; in a draw where none is left "
         "it does not count. That a run dies is known at its end only: the second columns are a "
         "choice after the fact.\n\n" + markdown(columns, lines)
     )
+
+
+def _cell(row, name):
+    """Return a number with its interval; the last value's lead over itself is 0."""
+    itself = name == "lead" and row["method"] == "last_value"
+    return "0" if itself else with_interval(row, name)
 
 
 def _key(row):

@@ -187,8 +187,9 @@ def _no_source(without):
     said = "; ".join(f"{', '.join(models)} ({reason})" for reason, models in reasons.items())
     return (
         "NCE and LEEP ask the classifier of the source task what it sees in the new task's images. "
-        "They stand in tables of their own, of the candidates that have one, with every other "
-        f"method among the same candidates beside them. Left out there: {said}."
+        "They stand in tables of their own, of the candidates that have one, with the other "
+        "methods (but the two slow ones) among the same candidates beside them. Left out there: "
+        f"{said}."
     )
 
 
