@@ -17,7 +17,7 @@ def pack_bits(bits: ArrayLike) -> str:
     ('3:oA==', [True, False, True])
     """
     flat = np.asarray(bits, bool)
-    return f"{len(flat)}:{b64encode(np.packbits(flat)).decode()}"
+    return f"{len(flat)}:{b64encode(np.packbits(flat).tobytes()).decode()}"
 
 
 def unpack_bits(text: str) -> NDArray[np.bool_]:

@@ -351,15 +351,17 @@ def _decoded(values: dict[str, Any]) -> TrialRecord:
 
 def _lines(path: Path) -> dict[str, dict[str, Any]]:
     """Return what each line of a packed file says, by its record's key."""
-    found: dict[str, dict[str, Any]] = {}
     try:
-        for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-            values = json.loads(line)
-            found[values.pop("key")] = values
+        lines = path.read_bytes().splitlines()
     except OSError as error:
         raise ValueError(f"{str(path)!r} cannot be read: {error}") from error
-    except _FAULTS as error:
-        raise ValueError(f"line {number} of {str(path)!r} is no record: {error}") from error
+    found: dict[str, dict[str, Any]] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            values = json.loads(line)
+            found[values.pop("key")] = values
+        except _FAULTS as error:
+            raise ValueError(f"line {number} of {str(path)!r} is no record: {error}") from error
     return found
 
 

@@ -68,7 +68,9 @@ def test_statistics_are_the_batches_in_training_and_their_averages_in_inference(
     x = np.random.default_rng(0).standard_normal((50, 256)).astype("f4") * 3 + 1
     mean, variance = x.mean(0), x.var(0)
     training = np.asarray(norm(x, training=True))
-    np.testing.assert_allclose(training, (x - mean) / np.sqrt(variance + 1e-3), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        training, (x - mean) / np.sqrt(variance + 1e-3), rtol=1e-3, atol=1e-4
+    )
     np.testing.assert_allclose(norm.moving_mean.numpy(), 0.25 * mean, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(norm.moving_variance.numpy(), 0.75 + 0.25 * variance, rtol=1e-4)
     inference = np.asarray(norm(x, training=False))

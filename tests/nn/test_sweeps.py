@@ -69,7 +69,7 @@ def test_shape_keeping_max_pools_give_the_same_result_every_time():
 
 
 def probed(L, x):
-    """A small backbone under a probe of two hidden layers, for the oracle."""
+    """Run a small backbone under a probe of two hidden layers, as the oracle reads networks."""
     x = tf.reduce_mean(tf.nn.relu(L.conv("body", x, 4, 3)), axis=[1, 2])
     for k in (1, 2):
         x = tf.nn.relu(L.bn(f"probe_batch_norm_{k}", L.dense(f"probe_dense_{k}", x, 6 - k)))

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 import edgedyn as ed
 
-
 PAPER = Path(__file__).resolve().parents[2] / "papers" / "jiang2024"
 
 
