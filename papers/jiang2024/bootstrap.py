@@ -226,5 +226,5 @@ def with_interval(found, name="rho"):
     value, low, high = (found[name + end] for end in ("", "_low", "_high"))
     if value is None or not isfinite(value):
         return "-"
-    sign = "+" if name == "lead" else ""
+    sign = "+" if name in ("lead", "gain") else ""
     return f"{value:{sign}.2f} ({low:{sign}.2f} .. {high:{sign}.2f})"

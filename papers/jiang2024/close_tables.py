@@ -10,6 +10,7 @@ came, times; and ``close.md``, which says the same for people. Run:
 from math import nan
 
 import close_words
+import headline
 import numpy as np
 from close_evidence import (
     SUBSETS,
@@ -358,6 +359,7 @@ def main():
     result["read_offs"] = {v: found for v in present if (found := read_offs(v))}
     write_text(RESULTS / "close.json", to_json(result) + "\n")
     write_text(HERE / "close.md", close_words.page(result))
+    headline.write("close")
 
 
 if __name__ == "__main__":

@@ -42,6 +42,32 @@ def zoo(table):
     )
 
 
+def close(found):
+    """Return what the close zoo says after five epochs, in rank and in value."""
+    sources = [s for s in found["sources"] if s["variant"] == "identity"]
+    task = "mean over tasks" if len(sources) > 1 else sources[0]["task"]
+    wanted = {"variant": "identity", "over": "mean", "observed": EPOCHS, "task": task}
+    kept = [r for r in found["table1"] if all(r[k] == v for k, v in wanted.items())]
+    said = []
+    for group, words in (("all", "all candidates"), ("close", "the close ones alone")):
+        rows = {r["method"]: r for r in kept if r["group"] == group}
+        if not rows:
+            continue
+        ours, last = rows["capacitance, all epochs"], rows["last_value"]
+        said.append(
+            f"among {words} the line through all epochs ranks {_beside(ours)} (rho "
+            f"{ours['rho']:.2f} against {last['rho']:.2f}, lead {with_interval(ours, 'lead')}) and "
+            f"misses the final accuracy by {ours['error']:.3f} against {last['error']:.3f} (gain "
+            f"{with_interval(ours, 'gain')})"
+        )
+    runs = sum(len(s["models"]) * len(s["seeds"]) for s in sources)
+    return (
+        f"**Real backbones that converge**, the paper's own regime ({len(sources)} tasks, {runs} "
+        f"runs, {EPOCHS} of {sources[0]['epochs']} epochs seen, {task}): {'; '.join(said)}. Every "
+        "row: [papers/jiang2024/close.md](papers/jiang2024/close.md)."
+    )
+
+
 def nas(found):
     """Return what the NAS benchmark says after the last epoch, over the whole range of accuracy."""
     one, k = found["samples"]["range"], found["epochs"]
@@ -68,7 +94,7 @@ def _beside(row):
     }[verdict(row)]
 
 
-SENTENCES = {"table1": zoo, "nas": nas}
+SENTENCES = {"table1": zoo, "close": close, "nas": nas}
 
 
 def placed(readme, name, sentence):
