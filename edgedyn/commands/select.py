@@ -153,20 +153,38 @@ def _print_rows(study: Any, rows: list[dict[str, Any]]) -> None:
         [
             row["model"],
             str(row["trials"]),
-            f"{row['parameters']:,}",
-            f"{row['epoch_seconds']:.2g} s",
-            f"{row['memory_mib']:.0f} MiB",
+            _count(row["parameters"]),
+            _epoch(row["epoch_seconds"]),
+            f"{row['memory_mib'] / 1024:.1f} GiB",
             duration(row["seconds"]),
             duration(row["gpu_seconds"]),
         ]
         for row in rows
         if "reason" not in row
     ]
-    header = ["candidate", "trials", "parameters", "an epoch", "memory", "all", "on a GPU"]
+    header = ["candidate", "trials", "weights", "epoch", "memory", "all", "GPU"]
     training = study.training
     epochs = training.epochs if study.stage == "full" else training.early_epochs
     title = f"{len(study.trials)} trials, {study.stage} stage: {epochs} epochs each"
     print_table(title, header, cells)
+
+
+def _hours(seconds: float) -> str:
+    """Return hours, with two digits where they are few."""
+    hours = seconds / 3600
+    return f"{hours:.2g}" if hours < 10 else f"{hours:.0f}"
+
+
+def _count(n: int) -> str:
+    """Return a number in few letters."""
+    return f"{n / 1e6:.1f} M" if n >= 1e6 else f"{n:,}"
+
+
+def _epoch(seconds: float) -> str:
+    """Return a time that may be less than a second."""
+    from edgedyn.studies.progress import duration
+
+    return f"{seconds:.2g} s" if seconds < 10 else duration(seconds)
 
 
 def _print_sums(study: Any, rows: list[dict[str, Any]], rate: float) -> None:
@@ -191,7 +209,7 @@ def _print_sums(study: Any, rows: list[dict[str, Any]], rate: float) -> None:
     hours = sum(row.get("gpu_seconds", 0.0) for row in rows) + sum(longest("gpu_finish_seconds"))
     gpu = f"one {GPU}" if rate == GPU_TFLOPS else "one"
     print(
-        f"About {hours / 3600:.2g} GPU hours ({gpu} that sustains {rate:g} TFLOP/s, at least "
+        f"About {_hours(hours)} GPU hours ({gpu} that sustains {rate:g} TFLOP/s, at least "
         f"{1e6 * GPU_LAYER_SECONDS:.0f} microseconds a layer); estimated from counts, not measured."
     )
 

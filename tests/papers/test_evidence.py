@@ -135,6 +135,17 @@ def test_seeds_are_drawn_too(paper):
     assert (found["rho_low"], found["lead_low"], found["lead_high"]) == (1, 0, 0)
 
 
+def test_many_seeds_are_drawn_from_a_few_choices(paper):
+    bootstrap = paper["bootstrap"]
+    few = bootstrap.choices_of(range(6))
+    assert len(few) == 462 and few[0] == (0, 1, 2, 3, 4, 5)  # all multisets: 11 over 6
+    many = bootstrap.choices_of(range(20))
+    assert many[0] == tuple(range(20)) and len(set(many)) == len(many) == bootstrap.CHOICES
+    drawn = bootstrap.seeds_drawn(tuple(range(20)), 3000, np.random.default_rng(0))
+    assert drawn[0] == many[0] and set(drawn) <= set(many) and len(drawn) == 3001
+    assert abs(np.mean(drawn[1:]) - 9.5) < 0.2  # every seed as often as the others
+
+
 def test_single_runs_count_by_their_mean(paper):
     tables = {(0,): GOOD, (1,): BAD}
     found = paper["bootstrap"].judge(tables, tables, (0, 1), np.random.default_rng(0), 500)
