@@ -26,6 +26,18 @@ NODES = ("kernels", "all")
 JACKKNIFE_GROUPS = 10
 
 
+def check_choices(coupling: str, strength: str, nodes: str) -> None:
+    """Refuse unknown names and the pairs that have no meaning."""
+    check.choice(coupling, "coupling", COUPLINGS)
+    check.choice(strength, "strength", STRENGTHS)
+    check.choice(nodes, "nodes", NODES)
+    if coupling == "full" and strength != "signed":
+        raise ValueError(
+            f"the full coupling has signed strengths only; got strength={strength!r}: pass "
+            "strength='signed', or coupling='direct'."
+        )
+
+
 class DivergedError(ValueError):
     """A network whose output is not finite on good samples: there is no capacitance to speak of."""
 

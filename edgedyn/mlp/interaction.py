@@ -9,17 +9,16 @@ from edgedyn import _validate as check
 from edgedyn.capacitance import NODES
 from edgedyn.linegraph import line_graph
 from edgedyn.linegraph.interaction import Interaction
+from edgedyn.mlp.records import LayerRecord, RecordedChain
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
-
-    from edgedyn.mlp.network import LayerRecord, ReLUMLP
 
 Array = NDArray[Any]
 
 
 def interaction(
-    net: "ReLUMLP",
+    net: RecordedChain,
     X: ArrayLike,
     y: ArrayLike,
     *,
@@ -35,14 +34,14 @@ def interaction(
     X, y = net.check_data(X, y)
     records = net.records_unchecked(X, y)
     if strength == "magnitude":
-        records = [type(r)(np.abs(r.activation), r.mask, np.abs(r.cotangent)) for r in records]
+        records = [LayerRecord(np.abs(r.activation), r.mask, np.abs(r.cotangent)) for r in records]
     graph = line_graph(net, nodes=nodes)
-    bias = tuple(b and nodes == "all" for b in net.layer_biases)
-    return Interaction(graph, strength, len(X), _operator(net.sizes, bias, records))
+    operator = _operator(net.sizes, net.bias_nodes(nodes), records)
+    return Interaction(graph, strength, len(X), operator)
 
 
 def _operator(
-    sizes: tuple[int, ...], bias: tuple[bool, ...], records: "list[LayerRecord]"
+    sizes: tuple[int, ...], bias: tuple[bool, ...], records: list[LayerRecord]
 ) -> "LinearOperator":
     """Return P as a LinearOperator, ``mean_s D_i e_k z_j`` from weight (k, i) to weight (i, j)."""
     from scipy.sparse.linalg import LinearOperator

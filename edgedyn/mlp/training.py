@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgedyn import _validate as check
-
-if TYPE_CHECKING:
-    from edgedyn.mlp.network import ReLUMLP
+from edgedyn.mlp.forward import Perceptron
+from edgedyn.mlp.loss import mean_loss, output_cotangent
 
 Array = NDArray[Any]
 OPTIMIZERS = ("adam", "sgd")
@@ -38,7 +37,7 @@ class TrainingHistory:
 
 
 def fit(
-    net: "ReLUMLP",
+    net: Perceptron,
     X: ArrayLike,
     y: ArrayLike,
     *,
@@ -108,7 +107,7 @@ class _Trainer:
     """Buffers and optimiser state, allocated once; a step allocates nothing of batch size."""
 
     def __init__(
-        self, net: "ReLUMLP", batch_size: int, optimizer: str, rate: float, decay: float
+        self, net: Perceptron, batch_size: int, optimizer: str, rate: float, decay: float
     ) -> None:
         from edgedyn.mlp import _kernels
 
@@ -164,8 +163,6 @@ class _Trainer:
         """Return the summed loss and e^L, which overwrites the logits where it can."""
         if self.net.loss == "cross_entropy" and y.ndim == 1:
             return self.kernels.softmax_error(logits, y), logits
-        from edgedyn.mlp.loss import mean_loss, output_cotangent
-
         loss = mean_loss(logits, y, self.net.loss) * len(y)
         return loss, output_cotangent(logits, y, self.net.loss)
 
