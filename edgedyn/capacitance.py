@@ -5,9 +5,9 @@ automatic differentiation for Keras models) is the business of other rooms; this
 in- and out-degrees, layer by layer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from math import isnan, nan, sqrt
+from math import isfinite, isnan, nan, sqrt
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -24,6 +24,7 @@ COUPLINGS = ("direct", "full")
 STRENGTHS = ("magnitude", "absolute", "signed")
 NODES = ("kernels", "all")
 JACKKNIFE_GROUPS = 10
+_BLOCK = 2**16  # degrees centred at a time
 
 
 def check_choices(coupling: str, strength: str, nodes: str) -> None:
@@ -363,7 +364,10 @@ def from_degrees(
     status = _status(total, conditioning, provenance)
     value = {"ok": sum(products) / total if total else nan, "converged": 0.0}.get(status, nan)
     mean = total / n_nodes
-    symmetry, heterogeneity = _decompose(layers, n_nodes, mean)
+    pairs = (
+        pair for layer in layers for pair in zip(layer.in_degree, layer.out_degree, strict=True)
+    )
+    symmetry, heterogeneity = spread(pairs, mean, provenance.epsilon)
     return Capacitance(
         value=value,
         status=status,
@@ -436,23 +440,44 @@ def _status(total: float, conditioning: float, provenance: Provenance) -> Status
     return "ok"
 
 
-def _decompose(layers: Sequence[LayerDegrees], n_nodes: int, mean: float) -> tuple[float, float]:
-    """S and H over all nodes."""
-    if mean == 0:
+def spread(
+    degrees: Iterable[tuple[NDArray[Any], NDArray[Any]]], mean: float, epsilon: float
+) -> tuple[float, float]:
+    """Return S and H of in- and out-degrees that come array by array.
+
+    Centred before they are multiplied: ``<s_in s_out> - <s>^2`` loses its digits where degrees
+    hardly differ. Block by block, so that no second copy of the degrees is held.
+
+    Parameters
+    ----------
+    degrees : iterable of (ndarray, ndarray)
+        In- and out-degrees of the same nodes.
+    mean : float
+        ``<s>``.
+    epsilon : float
+        Machine epsilon of the arithmetic behind the degrees. One that varies by no more than 64
+        of it is constant, and its spread 0: what is left is the rounding of its sums.
+
+    Examples
+    --------
+    >>> spread([(np.array([1.0, 3.0]), np.array([3.0, 1.0]))], 2.0, 2.2e-16)
+    (-1.0, 0.5)
+    """
+    if mean == 0 or not isfinite(mean):
         return nan, nan
-
-    def centred(first: str, second: str) -> float:
-        raw = sum(_dot(getattr(layer, first), getattr(layer, second)) for layer in layers)
-        moment = raw / n_nodes - mean * mean
-        # A constant degree leaves only rounding behind; its spread is 0.
-        return 0.0 if abs(moment) < 8 * np.finfo(np.float64).eps * mean * mean else moment
-
-    sigma_in = sqrt(max(centred("in_degree", "in_degree"), 0.0))
-    sigma_out = sqrt(max(centred("out_degree", "out_degree"), 0.0))
-    heterogeneity = sigma_in * sigma_out / mean
-    if heterogeneity == 0:
+    n, moments, largest = 0, np.zeros((2, 2)), np.zeros(2)
+    for pair in degrees:
+        n += pair[0].size
+        flat = [a.reshape(-1) for a in pair]  # a view, also of a broadcast zero
+        for start in range(0, pair[0].size, _BLOCK):
+            block = np.stack([a[start : start + _BLOCK] for a in flat], dtype=np.float64) - mean
+            moments += np.dot(block, block.T)
+            largest = np.maximum(largest, np.abs(block).max(axis=1))
+    (variance_in, covariance), (_, variance_out) = (moments / n).tolist()
+    both = sqrt(variance_in) * sqrt(variance_out)
+    if both == 0 or largest.min() <= 64 * epsilon * abs(mean):
         return 0.0, 0.0
-    return centred("in_degree", "out_degree") / (sigma_in * sigma_out), heterogeneity
+    return covariance / both, both / mean
 
 
 def _is_zero(part: NDArray[Any]) -> bool:
