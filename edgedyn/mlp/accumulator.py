@@ -21,8 +21,7 @@ from edgedyn.capacitance import (
 )
 from edgedyn.mlp.kinds import KINDS, row_sums
 from edgedyn.mlp.loss import SOFTMAX_LOSSES, loss_curvature
-from edgedyn.mlp.records import LayerRecord, RecordedChain
-from edgedyn.mlp.tiles import direct_tile
+from edgedyn.mlp.records import LayerRecord, RecordedChain, direct_tile
 
 Array = NDArray[Any]
 
@@ -35,7 +34,21 @@ def degree_accumulator(
     nodes: str = "kernels",
     groups: int = 1,
 ) -> "DegreeAccumulator":
-    """Return the accumulator for the given strengths; see `ReLUMLP.degree_accumulator`."""
+    """Return an empty accumulator of the weighted line graph's degrees.
+
+    Parameters
+    ----------
+    net : ReLUMLP or ReLUChain
+        Of which this is a method, too.
+    coupling, strength, nodes : str
+        As for `edgedyn.neural_capacitance`.
+    groups : int
+        Keep sums for so many groups of samples (the jackknife wants ten).
+
+    Returns
+    -------
+    DegreeAccumulator
+    """
     check_choices(coupling, strength, nodes)
     groups = check.positive_int(groups, "groups")
     kind = AbsoluteAccumulator if strength == "absolute" else DegreeAccumulator

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgedyn import _validate as check
-from edgedyn.mlp.accumulator import DegreeAccumulator, degree_accumulator
+from edgedyn.mlp import accumulator
 from edgedyn.mlp.kinds import KINDS
 from edgedyn.mlp.loss import CHAIN_LOSSES, mean_loss, output_cotangent
 from edgedyn.mlp.records import LayerRecord, RecordedChain
@@ -138,18 +138,7 @@ class ReLUChain(RecordedChain):
             records.append(LayerRecord(inputs[k - 1], slopes[k - 1], e))
         return records[::-1]
 
-    def degree_accumulator(
-        self,
-        *,
-        coupling: str = "direct",
-        strength: str = "magnitude",
-        nodes: str = "kernels",
-        groups: int = 1,
-    ) -> DegreeAccumulator:
-        """Return an empty accumulator of degrees; see `ReLUMLP.degree_accumulator`."""
-        return degree_accumulator(
-            self, coupling=coupling, strength=strength, nodes=nodes, groups=groups
-        )
+    degree_accumulator = accumulator.degree_accumulator
 
     def _affine(self, k: int, z: Array) -> Array:
         """Return a^l of layer l = k + 1."""

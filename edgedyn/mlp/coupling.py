@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from edgedyn import _validate as check
 from edgedyn.capacitance import check_choices
 from edgedyn.mlp.loss import loss_curvature
-from edgedyn.mlp.records import LayerRecord, RecordedChain
-from edgedyn.mlp.tiles import direct_tile, with_bias_row
+from edgedyn.mlp.records import LayerRecord, RecordedChain, direct_tile, with_bias_row
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -25,9 +25,20 @@ def interaction(
     strength: str = "magnitude",
     nodes: str = "kernels",
 ) -> Interaction:
-    """Return the network's line graph, weighted by its direct coupling on given data.
+    """Return the line graph weighted by the direct coupling P on given data.
 
-    Parameters and errors as for `edgedyn.ReLUMLP.interaction`.
+    Parameters
+    ----------
+    net : ReLUMLP
+        Of which this is a method, too.
+    X, y : array_like
+        Samples and targets.
+    strength : {"magnitude", "signed"}
+    nodes : {"kernels", "all"}
+
+    Returns
+    -------
+    edgedyn.linegraph.Interaction
     """
     check.choice(strength, "strength", ("magnitude", "signed"))
     check.choice(nodes, "nodes", NODES)

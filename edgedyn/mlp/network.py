@@ -1,16 +1,13 @@
 """`ReLUMLP`: a ReLU multilayer perceptron with training and its line graph's strengths."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 
 from edgedyn import _validate as check
-from edgedyn.linegraph.interaction import Interaction
-from edgedyn.mlp.accumulator import DegreeAccumulator, degree_accumulator
+from edgedyn.mlp import accumulator, interaction, training
 from edgedyn.mlp.forward import Perceptron
-from edgedyn.mlp.interaction import interaction
-from edgedyn.mlp.training import TrainingHistory, fit
 
 
 class ReLUMLP(Perceptron):
@@ -129,83 +126,7 @@ class ReLUMLP(Perceptron):
         name = np.dtype(self.dtype).name
         return f"ReLUMLP({'-'.join(map(str, self.sizes))}, {biases}, {self.loss}, {name}{frozen})"
 
-    def degree_accumulator(
-        self,
-        *,
-        coupling: str = "direct",
-        strength: str = "magnitude",
-        nodes: str = "kernels",
-        groups: int = 1,
-    ) -> DegreeAccumulator:
-        """Return an empty accumulator of the weighted line graph's degrees.
-
-        Parameters
-        ----------
-        coupling, strength, nodes : str
-            As for `edgedyn.neural_capacitance`.
-        groups : int
-            Keep sums for so many groups of samples (the jackknife wants ten).
-
-        Returns
-        -------
-        DegreeAccumulator
-        """
-        return degree_accumulator(
-            self, coupling=coupling, strength=strength, nodes=nodes, groups=groups
-        )
-
-    def interaction(
-        self, X: ArrayLike, y: ArrayLike, *, strength: str = "magnitude", nodes: str = "kernels"
-    ) -> Interaction:
-        """Return the line graph weighted by the direct coupling P on given data.
-
-        Parameters
-        ----------
-        X, y : array_like
-            Samples and targets.
-        strength : {"magnitude", "signed"}
-        nodes : {"kernels", "all"}
-
-        Returns
-        -------
-        edgedyn.linegraph.Interaction
-        """
-        return interaction(self, X, y, strength=strength, nodes=nodes)
-
-    def fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        *,
-        epochs: int = 1,
-        batch_size: int = 32,
-        optimizer: str = "adam",
-        learning_rate: float = 1e-3,
-        weight_decay: float = 0.0,
-        seed: int | np.random.Generator | None = None,
-        callback: Callable[[int, float], None] | None = None,
-    ) -> TrainingHistory:
-        """Train by mini-batches, in place; see `edgedyn.mlp.training.fit`.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_digits
-        >>> from edgedyn import ReLUMLP
-        >>> X, y = load_digits(return_X_y=True)
-        >>> net = ReLUMLP.random([64, 32, 10], seed=0)
-        >>> history = net.fit(X / 16, y, epochs=5, seed=0)
-        >>> history.status, net.score(X / 16, y) > 0.9
-        ('completed', True)
-        """
-        return fit(
-            self,
-            X,
-            y,
-            epochs=epochs,
-            batch_size=batch_size,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            seed=seed,
-            callback=callback,
-        )
+    # What other files do with a network, as methods of it.
+    degree_accumulator = accumulator.degree_accumulator
+    interaction = interaction.interaction
+    fit = training.fit

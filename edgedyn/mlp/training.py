@@ -41,19 +41,20 @@ def fit(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    epochs: int,
-    batch_size: int,
-    optimizer: str,
-    learning_rate: float,
-    weight_decay: float,
-    seed: int | np.random.Generator | None,
-    callback: Callable[[int, float], None] | None,
+    epochs: int = 1,
+    batch_size: int = 32,
+    optimizer: str = "adam",
+    learning_rate: float = 1e-3,
+    weight_decay: float = 0.0,
+    seed: int | np.random.Generator | None = None,
+    callback: Callable[[int, float], None] | None = None,
 ) -> TrainingHistory:
-    """Train `net` in place; its last ``net.frozen`` layers stay as they are.
+    """Train by mini-batches, in place; the last ``net.frozen`` layers stay as they are.
 
     Parameters
     ----------
     net : ReLUMLP
+        Of which this is a method, too.
     X, y : array_like
         As for `ReLUMLP.check_data`.
     epochs, batch_size : int
@@ -78,6 +79,16 @@ def fit(
     ------
     TypeError, ValueError
         For bad data or settings, before the first step.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from edgedyn import ReLUMLP
+    >>> X, y = load_digits(return_X_y=True)
+    >>> net = ReLUMLP.random([64, 32, 10], seed=0)
+    >>> history = net.fit(X / 16, y, epochs=5, seed=0)
+    >>> history.status, net.score(X / 16, y) > 0.9
+    ('completed', True)
     """
     X, y = net.check_data(X, y)
     if y.ndim == 1 and (y == y[0]).all():
