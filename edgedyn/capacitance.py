@@ -5,15 +5,16 @@ automatic differentiation for Keras models) is the business of other rooms; this
 in- and out-degrees, layer by layer.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from math import isfinite, isnan, nan, sqrt
+from math import isnan, nan, sqrt
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgedyn import _validate as check
+from edgedyn._moments import spread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,6 @@ COUPLINGS = ("direct", "full")
 STRENGTHS = ("magnitude", "absolute", "signed")
 NODES = ("kernels", "all")
 JACKKNIFE_GROUPS = 10
-_BLOCK = 2**16  # degrees centred at a time
 
 
 def check_choices(coupling: str, strength: str, nodes: str) -> None:
@@ -438,46 +438,6 @@ def _status(total: float, conditioning: float, provenance: Provenance) -> Status
     if conditioning < sqrt(provenance.epsilon):
         return "ill_conditioned"
     return "ok"
-
-
-def spread(
-    degrees: Iterable[tuple[NDArray[Any], NDArray[Any]]], mean: float, epsilon: float
-) -> tuple[float, float]:
-    """Return S and H of in- and out-degrees that come array by array.
-
-    Centred before they are multiplied: ``<s_in s_out> - <s>^2`` loses its digits where degrees
-    hardly differ. Block by block, so that no second copy of the degrees is held.
-
-    Parameters
-    ----------
-    degrees : iterable of (ndarray, ndarray)
-        In- and out-degrees of the same nodes.
-    mean : float
-        ``<s>``.
-    epsilon : float
-        Machine epsilon of the arithmetic behind the degrees. One that varies by no more than 64
-        of it is constant, and its spread 0: what is left is the rounding of its sums.
-
-    Examples
-    --------
-    >>> spread([(np.array([1.0, 3.0]), np.array([3.0, 1.0]))], 2.0, 2.2e-16)
-    (-1.0, 0.5)
-    """
-    if mean == 0 or not isfinite(mean):
-        return nan, nan
-    n, moments, largest = 0, np.zeros((2, 2)), np.zeros(2)
-    for pair in degrees:
-        n += pair[0].size
-        flat = [a.reshape(-1) for a in pair]  # a view, also of a broadcast zero
-        for start in range(0, pair[0].size, _BLOCK):
-            block = np.stack([a[start : start + _BLOCK] for a in flat], dtype=np.float64) - mean
-            moments += np.dot(block, block.T)
-            largest = np.maximum(largest, np.abs(block).max(axis=1))
-    (variance_in, covariance), (_, variance_out) = (moments / n).tolist()
-    both = sqrt(variance_in) * sqrt(variance_out)
-    if both == 0 or largest.min() <= 64 * epsilon * abs(mean):
-        return 0.0, 0.0
-    return covariance / both, both / mean
 
 
 def _is_zero(part: NDArray[Any]) -> bool:

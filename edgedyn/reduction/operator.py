@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgedyn.capacitance import spread
+from edgedyn._moments import spread
 from edgedyn.reduction.matrices import Degrees, csr_degrees, degrees
 
 Array = NDArray[Any]
