@@ -10,8 +10,9 @@ Examples
 (35, 60)
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from edgedyn._lazy import attach
 
 if TYPE_CHECKING:
     from edgedyn._dispatch import line_graph
@@ -68,18 +69,4 @@ __all__ = [
     "verify_theorem1",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load the module behind a public name on first use."""
-    if name in _HOME:
-        value = getattr(import_module(_HOME[name]), name)
-    elif name in _ROOMS:
-        value = import_module(f"edgedyn.{name}")
-    else:
-        raise AttributeError(f"module 'edgedyn' has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, *_ROOMS, "__version__"])
+__getattr__, __dir__ = attach(__name__, _HOME, _ROOMS, here=["__version__"])

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgedyn import _validate as check
+from edgedyn._moments import spread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,18 @@ COUPLINGS = ("direct", "full")
 STRENGTHS = ("magnitude", "absolute", "signed")
 NODES = ("kernels", "all")
 JACKKNIFE_GROUPS = 10
+
+
+def check_choices(coupling: str, strength: str, nodes: str) -> None:
+    """Refuse unknown names and the pairs that have no meaning."""
+    check.choice(coupling, "coupling", COUPLINGS)
+    check.choice(strength, "strength", STRENGTHS)
+    check.choice(nodes, "nodes", NODES)
+    if coupling == "full" and strength != "signed":
+        raise ValueError(
+            f"the full coupling has signed strengths only; got strength={strength!r}: pass "
+            "strength='signed', or coupling='direct'."
+        )
 
 
 class DivergedError(ValueError):
@@ -359,7 +372,10 @@ def from_degrees(
     status = _status(total, conditioning, provenance)
     value = {"ok": sum(products) / total if total else nan, "converged": 0.0}.get(status, nan)
     mean = total / n_nodes
-    symmetry, heterogeneity = _decompose(layers, n_nodes, mean)
+    pairs = (
+        pair for layer in layers for pair in zip(layer.in_degree, layer.out_degree, strict=True)
+    )
+    symmetry, heterogeneity = spread(pairs, mean, provenance.epsilon)
     return Capacitance(
         value=value,
         status=status,
@@ -430,25 +446,6 @@ def _status(total: float, conditioning: float, provenance: Provenance) -> Status
     if conditioning < sqrt(provenance.epsilon):
         return "ill_conditioned"
     return "ok"
-
-
-def _decompose(layers: Sequence[LayerDegrees], n_nodes: int, mean: float) -> tuple[float, float]:
-    """S and H over all nodes."""
-    if mean == 0:
-        return nan, nan
-
-    def centred(first: str, second: str) -> float:
-        raw = sum(_dot(getattr(layer, first), getattr(layer, second)) for layer in layers)
-        moment = raw / n_nodes - mean * mean
-        # A constant degree leaves only rounding behind; its spread is 0.
-        return 0.0 if abs(moment) < 8 * np.finfo(np.float64).eps * mean * mean else moment
-
-    sigma_in = sqrt(max(centred("in_degree", "in_degree"), 0.0))
-    sigma_out = sqrt(max(centred("out_degree", "out_degree"), 0.0))
-    heterogeneity = sigma_in * sigma_out / mean
-    if heterogeneity == 0:
-        return 0.0, 0.0
-    return centred("in_degree", "out_degree") / (sigma_in * sigma_out), heterogeneity
 
 
 def _is_zero(part: NDArray[Any]) -> bool:

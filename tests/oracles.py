@@ -1,6 +1,7 @@
 """Slow, independent routes to what edgedyn computes; nothing here uses edgedyn's closed forms."""
 
 import itertools
+from decimal import Decimal, localcontext
 
 import numpy as np
 
@@ -204,3 +205,19 @@ def _tensorflow_block(W, B, x, t, loss, coupling, strength, layer, keep):
                 parts.append(tf.reshape(cells[1], (n, -1)).numpy())
             rows.append(np.hstack(parts))
     return np.vstack(rows)
+
+
+def exact_spread(ins, outs):
+    """S and H of degrees between 1/2 and 2, from their definition in whole numbers."""
+    # Such a double is a multiple of 2^-53; n times its deviation from the mean is then whole, too.
+    ins, outs = ([int(value * 2.0**53) for value in side.tolist()] for side in (ins, outs))
+    n, total, sent = len(ins), sum(ins), sum(outs)
+    ins, outs = [n * value - total for value in ins], [n * value - sent for value in outs]
+    v_in, v_out, both = (
+        sum(a * b for a, b in zip(*pair, strict=True))
+        for pair in ((ins, ins), (outs, outs), (ins, outs))
+    )
+    with localcontext() as context:
+        context.prec = 60
+        sigmas = (Decimal(v_in) * Decimal(v_out)).sqrt()
+        return float(Decimal(both) / sigmas), float(sigmas / n**2 / total / 2**53)

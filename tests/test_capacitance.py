@@ -8,6 +8,7 @@ import pytest
 from cases import TARGETS, random_case
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from oracles import exact_spread
 
 import edgedyn as ed
 from edgedyn._files import to_json
@@ -197,6 +198,52 @@ def test_float32_is_close_to_float64(kind):
     assert rough.status == exact.status == "ok"
     assert rough.value == pytest.approx(exact.value, rel=1e-4)
     assert rough.conditioning == pytest.approx(exact.conditioning, rel=1e-4)
+
+
+# Symmetry and heterogeneity of degrees that hardly differ ----------------------------------------
+
+
+def degrees_around_one(deviations):
+    """Degrees of three layers around 1; every third node has another's out-degree."""
+    ins = 1 + np.asarray(deviations)
+    outs = ins.copy()
+    outs[::3] = np.roll(outs[::3], 1)
+    parts = zip(ins.reshape(3, 2, -1), outs.reshape(3, 2, -1), strict=True)
+    return ins, outs, [LayerDegrees(k, (a,), (b,)) for k, (a, b) in enumerate(parts, start=1)]
+
+
+def provenance(epsilon):
+    return Provenance(
+        coupling="direct",
+        strength="magnitude",
+        nodes="kernels",
+        n_samples=1,
+        magnitude_total=1.0,
+        largest_error=1.0,
+        n_interior=1,
+        n_informative=1,
+        epsilon=epsilon,
+    )
+
+
+@pytest.mark.parametrize("size", [0.5, 1e-3, 1e-6, 1e-9])
+@pytest.mark.parametrize("n", [60, 240_000])
+def test_moments_keep_their_digits_where_degrees_hardly_differ(n, size):
+    ins, outs, layers = degrees_around_one(size * np.random.default_rng(1).uniform(-1, 1, n))
+    cap = from_degrees(layers, provenance(2.2e-16))
+    # The mean is known to a rounding, about 1e-16 / size of what the degrees differ by.
+    exact = pytest.approx(exact_spread(ins, outs), rel=1e-13 + 1e-16 / size, abs=0)
+    assert (cap.symmetry, cap.heterogeneity) == exact
+
+
+@pytest.mark.parametrize("epsilon", [2.0**-52, 2.0**-23])
+def test_degrees_that_differ_by_64_roundings_are_constant(epsilon):
+    for k, spread in ((64, False), (65, True)):
+        deviations = k * epsilon * np.where(np.arange(60) % 6 < 3, 1.0, -1.0)
+        _, _, layers = degrees_around_one(deviations)
+        cap = from_degrees(layers, provenance(epsilon))
+        assert cap.heterogeneity == pytest.approx((k * epsilon) ** 2 * spread, rel=1e-9, abs=0)
+        assert (cap.symmetry != 0) is spread
 
 
 # Statuses ---------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """The import arrows of the house, and what importing it costs."""
 
-import ast
 import importlib.util
 import subprocess
 import sys
@@ -11,64 +10,17 @@ import pytest
 import edgedyn
 
 ROOT = Path(edgedyn.__file__).parent
-EVERYONE = {"capacitance", "_validate", "_files", "_data", "_environment"}
-ALLOWED = {
-    "linegraph": set(),
-    "mlp": {"linegraph"},
-    "nn": {"linegraph", "mlp", "predict"},
-    "predict": set(),
-    "reduction": set(),
-    "studies": {"mlp", "predict", "nn"},
-    "report": set(),
-    "capacitance": set(),
-    "_validate": set(),
-    "_files": set(),
-    "_data": set(),
-    "_environment": set(),
-    "_dispatch": {"linegraph", "nn"},
-    "commands": {
-        "linegraph",
-        "mlp",
-        "nn",
-        "predict",
-        "reduction",
-        "report",
-        "studies",
-        "_dispatch",
-    },
-    "cli": {"commands"},
-}
+CHECKOUT = Path(__file__).resolve().parents[1]
 
 
-def room(path):
-    return path.relative_to(ROOT).parts[0].removesuffix(".py")
-
-
-def imported_rooms(path):
-    """Rooms of edgedyn that a file imports anywhere, also inside functions."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-            if node.module != "edgedyn":
-                names = [node.module or ""]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "edgedyn" and len(parts) > 1:
-                found.add(parts[1])
-    return found
-
-
-@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
-def test_import_arrows(path):
-    home = room(path)
-    if home == "__init__":
-        pytest.skip("the front door names every room, lazily")
-    outside = imported_rooms(path) - {home} - EVERYONE - ALLOWED[home]
-    assert not outside, f"{home} may not import {outside}"
+def test_import_contracts():
+    """The arrows of the house are contracts in pyproject.toml; import-linter holds them."""
+    pytest.importorskip("importlinter", reason="the arrows need import-linter: the extra 'test'")
+    code = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    command = [sys.executable, "-c", code, "--no-cache", "pyproject.toml"]
+    found = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "0 broken" in found.stdout
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
@@ -76,26 +28,10 @@ def test_files_stay_under_500_lines(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) < 500
 
 
-def imported_packages(path):
-    """Top-level packages that a file imports anywhere, also inside functions."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found.update(alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.split(".")[0])
-    return found
-
-
-def test_only_nn_imports_keras_and_only_autodiff_differentiates():
+def test_only_autodiff_differentiates():
+    words = ("GradientTape", "ForwardAccumulator", "autodiff.gradient")
     for path in sorted(ROOT.rglob("*.py")):
-        packages = imported_packages(path)
-        if room(path) != "nn":
-            assert not packages & {"keras", "tensorflow"}, path
-        elif path.name not in ("autodiff.py", "datasets.py"):
-            assert "tensorflow" not in packages, path
-        if path.name not in ("autodiff.py",):
-            words = ("GradientTape", "ForwardAccumulator", "autodiff.gradient")
+        if path.name != "autodiff.py":
             assert not any(word in path.read_text(encoding="utf-8") for word in words), path
 
 

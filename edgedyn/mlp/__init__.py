@@ -4,8 +4,9 @@ from edgedyn.mlp.accumulator import AbsoluteAccumulator, DegreeAccumulator, degr
 from edgedyn.mlp.chain import Affine, ChainLayer, ReLUChain
 from edgedyn.mlp.coupling import coupling_block, coupling_matrix
 from edgedyn.mlp.dynamics import EdgeDynamics, edge_dynamics
-from edgedyn.mlp.network import LayerRecord, ReLUMLP
+from edgedyn.mlp.network import ReLUMLP
 from edgedyn.mlp.nodes import NodeDynamics, node_dynamics
+from edgedyn.mlp.records import LayerRecord
 from edgedyn.mlp.theorem1 import Theorem1Report, capacitance_bound, verify_theorem1
 from edgedyn.mlp.training import TrainingHistory
 

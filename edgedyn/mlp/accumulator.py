@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,29 +15,40 @@ from edgedyn.capacitance import (
     LayerDegrees,
     Provenance,
     chain_structure,
+    check_choices,
     from_degrees,
     jackknife,
 )
-from edgedyn.mlp.coupling import bias_nodes, check_choices, direct_tile
 from edgedyn.mlp.kinds import KINDS, row_sums
 from edgedyn.mlp.loss import SOFTMAX_LOSSES, loss_curvature
-
-if TYPE_CHECKING:
-    from edgedyn.mlp.chain import ReLUChain
-    from edgedyn.mlp.network import LayerRecord, ReLUMLP
+from edgedyn.mlp.records import LayerRecord, RecordedChain, direct_tile
 
 Array = NDArray[Any]
 
 
 def degree_accumulator(
-    net: "ReLUMLP | ReLUChain",
+    net: RecordedChain,
     *,
     coupling: str = "direct",
     strength: str = "magnitude",
     nodes: str = "kernels",
     groups: int = 1,
 ) -> "DegreeAccumulator":
-    """Return the accumulator for the given strengths; see `ReLUMLP.degree_accumulator`."""
+    """Return an empty accumulator of the weighted line graph's degrees.
+
+    Parameters
+    ----------
+    net : ReLUMLP or ReLUChain
+        Of which this is a method, too.
+    coupling, strength, nodes : str
+        As for `edgedyn.neural_capacitance`.
+    groups : int
+        Keep sums for so many groups of samples (the jackknife wants ten).
+
+    Returns
+    -------
+    DegreeAccumulator
+    """
     check_choices(coupling, strength, nodes)
     groups = check.positive_int(groups, "groups")
     kind = AbsoluteAccumulator if strength == "absolute" else DegreeAccumulator
@@ -97,7 +108,7 @@ class DegreeAccumulator:
     """
 
     def __init__(
-        self, net: "ReLUMLP | ReLUChain", coupling: str, strength: str, nodes: str, groups: int
+        self, net: RecordedChain, coupling: str, strength: str, nodes: str, groups: int
     ) -> None:
         self.net = net
         self.coupling, self.strength, self.nodes = coupling, strength, nodes
@@ -105,7 +116,7 @@ class DegreeAccumulator:
         self.counts = np.zeros(groups, np.int64)
         self.largest_error = 0.0
         self.magnitude_totals = np.zeros(groups)
-        self._bias = bias_nodes(net, nodes)
+        self._bias = net.bias_nodes(nodes)
         self._layers = [KINDS[kind] for kind in net.kinds]
         self._sums: dict[tuple[str, int, int], Array] = {}
 
@@ -254,7 +265,7 @@ class DegreeAccumulator:
 
     # The sums ------------------------------------------------------------------------------
 
-    def _add(self, records: list["LayerRecord"], y: Array, group_of: Array) -> None:
+    def _add(self, records: list[LayerRecord], y: Array, group_of: Array) -> None:
         """Add a chunk's records, group by group."""
         for g in range(self.groups):
             chunk, targets = records, y
@@ -264,11 +275,12 @@ class DegreeAccumulator:
                     continue
                 targets = y[rows]
                 chunk = [
-                    type(r)(r.activation[rows], r.mask[rows], r.cotangent[rows]) for r in records
+                    LayerRecord(r.activation[rows], r.mask[rows], r.cotangent[rows])
+                    for r in records
                 ]
             self._add_chunk(chunk, targets, g)
 
-    def _add_chunk(self, records: list["LayerRecord"], y: Array, g: int) -> None:
+    def _add_chunk(self, records: list[LayerRecord], y: Array, g: int) -> None:
         """Add the degrees of every pair of consecutive layers."""
         curvature = _Curvature(self.net, records, y) if self.coupling == "full" else None
         for layer in range(1, self.net.n_layers):
@@ -276,7 +288,7 @@ class DegreeAccumulator:
             if curvature is not None:
                 self._add_bend(records, curvature, layer, g)
 
-    def _add_direct(self, records: list["LayerRecord"], layer: int, g: int) -> None:
+    def _add_direct(self, records: list[LayerRecord], layer: int, g: int) -> None:
         """Add what layer + 1 does to layer with the errors held."""
         target, source = records[layer - 1], records[layer]
         into, out_of = self._layers[layer - 1], self._layers[layer]
@@ -301,7 +313,7 @@ class DegreeAccumulator:
                 self._add_magnitude(g, s * reach, np.abs(D))
 
     def _add_bend(
-        self, records: list["LayerRecord"], curvature: "_Curvature", layer: int, g: int
+        self, records: list[LayerRecord], curvature: "_Curvature", layer: int, g: int
     ) -> None:
         """Add what the loss's curvature contributes to the full coupling."""
         target, source = records[layer - 1], records[layer]
@@ -374,12 +386,12 @@ class AbsoluteAccumulator(DegreeAccumulator):
     """
 
     def __init__(
-        self, net: "ReLUMLP | ReLUChain", coupling: str, strength: str, nodes: str, groups: int
+        self, net: RecordedChain, coupling: str, strength: str, nodes: str, groups: int
     ) -> None:
         super().__init__(net, coupling, strength, nodes, groups)
         self._records: list[tuple[list[LayerRecord], Array]] = []
 
-    def _add(self, records: list["LayerRecord"], y: Array, group_of: Array) -> None:
+    def _add(self, records: list[LayerRecord], y: Array, group_of: Array) -> None:
         """Keep the records."""
         self._records.append((records, group_of))
 
@@ -417,7 +429,7 @@ class AbsoluteAccumulator(DegreeAccumulator):
             layers.append(LayerDegrees(k + 1, ins[k] or zero, (outs[k], *zero[1:])))
         return layers, magnitude_total
 
-    def _tile_sums(self, records: list["LayerRecord"], k: int) -> tuple[Array, Array]:
+    def _tile_sums(self, records: list[LayerRecord], k: int) -> tuple[Array, Array]:
         """Sum |P| over a block: rows by shared neuron and weight into it, columns likewise."""
         into, out_of = self._layers[k], self._layers[k + 1]
         n_mid = records[k].mask.shape[1]
@@ -431,16 +443,14 @@ class AbsoluteAccumulator(DegreeAccumulator):
             columns[:, i] = tile.sum(axis=0, dtype=np.float64)
         return rows, columns
 
-    def _magnitude(self, records: list["LayerRecord"], k: int) -> float:
+    def _magnitude(self, records: list[LayerRecord], k: int) -> float:
         """Sum every sample's strengths over a block by their absolute values."""
         s = self._layers[k].sum_in(np.abs(records[k].activation), self._bias[k])
         reach = self._layers[k + 1].sum_out(np.abs(records[k + 1].cotangent))
         return float(np.sum(s * reach * np.abs(records[k].mask), dtype=np.float64))
 
-    def _gather(self, chosen: set[int]) -> list["LayerRecord"]:
+    def _gather(self, chosen: set[int]) -> list[LayerRecord]:
         """Concatenate the chosen groups' records over all chunks."""
-        from edgedyn.mlp.network import LayerRecord
-
         keeps = [np.isin(group_of, list(chosen)) for _, group_of in self._records]
         gathered = []
         for k in range(self.net.n_layers):
@@ -461,7 +471,7 @@ class AbsoluteAccumulator(DegreeAccumulator):
 class _Curvature:
     """Products with the loss curvature ``G^l`` by a linearised push and a pull back."""
 
-    def __init__(self, net: "ReLUMLP | ReLUChain", records: list["LayerRecord"], y: Array) -> None:
+    def __init__(self, net: RecordedChain, records: list[LayerRecord], y: Array) -> None:
         self.net, self.records, self.y = net, records, y
         self.layers = [KINDS[kind] for kind in net.kinds]
         self.logits = self.layers[-1].push(records[-1].activation, net.weights[-1])

@@ -6,18 +6,16 @@ scale layers, where they are not they are part of the segments.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgedyn import _validate as check
+from edgedyn.mlp import accumulator
 from edgedyn.mlp.kinds import KINDS
-from edgedyn.mlp.loss import CHAIN_LOSSES, checked_targets, mean_loss, output_cotangent
-from edgedyn.mlp.network import LayerRecord
-
-if TYPE_CHECKING:
-    from edgedyn.mlp.accumulator import DegreeAccumulator
+from edgedyn.mlp.loss import CHAIN_LOSSES, mean_loss, output_cotangent
+from edgedyn.mlp.records import LayerRecord, RecordedChain
 
 Array = NDArray[Any]
 
@@ -49,7 +47,7 @@ class ChainLayer:
     segment: tuple[Affine | str, ...] = ()
 
 
-class ReLUChain:
+class ReLUChain(RecordedChain):
     r"""Dense and scale layers in a row; between them affine maps and ReLUs, neuron by neuron.
 
     .. math:: a^l = W^l z^{l-1} + b^l \;\text{ or }\; a^l_i = \gamma_i z^{l-1}_i + \beta_i,
@@ -99,9 +97,9 @@ class ReLUChain:
             raise ValueError("layers is empty; give at least one ChainLayer.")
         self.loss = check.choice(loss, "loss", CHAIN_LOSSES)
         self.layers = tuple(layers)
-        self.kinds = tuple("dense" if np.ndim(c.weight) == 2 else "scale" for c in layers)
         self.weights = tuple(np.asarray(c.weight) for c in layers)
         self.biases = tuple(c.bias for c in layers)
+        self.layer_biases = tuple(b is not None for b in self.biases)
         self.sizes = (self.weights[0].shape[-1], *(w.shape[0] for w in self.weights))
         self.dtype = np.result_type(*self.weights)
         for k, (w, size) in enumerate(zip(self.weights, self.sizes[:-1], strict=True), start=1):
@@ -110,38 +108,9 @@ class ReLUChain:
         if self.layers[-1].segment:
             raise ValueError("the last layer's segment must be empty: the loss acts on its output.")
 
-    @property
-    def n_layers(self) -> int:
-        """Layers with weights, L."""
-        return len(self.layers)
-
-    @property
-    def n_classes(self) -> int:
-        """Width of the last layer."""
-        return self.sizes[-1]
-
-    @property
-    def layer_biases(self) -> tuple[bool, ...]:
-        """Tell for each layer whether it has a bias."""
-        return tuple(b is not None for b in self.biases)
-
     def __repr__(self) -> str:
         words = [f"{kind} {n}" for kind, n in zip(self.kinds, self.sizes[1:], strict=True)]
         return f"ReLUChain({self.sizes[0]} -> {', '.join(words)}; {self.loss}, {self.dtype.name})"
-
-    def inspect_data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
-        """Validate samples and targets without copying the samples; see `ReLUMLP.check_data`."""
-        X = check.number_matrix(X)
-        if X.shape[1] != self.sizes[0]:
-            raise ValueError(
-                f"X has {X.shape[1]} features; this network takes {self.sizes[0]} inputs."
-            )
-        return X, checked_targets(y, len(X), self.n_classes, self.loss, self.dtype)
-
-    def check_data(self, X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
-        """Return validated samples and targets in the network's precision."""
-        X, y = self.inspect_data(X, y)
-        return np.ascontiguousarray(X, dtype=self.dtype), y
 
     def logits(self, X: ArrayLike) -> Array:
         """Return ``a^L``, shape (n_samples, n_L)."""
@@ -169,20 +138,7 @@ class ReLUChain:
             records.append(LayerRecord(inputs[k - 1], slopes[k - 1], e))
         return records[::-1]
 
-    def degree_accumulator(
-        self,
-        *,
-        coupling: str = "direct",
-        strength: str = "magnitude",
-        nodes: str = "kernels",
-        groups: int = 1,
-    ) -> "DegreeAccumulator":
-        """Return an empty accumulator of degrees; see `ReLUMLP.degree_accumulator`."""
-        from edgedyn.mlp.accumulator import degree_accumulator
-
-        return degree_accumulator(
-            self, coupling=coupling, strength=strength, nodes=nodes, groups=groups
-        )
+    degree_accumulator = accumulator.degree_accumulator
 
     def _affine(self, k: int, z: Array) -> Array:
         """Return a^l of layer l = k + 1."""

@@ -10,55 +10,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgedyn import _validate as check
-from edgedyn.capacitance import COUPLINGS, NODES, STRENGTHS
+from edgedyn.capacitance import check_choices
 from edgedyn.mlp.loss import loss_curvature
+from edgedyn.mlp.records import LayerRecord, RecordedChain, direct_tile, with_bias_row
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-    from edgedyn.mlp.chain import ReLUChain
-    from edgedyn.mlp.network import LayerRecord, ReLUMLP
-
 Array = NDArray[Any]
 
 
-def check_choices(coupling: str, strength: str, nodes: str) -> None:
-    """Refuse unknown names and the pairs that have no meaning."""
-    check.choice(coupling, "coupling", COUPLINGS)
-    check.choice(strength, "strength", STRENGTHS)
-    check.choice(nodes, "nodes", NODES)
-    if coupling == "full" and strength != "signed":
-        raise ValueError(
-            f"the full coupling has signed strengths only; got strength={strength!r}: pass "
-            "strength='signed', or coupling='direct'."
-        )
-
-
-def bias_nodes(net: "ReLUMLP | ReLUChain", nodes: str) -> tuple[bool, ...]:
-    """Tell for each layer whether its bias is a node of the line graph."""
-    return tuple(biased and nodes == "all" for biased in net.layer_biases)
-
-
-def with_bias_row(activation: Array, bias_is_node: bool) -> Array:
-    """Append the constant neuron, activation 1, where the layer's bias is a node."""
-    if not bias_is_node:
-        return activation
-    return np.hstack([activation, np.ones((len(activation), 1), activation.dtype)])
-
-
-def direct_tile(target: "LayerRecord", source: "LayerRecord", i: int, bias_is_node: bool) -> Array:
-    """Sum the strengths over one shared neuron: rows are weights into it, columns those out of it.
-
-    ``sum_s z_j D_i e_k`` over the samples in which neuron i is active; shape
-    ``(n_{l-1} (+1 with a bias node), n_{l+1})``.
-    """
-    active = np.flatnonzero(target.mask[:, i])
-    z = with_bias_row(target.activation[active], bias_is_node)
-    return z.T @ (target.mask[active, i, None] * source.cotangent[active])
-
-
 def coupling_block(
-    net: "ReLUMLP",
+    net: RecordedChain,
     X: ArrayLike,
     y: ArrayLike,
     layer: int,
@@ -113,18 +76,18 @@ def coupling_block(
     X, y = net.check_data(X, y)
     records = net.records_unchecked(X, y)
     target, source = records[layer - 1], records[layer]
-    bias = bias_nodes(net, nodes)
+    bias = net.bias_nodes(nodes)
     if coupling == "full":
         return _full_block(net, X, records, layer, bias)
     if strength == "magnitude":
-        target = type(target)(np.abs(target.activation), target.mask, target.cotangent)
-        source = type(source)(source.activation, source.mask, np.abs(source.cotangent))
+        target = LayerRecord(np.abs(target.activation), target.mask, target.cotangent)
+        source = LayerRecord(source.activation, source.mask, np.abs(source.cotangent))
     return _direct_block(target, source, len(X), bias[layer - 1], bias[layer], strength)
 
 
 def _direct_block(
-    target: "LayerRecord",
-    source: "LayerRecord",
+    target: LayerRecord,
+    source: LayerRecord,
     n_samples: int,
     target_bias: bool,
     source_bias: bool,
@@ -148,7 +111,7 @@ def _direct_block(
 
 
 def _full_block(
-    net: "ReLUMLP", X: Array, records: list["LayerRecord"], layer: int, bias: tuple[bool, ...]
+    net: RecordedChain, X: Array, records: list[LayerRecord], layer: int, bias: tuple[bool, ...]
 ) -> "csr_array":
     """Dense mixed second derivative, every sample's curvature matrix written out."""
     from scipy.sparse import csr_array
@@ -177,7 +140,9 @@ def _order(n: int, m: int, has_bias: bool) -> Array:
     return np.concatenate([grid[:, :-1].ravel(), grid[:, -1]])
 
 
-def curvature_matrices(net: "ReLUMLP", X: Array, records: list["LayerRecord"], layer: int) -> Array:
+def curvature_matrices(
+    net: RecordedChain, X: Array, records: list[LayerRecord], layer: int
+) -> Array:
     """Return ``G^l``, the loss curvature at ``a^l``, shape (n_samples, n_l, n_l)."""
     logits = net.logits(X)
     unit = np.eye(net.n_classes, dtype=net.dtype)
@@ -191,7 +156,7 @@ def curvature_matrices(net: "ReLUMLP", X: Array, records: list["LayerRecord"], l
 
 
 def coupling_matrix(
-    net: "ReLUMLP",
+    net: RecordedChain,
     X: ArrayLike,
     y: ArrayLike,
     *,
@@ -218,7 +183,7 @@ def coupling_matrix(
     check_choices(coupling, strength, nodes)
     sizes = [
         n * (m + b)
-        for m, n, b in zip(net.sizes[:-1], net.sizes[1:], bias_nodes(net, nodes), strict=True)
+        for m, n, b in zip(net.sizes[:-1], net.sizes[1:], net.bias_nodes(nodes), strict=True)
     ]
     grid: list[list[Any]] = [[None] * net.n_layers for _ in sizes]
     for k, size in enumerate(sizes):

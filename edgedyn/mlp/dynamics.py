@@ -6,15 +6,15 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgedyn import _validate as check
-
-if TYPE_CHECKING:
-    from edgedyn.mlp.network import ReLUMLP
+from edgedyn.mlp.coupling import coupling_matrix
+from edgedyn.mlp.loss import loss_curvature
+from edgedyn.mlp.network import ReLUMLP
 
 Array = NDArray[Any]
 
@@ -27,7 +27,7 @@ FLOWS = (
 MAX_PARAMETERS = 2000
 
 
-def hessian(net: "ReLUMLP", X: ArrayLike, y: ArrayLike) -> Array:
+def hessian(net: ReLUMLP, X: ArrayLike, y: ArrayLike) -> Array:
     """Return the Hessian of the mean loss in all parameters, shape (n_parameters, n_parameters).
 
     Column by column: the derivative of the backward pass along one parameter (Pearlmutter, Neural
@@ -59,10 +59,8 @@ def hessian(net: "ReLUMLP", X: ArrayLike, y: ArrayLike) -> Array:
     return H
 
 
-def _hessian_vector(net: "ReLUMLP", records: list[Any], direction: Array) -> Array:
+def _hessian_vector(net: ReLUMLP, records: list[Any], direction: Array) -> Array:
     """Return the derivative of the gradient along `direction`."""
-    from edgedyn.mlp.loss import loss_curvature
-
     V, v = net.views(direction)
     n = len(records[0].activation)
     moved = [np.zeros_like(records[0].activation)]
@@ -90,7 +88,7 @@ def _hessian_vector(net: "ReLUMLP", records: list[Any], direction: Array) -> Arr
     return result
 
 
-def layer_of_parameter(net: "ReLUMLP") -> Array:
+def layer_of_parameter(net: ReLUMLP) -> Array:
     """Return the layer, from 1, that owns each entry of the parameter vector."""
     sizes = [
         w.size + (0 if b is None else b.size) for w, b in zip(net.weights, net.biases, strict=True)
@@ -146,7 +144,7 @@ class EdgeDynamics:
 
 
 def edge_dynamics(
-    net: "ReLUMLP",
+    net: ReLUMLP,
     X: ArrayLike,
     y: ArrayLike,
     *,
@@ -256,10 +254,8 @@ def edge_dynamics(
     )
 
 
-def linear_operators(net: "ReLUMLP", X: ArrayLike, y: ArrayLike) -> dict[str, Array]:
+def linear_operators(net: ReLUMLP, X: ArrayLike, y: ArrayLike) -> dict[str, Array]:
     """Return the matrix A of each linear flow, by the names in ``FLOWS``."""
-    from edgedyn.mlp.coupling import coupling_matrix
-
     H = hessian(net, X, y)
     layer = layer_of_parameter(net)
     step = layer[None, :] - layer[:, None]
@@ -268,7 +264,7 @@ def linear_operators(net: "ReLUMLP", X: ArrayLike, y: ArrayLike) -> dict[str, Ar
     return dict(zip(FLOWS, matrices, strict=True))
 
 
-def _equilibrium(net: "ReLUMLP", X: Array, y: Array) -> "ReLUMLP":
+def _equilibrium(net: ReLUMLP, X: Array, y: Array) -> ReLUMLP:
     """Minimise the loss from the network's parameters."""
     from scipy.optimize import minimize
 

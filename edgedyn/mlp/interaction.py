@@ -9,40 +9,50 @@ from edgedyn import _validate as check
 from edgedyn.capacitance import NODES
 from edgedyn.linegraph import line_graph
 from edgedyn.linegraph.interaction import Interaction
+from edgedyn.mlp.records import LayerRecord, RecordedChain
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
-
-    from edgedyn.mlp.network import LayerRecord, ReLUMLP
 
 Array = NDArray[Any]
 
 
 def interaction(
-    net: "ReLUMLP",
+    net: RecordedChain,
     X: ArrayLike,
     y: ArrayLike,
     *,
     strength: str = "magnitude",
     nodes: str = "kernels",
 ) -> Interaction:
-    """Return the network's line graph, weighted by its direct coupling on given data.
+    """Return the line graph weighted by the direct coupling P on given data.
 
-    Parameters and errors as for `edgedyn.ReLUMLP.interaction`.
+    Parameters
+    ----------
+    net : ReLUMLP
+        Of which this is a method, too.
+    X, y : array_like
+        Samples and targets.
+    strength : {"magnitude", "signed"}
+    nodes : {"kernels", "all"}
+
+    Returns
+    -------
+    edgedyn.linegraph.Interaction
     """
     check.choice(strength, "strength", ("magnitude", "signed"))
     check.choice(nodes, "nodes", NODES)
     X, y = net.check_data(X, y)
     records = net.records_unchecked(X, y)
     if strength == "magnitude":
-        records = [type(r)(np.abs(r.activation), r.mask, np.abs(r.cotangent)) for r in records]
+        records = [LayerRecord(np.abs(r.activation), r.mask, np.abs(r.cotangent)) for r in records]
     graph = line_graph(net, nodes=nodes)
-    bias = tuple(b and nodes == "all" for b in net.layer_biases)
-    return Interaction(graph, strength, len(X), _operator(net.sizes, bias, records))
+    operator = _operator(net.sizes, net.bias_nodes(nodes), records)
+    return Interaction(graph, strength, len(X), operator)
 
 
 def _operator(
-    sizes: tuple[int, ...], bias: tuple[bool, ...], records: "list[LayerRecord]"
+    sizes: tuple[int, ...], bias: tuple[bool, ...], records: list[LayerRecord]
 ) -> "LinearOperator":
     """Return P as a LinearOperator, ``mean_s D_i e_k z_j`` from weight (k, i) to weight (i, j)."""
     from scipy.sparse.linalg import LinearOperator

@@ -5,13 +5,12 @@ neuron i, ``a_i = gamma_i z_i + beta_i``. All the closed forms need are the same
 products, written once a kind.
 """
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from edgedyn.mlp.network import LayerRecord
+from edgedyn.mlp.records import LayerRecord
 
 Array = NDArray[Any]
 
@@ -36,7 +35,7 @@ class LayerKind(Protocol):
     def pull(self, e: Array, W: Array) -> Array:
         """Return ``W' e``."""
 
-    def at(self, record: "LayerRecord", neuron: int | None, source: int | None) -> "LayerRecord":
+    def at(self, record: LayerRecord, neuron: int | None, source: int | None) -> LayerRecord:
         """Keep only the inputs of one neuron, or the neurons that one input reaches."""
 
 
@@ -65,7 +64,7 @@ class _Dense:
         """Return ``W' e``."""
         return e @ W
 
-    def at(self, record: "LayerRecord", neuron: int | None, source: int | None) -> "LayerRecord":
+    def at(self, record: LayerRecord, neuron: int | None, source: int | None) -> LayerRecord:
         """Keep what one neuron needs."""
         return record
 
@@ -95,16 +94,14 @@ class _Scale:
         """Return ``W' e``."""
         return e * W
 
-    def at(self, record: "LayerRecord", neuron: int | None, source: int | None) -> "LayerRecord":
+    def at(self, record: LayerRecord, neuron: int | None, source: int | None) -> LayerRecord:
         """Keep what one neuron needs."""
         if source is not None:
-            return type(record)(
+            return LayerRecord(
                 record.activation, record.mask, record.cotangent[:, source : source + 1]
             )
         assert neuron is not None
-        return type(record)(
-            record.activation[:, neuron : neuron + 1], record.mask, record.cotangent
-        )
+        return LayerRecord(record.activation[:, neuron : neuron + 1], record.mask, record.cotangent)
 
 
 KINDS: dict[str, LayerKind] = {"dense": _Dense(), "scale": _Scale()}

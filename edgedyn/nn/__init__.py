@@ -3,9 +3,10 @@
 The only room that imports keras and tensorflow; without them it says which extra to install.
 """
 
-from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from edgedyn._lazy import attach
 
 if any(find_spec(name) is None for name in ("tensorflow", "keras")):
     raise ImportError(
@@ -25,18 +26,18 @@ if TYPE_CHECKING:
     from edgedyn.nn.transfer import transfer_scores
 
 _HOME = {
-    "CapacitanceCallback": "callback",
-    "attach_probe": "probe",
-    "backbone": "backbones",
-    "detach_probe": "probe",
-    "interaction": "strengths",
-    "list_backbones": "backbones",
-    "load_dataset": "datasets",
-    "load_nas_table": "nas_table",
-    "nas201": "nas",
-    "neural_capacitance": "capacitance",
-    "transfer_scores": "transfer",
-    "zero_cost": "proxies",
+    "CapacitanceCallback": "edgedyn.nn.callback",
+    "attach_probe": "edgedyn.nn.probe",
+    "backbone": "edgedyn.nn.backbones",
+    "detach_probe": "edgedyn.nn.probe",
+    "interaction": "edgedyn.nn.strengths",
+    "list_backbones": "edgedyn.nn.backbones",
+    "load_dataset": "edgedyn.nn.datasets",
+    "load_nas_table": "edgedyn.nn.nas_table",
+    "nas201": "edgedyn.nn.nas",
+    "neural_capacitance": "edgedyn.nn.capacitance",
+    "transfer_scores": "edgedyn.nn.transfer",
+    "zero_cost": "edgedyn.nn.proxies",
 }
 
 __all__ = [
@@ -54,15 +55,4 @@ __all__ = [
     "zero_cost",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load the module behind a public name on first use."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'edgedyn.nn' has no attribute {name!r}")
-    value = getattr(import_module(f"edgedyn.nn.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = attach(__name__, _HOME)

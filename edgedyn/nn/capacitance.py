@@ -9,9 +9,8 @@ from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
 from edgedyn import _validate as check
-from edgedyn.capacitance import Capacitance, DivergedError, LayerDegrees
+from edgedyn.capacitance import Capacitance, DivergedError, LayerDegrees, check_choices
 from edgedyn.mlp import DegreeAccumulator, degree_accumulator
-from edgedyn.mlp.coupling import check_choices
 from edgedyn.nn.autodiff import compiled
 from edgedyn.nn.chain import to_chain
 from edgedyn.nn.degrees import DegreeSums, GraphDegrees

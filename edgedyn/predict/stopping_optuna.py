@@ -7,7 +7,7 @@ from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from edgedyn.predict.stopping import Run, StoppingRule
+from edgedyn.predict.stopping_rule import Run, StoppingRule
 
 ATTRIBUTE = "beta_eff"
 _COUNTED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)

@@ -4,7 +4,7 @@ from typing import Any
 
 from ray.tune import Stopper
 
-from edgedyn.predict.stopping import Run, StoppingRule
+from edgedyn.predict.stopping_rule import Run, StoppingRule
 
 
 class CapacitanceStopper(Stopper):

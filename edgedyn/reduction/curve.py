@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgedyn import _validate as check
-from edgedyn.reduction.systems import System, evaluate
+from edgedyn.reduction.pair import Pair, evaluate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +93,7 @@ class ResilienceCurve:
         }
 
 
-def resilience_curve(system: System, betas: ArrayLike, receiver: float = 1.0) -> ResilienceCurve:
+def resilience_curve(system: Pair, betas: ArrayLike, receiver: float = 1.0) -> ResilienceCurve:
     r"""Return every steady state of :math:`x' = f(x) + \beta g(r x, x)` at each beta.
 
     Parameters
@@ -149,7 +149,7 @@ def resilience_curve(system: System, betas: ArrayLike, receiver: float = 1.0) ->
     )
 
 
-def steady_points(system: System, beta: float, receiver: float = 1.0) -> list[tuple[float, bool]]:
+def steady_points(system: Pair, beta: float, receiver: float = 1.0) -> list[tuple[float, bool]]:
     """Return the steady states at one beta, from low to high, and whether each is stable.
 
     Examples
@@ -190,7 +190,7 @@ def _is_stable(rate: Any, found: list[float], k: int, domain: tuple[float, float
 
 
 @lru_cache(maxsize=128)
-def critical_points(system: System, receiver: float = 1.0) -> tuple[CriticalPoint, ...]:
+def critical_points(system: Pair, receiver: float = 1.0) -> tuple[CriticalPoint, ...]:
     """Return the folds and transcritical points at beta >= 0, in the order of beta.
 
     Folds are the extrema of ``beta(x) = -f(x) / g(r x, x)`` along the curve of steady states;
@@ -233,13 +233,13 @@ def critical_points(system: System, receiver: float = 1.0) -> tuple[CriticalPoin
     return tuple(sorted(found, key=lambda p: p.beta))
 
 
-def _beta(system: System, x: Array, receiver: float) -> Array:
+def _beta(system: Pair, x: Array, receiver: float) -> Array:
     """Return the beta at which x is a steady state."""
     with np.errstate(all="ignore"):
         return -evaluate(system.f, x) / evaluate(system.g, receiver * x, x)
 
 
-def _has_trivial_state(system: System) -> bool:
+def _has_trivial_state(system: Pair) -> bool:
     """Tell whether x = 0 is a steady state at every beta."""
     low, high = system.domain
     zero = np.array(0.0)
@@ -248,7 +248,7 @@ def _has_trivial_state(system: System) -> bool:
     )
 
 
-def _grid(system: System) -> Array:
+def _grid(system: Pair) -> Array:
     """Return places from 1e-8 to 1e6 in size, both signs, within the domain; without 0."""
     size = np.logspace(*_DECADES, _POINTS)
     low, high = system.domain
@@ -259,7 +259,7 @@ def _grid(system: System) -> Array:
 
 
 @lru_cache(maxsize=128)
-def _nodes(system: System, receiver: float) -> Array:
+def _nodes(system: Pair, receiver: float) -> Array:
     """Return the grid with 0, the bounds of the domain and the folds, between which it brackets."""
     low, high = system.domain
     extra = [0.0, *(b for b in (low, high) if np.isfinite(b))]

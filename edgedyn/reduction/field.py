@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedyn.reduction.matrices import as_csr, as_operator, is_operator
-from edgedyn.reduction.systems import Function, System, Term, evaluate
+from edgedyn.reduction.pair import Function, Pair, Term, evaluate
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -52,7 +52,7 @@ class VectorField:
     in_degree : ndarray, shape (n_nodes,)
     """
 
-    def __init__(self, system: System, n_nodes: int, in_degree: Array) -> None:
+    def __init__(self, system: Pair, n_nodes: int, in_degree: Array) -> None:
         self.system = system
         self.n_nodes = n_nodes
         self.in_degree = in_degree
@@ -82,7 +82,7 @@ class VectorField:
         return state
 
 
-def vector_field(A: Any, system: System) -> VectorField:
+def vector_field(A: Any, system: Pair) -> VectorField:
     """Return a system on a network; `A` as for `edgedyn.reduce`."""
     if system.terms is not None:
         return _SeparableField(A, system, system.terms)
@@ -94,7 +94,7 @@ def vector_field(A: Any, system: System) -> VectorField:
 class _SeparableField(VectorField):
     """g is a sum of products u(x_i) v(x_j): products with A are all that is needed."""
 
-    def __init__(self, A: Any, system: System, terms: tuple[Term, ...]) -> None:
+    def __init__(self, A: Any, system: Pair, terms: tuple[Term, ...]) -> None:
         has_products = is_operator(A) or hasattr(A, "operator")
         matrix = as_operator(A) if has_products else as_csr(A)
         super().__init__(system, matrix.shape[0], np.asarray(matrix @ np.ones(matrix.shape[0])))
@@ -134,7 +134,7 @@ class _SeparableField(VectorField):
 class _EdgeField(VectorField):
     """g is evaluated link by link; its derivatives take one float a link, twice."""
 
-    def __init__(self, matrix: "csr_array", system: System) -> None:
+    def __init__(self, matrix: "csr_array", system: Pair) -> None:
         super().__init__(system, matrix.shape[0], np.asarray(matrix @ np.ones(matrix.shape[0])))
         self._matrix = matrix
         self._positive = not (matrix.data < 0).any()
@@ -169,7 +169,7 @@ class _CompiledField(_EdgeField):
     """g runs in numba."""
 
     def __init__(
-        self, matrix: "csr_array", system: System, kernels: tuple[Function, Function]
+        self, matrix: "csr_array", system: Pair, kernels: tuple[Function, Function]
     ) -> None:
         super().__init__(matrix, system)
         self._rate, self._linear = kernels

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edgedyn._moments import spread
 from edgedyn.reduction.matrices import Degrees, csr_degrees, degrees
 
 Array = NDArray[Any]
@@ -215,7 +216,7 @@ def _reduction(found: Degrees) -> Reduction:
         symmetry, heterogeneity = found.exact.symmetry, found.exact.heterogeneity
         beta = found.exact.beta_eff
     else:
-        symmetry, heterogeneity = _spread(into, out, mean)
+        symmetry, heterogeneity = spread([(into, out)], mean, _EPS)
         beta = float(out @ into) / total if status == "ok" else nan
     return Reduction(
         beta_eff=beta,
@@ -238,20 +239,3 @@ def _conditioning(found: Degrees, total: float) -> tuple[float, float]:
         return known, known
     most = max(float(np.abs(found.into).sum()), float(np.abs(found.out).sum()))
     return nan, abs(total) / most if most else 0.0
-
-
-def _spread(into: Array, out: Array, mean: float) -> tuple[float, float]:
-    """Return S and H, centred first, so that <s> + S H is beta_eff to rounding."""
-    if mean == 0:
-        return nan, nan
-    parts = []
-    for degree in (into, out):
-        centred = degree - mean
-        # A constant degree leaves only the rounding of its sums behind; its spread is 0.
-        noise = 64 * _EPS * float(np.abs(degree).max())
-        parts.append(centred if float(np.abs(centred).max()) > noise else np.zeros_like(centred))
-    sigmas = [sqrt(float(part @ part) / len(part)) for part in parts]
-    both = sigmas[0] * sigmas[1]
-    if both == 0:
-        return 0.0, 0.0
-    return float(parts[0] @ parts[1]) / len(into) / both, both / mean

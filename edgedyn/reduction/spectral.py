@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass, field
 from math import nan
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgedyn.reduction.matrices import as_csr, as_operator, degrees, is_operator
-
-if TYPE_CHECKING:
-    from edgedyn.reduction.systems import System
+from edgedyn.reduction.solve import steady_state_1d
+from edgedyn.reduction.systems import System
 
 Array = NDArray[Any]
 Status = Literal["ok", "no_cycles", "complex_eigenvalue", "no_convergence"]
@@ -84,7 +83,7 @@ class SpectralReduction:
             )
         return float(self.weights @ state)
 
-    def steady_state(self, system: "System", start: str | float = "low") -> float:
+    def steady_state(self, system: System, start: str | float = "low") -> float:
         """Return the R that the one-dimensional equation reaches from a start.
 
         Parameters
@@ -98,8 +97,6 @@ class SpectralReduction:
         ValueError
             Unless the status is "ok".
         """
-        from edgedyn.reduction.solve import steady_state_1d
-
         if self.status != "ok":
             raise ValueError(f"this network has no spectral reduction: its status is {self.status}")
         return steady_state_1d(self.alpha, system, start, receiver=self.beta)

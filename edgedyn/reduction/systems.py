@@ -1,27 +1,23 @@
-"""Pairs (f, g): the dynamics ``x_i' = f(x_i) + sum_j A_ij g(x_i, x_j)``."""
+"""Dynamics ``x_i' = f(x_i) + sum_j A_ij g(x_i, x_j)``, in one dimension and on networks."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-if TYPE_CHECKING:
-    from edgedyn.reduction.curve import CriticalPoint, ResilienceCurve
-    from edgedyn.reduction.field import VectorField
+from edgedyn.reduction.curve import (
+    CriticalPoint,
+    ResilienceCurve,
+    critical_points,
+    resilience_curve,
+)
+from edgedyn.reduction.field import VectorField, vector_field
+from edgedyn.reduction.pair import Pair
 
 Array = NDArray[Any]
-Function = Callable[..., Any]
-Term = tuple[Function, Function]
-
-_LARGEST_START = 2.0**60
 
 
-@dataclass(frozen=True, eq=False)
-class System:
+class System(Pair):
     r"""A network dynamics :math:`x_i' = f(x_i) + \sum_j A_{ij}\, g(x_i, x_j)`.
 
     Parameters
@@ -59,58 +55,12 @@ class System:
     array([1.61803399, 1.61803399])
     """
 
-    f: Function
-    g: Function
-    name: str = "custom"
-    low: float = 0.0
-    domain: tuple[float, float] = (-inf, inf)
-    terms: tuple[Term, ...] | None = field(default=None, repr=False)
-    constants: Mapping[str, float] = field(default_factory=dict)
-    kernels: tuple[Function, Function] | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        for word, function in (("f", self.f), ("g", self.g)):
-            if not callable(function):
-                raise TypeError(f"{word} must be a function; got {function!r}.")
-        low, high = self.domain
-        if not low <= self.low <= high:
-            raise ValueError(f"low must lie in the domain {self.domain}; got {self.low!r}.")
-
-    # One dimension ------------------------------------------------------------------------------
-
-    def one_dimensional(self, x: ArrayLike, beta: ArrayLike, receiver: float = 1.0) -> Any:
-        r"""Return :math:`f(x) + \beta g(r x, x)`, the reduced right-hand side.
-
-        Parameters
-        ----------
-        x, beta : array_like
-            Broadcast against each other.
-        receiver : float
-            r: 1 for the reduction of Gao et al., `SpectralReduction.beta` for that of Laurence et
-            al.
-
-        Notes
-        -----
-        Gao, Barzel and Barabasi, Nature 530:307 (2016), Eq. 6.
-
-        Examples
-        --------
-        >>> from edgedyn.reduction import sis
-        >>> float(sis().one_dimensional(0.5, 2.0))
-        0.0
-        """
-        state = np.asarray(x, np.float64)
-        received = evaluate(self.g, receiver * state, state)
-        return evaluate(self.f, state) + np.asarray(beta, np.float64) * received
-
-    def critical_points(self, receiver: float = 1.0) -> "tuple[CriticalPoint, ...]":
+    def critical_points(self, receiver: float = 1.0) -> tuple[CriticalPoint, ...]:
         """Return where steady states of the reduced system appear, vanish or change stability.
 
         In the order of beta, beta >= 0 only; each with ``beta``, ``x`` and ``kind`` ("fold" or
         "transcritical").
         """
-        from edgedyn.reduction.curve import critical_points
-
         return critical_points(self, receiver)
 
     def critical_beta(self, receiver: float = 1.0) -> float:
@@ -133,38 +83,11 @@ class System:
         points = self.critical_points(receiver)
         return points[-1].beta if points else float("nan")
 
-    def resilience_curve(self, betas: ArrayLike, receiver: float = 1.0) -> "ResilienceCurve":
+    def resilience_curve(self, betas: ArrayLike, receiver: float = 1.0) -> ResilienceCurve:
         """Return all steady states of the reduced system, stable and unstable, at each beta."""
-        from edgedyn.reduction.curve import resilience_curve
-
         return resilience_curve(self, betas, receiver)
 
-    def high(self, strength: float, receiver: float = 1.0) -> float:
-        """Return a state above every steady state of nodes with at most this in-degree.
-
-        The smallest power of two, 1 or more, at which a node among its likes falls; not above
-        the domain.
-
-        Raises
-        ------
-        ValueError
-            Where there is none below 2^60.
-        """
-        bound, x = self.domain[1], 1.0
-        while x < min(bound, _LARGEST_START):
-            if float(self.one_dimensional(x, strength, receiver)) < 0:
-                return x
-            x *= 2
-        if bound < inf:
-            return bound
-        raise ValueError(
-            f"the system {self.name!r} has no high start: it grows without bound at in-degree "
-            f"{strength:.6g}; give the start as an array."
-        )
-
-    # Networks -----------------------------------------------------------------------------------
-
-    def on(self, A: Any) -> "VectorField":
+    def on(self, A: Any) -> VectorField:
         """Return the right-hand side on a network, a function of the state.
 
         Parameters
@@ -172,8 +95,6 @@ class System:
         A : array_like, scipy.sparse, networkx graph, LineGraph, Interaction or LinearOperator
             As for `edgedyn.reduce`; systems without `terms` need the links and refuse operators.
         """
-        from edgedyn.reduction.field import vector_field
-
         return vector_field(A, self)
 
     def rhs(self, A: Any, x: ArrayLike) -> Array:
@@ -187,59 +108,3 @@ class System:
         array([ 0.25, -0.5 ])
         """
         return self.on(A)(np.asarray(x, np.float64))
-
-    @property
-    def compiled(self) -> bool:
-        """Whether numba runs this system's links; where it cannot, `compile_note` says why."""
-        return self.edge_kernels is not None
-
-    @property
-    def compile_note(self) -> str:
-        """Why numba cannot compile f and g, in its words; empty where it can."""
-        return self._compilation[1]
-
-    @property
-    def edge_kernels(self) -> tuple[Function, Function] | None:
-        """The compiled passes over links (rate, linear), or None."""
-        return self._compilation[0]
-
-    @cached_property
-    def _compilation(self) -> tuple[tuple[Function, Function] | None, str]:
-        """Compile f and g, once."""
-        if self.kernels is not None:
-            return self.kernels, ""
-        from numba import njit
-        from numba.core.errors import NumbaError
-
-        from edgedyn.reduction._kernels import edge_kernels
-
-        try:
-            f, g = (
-                function if hasattr(function, "py_func") else njit(function, error_model="numpy")
-                for function in (self.f, self.g)
-            )
-            f(self.low), g(self.low, self.low)
-            kernels = edge_kernels(f, g)
-            # Compiled here, and not at the first step, so that what fails, fails here.
-            _warm_up(*kernels)
-        except (NumbaError, TypeError, NotImplementedError) as error:
-            return None, str(error)
-        return kernels, ""
-
-
-def _warm_up(rate: Function, linear: Function) -> None:
-    """Run compiled kernels on a network without nodes."""
-    none, whole = np.zeros(0), np.zeros(0, np.int32)
-    constants = np.zeros(0)
-    rate(none, whole, np.zeros(1, np.int32), none, constants, none)
-    linear(none, whole, np.zeros(1, np.int32), none, constants, none, none, none)
-
-
-def evaluate(function: Function, *arguments: Array) -> Array:
-    """Return a function's values on arrays, element by element where it takes numbers only."""
-    shape = np.broadcast_shapes(*(np.shape(a) for a in arguments))
-    try:
-        values = np.asarray(function(*arguments), np.float64)
-    except (TypeError, ValueError):
-        values = np.vectorize(function, otypes=[np.float64])(*arguments)
-    return values if values.shape == shape else np.broadcast_to(values, shape)

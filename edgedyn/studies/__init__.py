@@ -1,7 +1,8 @@
 """Model-selection studies: what is run, and the records they leave."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from edgedyn._lazy import attach
 
 if TYPE_CHECKING:
     from edgedyn.studies.demo import Demo, run_demo
@@ -12,18 +13,18 @@ if TYPE_CHECKING:
     from edgedyn.studies.study import Study, read_study
 
 _HOME = {
-    "Demo": "demo",
-    "EpochRecord": "record",
-    "RecordTable": "store",
-    "Selection": "selection",
-    "Study": "study",
-    "TrialRecord": "record",
-    "load_records": "store",
-    "pack_records": "store",
-    "read_study": "study",
-    "run_demo": "demo",
-    "select": "selection",
-    "spread_capacitance": "spread",
+    "Demo": "edgedyn.studies.demo",
+    "EpochRecord": "edgedyn.studies.record",
+    "RecordTable": "edgedyn.studies.store",
+    "Selection": "edgedyn.studies.selection",
+    "Study": "edgedyn.studies.study",
+    "TrialRecord": "edgedyn.studies.record",
+    "load_records": "edgedyn.studies.store",
+    "pack_records": "edgedyn.studies.store",
+    "read_study": "edgedyn.studies.study",
+    "run_demo": "edgedyn.studies.demo",
+    "select": "edgedyn.studies.selection",
+    "spread_capacitance": "edgedyn.studies.spread",
 }
 
 __all__ = [
@@ -41,15 +42,4 @@ __all__ = [
     "spread_capacitance",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load the module behind a public name on first use."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'edgedyn.studies' has no attribute {name!r}")
-    value = getattr(import_module(f"edgedyn.studies.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = attach(__name__, _HOME)

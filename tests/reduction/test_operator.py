@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from oracles import exact_spread
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 import edgedyn as ed
@@ -168,6 +169,15 @@ def test_homogeneous_networks_have_no_spread():
     r = ed.reduce(circulant)
     assert (r.symmetry, r.heterogeneity) == (0.0, 0.0)
     np.testing.assert_allclose(r.beta_eff, 0.3, rtol=RTOL)
+
+
+def test_the_spread_of_degrees_that_hardly_differ_keeps_its_digits():
+    rng = np.random.default_rng(0)
+    A = np.full((40, 40), 1 / 40) * (1 + 1e-6 * rng.standard_normal((40, 1)))
+    r = ed.reduce((A + A[rng.permutation(40)].T) / 2)
+    found = r.symmetry, r.heterogeneity
+    assert found == pytest.approx(exact_spread(r.in_degree, r.out_degree), rel=1e-9, abs=0)
+    assert 1e-14 < r.heterogeneity < 1e-11
 
 
 def test_negative_totals_have_a_value():

@@ -1,0 +1,54 @@
+"""Public names that are loaded on first use, so that importing a room costs next to nothing."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+
+def attach(
+    module: str,
+    home: Mapping[str, str],
+    rooms: Sequence[str] = (),
+    *,
+    here: Sequence[str] = (),
+    needs: Mapping[str, tuple[str, str]] | None = None,
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return a module's ``__getattr__`` and ``__dir__``.
+
+    Parameters
+    ----------
+    module : str
+        Its ``__name__``.
+    home : mapping of str to str
+        Public name: the module it is loaded from.
+    rooms : sequence of str
+        Submodules that are loaded on first use, too.
+    here : sequence of str
+        Other names that ``dir`` shows, defined in the module itself.
+    needs : mapping of str to (str, str), optional
+        Public name: the optional package behind it, and how to install that.
+
+    Examples
+    --------
+    >>> load, names = attach("edgedyn", {"reduce": "edgedyn.reduction"}, ["mlp"])
+    >>> load("reduce").__module__, names()
+    ('edgedyn.reduction.operator', ['mlp', 'reduce'])
+    """
+    needs = needs or {}
+
+    def load(name: str) -> Any:
+        if name in needs and find_spec(needs[name][0]) is None:
+            package, remedy = needs[name]
+            raise ImportError(f"{name} needs the package {package!r}; install it: {remedy}.")
+        if name in home:
+            value = getattr(import_module(home[name]), name)
+        elif name in rooms:
+            value = import_module(f"{module}.{name}")
+        else:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        setattr(sys.modules[module], name, value)
+        return value
+
+    return load, lambda: sorted([*home, *rooms, *here])

@@ -1,0 +1,50 @@
+"""How much degrees spread and agree: S and H of ``beta_eff = <s> + S H``."""
+
+from collections.abc import Iterable
+from math import isfinite, nan, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BLOCK = 2**16  # degrees centred at a time
+
+
+def spread(
+    degrees: Iterable[tuple[NDArray[Any], NDArray[Any]]], mean: float, epsilon: float
+) -> tuple[float, float]:
+    """Return S and H of in- and out-degrees that come array by array.
+
+    Centred before they are multiplied: ``<s_in s_out> - <s>^2`` loses its digits where degrees
+    hardly differ. Block by block, so that no second copy of the degrees is held.
+
+    Parameters
+    ----------
+    degrees : iterable of (ndarray, ndarray)
+        In- and out-degrees of the same nodes.
+    mean : float
+        ``<s>``.
+    epsilon : float
+        Machine epsilon of the arithmetic behind the degrees. One that varies by no more than 64
+        of it is constant, and its spread 0: what is left is the rounding of its sums.
+
+    Examples
+    --------
+    >>> spread([(np.array([1.0, 3.0]), np.array([3.0, 1.0]))], 2.0, 2.2e-16)
+    (-1.0, 0.5)
+    """
+    if mean == 0 or not isfinite(mean):
+        return nan, nan
+    n, moments, largest = 0, np.zeros((2, 2)), np.zeros(2)
+    for pair in degrees:
+        n += pair[0].size
+        flat = [a.reshape(-1) for a in pair]  # a view, also of a broadcast zero
+        for start in range(0, pair[0].size, _BLOCK):
+            block = np.stack([a[start : start + _BLOCK] for a in flat], dtype=np.float64) - mean
+            moments += np.dot(block, block.T)
+            largest = np.maximum(largest, np.abs(block).max(axis=1))
+    (variance_in, covariance), (_, variance_out) = (moments / n).tolist()
+    both = sqrt(variance_in) * sqrt(variance_out)
+    if both == 0 or largest.min() <= 64 * epsilon * abs(mean):
+        return 0.0, 0.0
+    return covariance / both, both / mean
