@@ -9,7 +9,7 @@ import numpy as np
 from evidence import interval, judge
 from rules import applied, by_choice, falling, line, lines, mean_curves, pooled
 
-from edgedyn.predict.judging import rank_correlation
+from edgedyn.predict.judging import spearman
 
 SHUFFLES = 200
 # Regressors that could tell how much accuracy is still to come; accuracy's own rise beside them.
@@ -176,11 +176,11 @@ def shuffled(early, rng, shuffles):
     for _ in range(shuffles):
         order = _derangement(n, rng)
         lines = pairs[(order - np.arange(n)) % n, np.arange(n)]
-        found["line"].append(rank_correlation(lines, truth))
-        found["pooled"].append(rank_correlation(pooled(beta[order], accuracy), truth))
+        found["line"].append(spearman(lines, truth))
+        found["pooled"].append(spearman(pooled(beta[order], accuracy), truth))
     own = {
-        "line": rank_correlation(pairs[0], truth),
-        "pooled": rank_correlation(pooled(beta, accuracy), truth),
+        "line": spearman(pairs[0], truth),
+        "pooled": spearman(pooled(beta, accuracy), truth),
     }
     result = {}
     for name, values in found.items():

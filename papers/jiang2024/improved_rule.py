@@ -14,7 +14,7 @@ from rules import applied, by_choice, falling, groups_of, line, lines, mean_curv
 
 from edgedyn._environment import environment
 from edgedyn._files import output_folder, to_json, write_text
-from edgedyn.predict.judging import rank_correlation
+from edgedyn.predict.judging import spearman
 
 CHOICE, OBSERVED, SEED = "cifar100-a", (3, 5, 10), 0
 LAST, PAPER, OURS = "last value", "the paper's line", "pooled rule"
@@ -121,7 +121,7 @@ def compare(found):
         for k in OBSERVED:
             predicted = rule(whole.first(k))
             kept = np.isfinite(predicted)
-            row[k] = rank_correlation(predicted[kept], whole.truth[kept])
+            row[k] = spearman(predicted[kept], whole.truth[kept])
         row["mean"] = float(np.mean(list(row.values())))
         rows[name] = row
     return rows
