@@ -94,13 +94,13 @@ class Method:
         return self.kind != "score"
 
 
-def method(name: str) -> Method:
+def method_named(name: str) -> Method:
     """Return a method by its name; any other name stands for a score that records carry.
 
     Examples
     --------
-    >>> from edgedyn.predict.methods import method
-    >>> method("naswot").label, method("my_score").label, method("pooled").kind
+    >>> from edgedyn.predict.methods import method_named
+    >>> method_named("naswot").label, method_named("my_score").label, method_named("pooled").kind
     ('NASWOT', 'my score', 'curve')
     """
     known = METHODS.get(name)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgedyn import _validate as check
 from edgedyn.predict.judging import Judgement, judge
-from edgedyn.predict.methods import METHODS, Curve, Method, Prediction, Sight, method
+from edgedyn.predict.methods import METHODS, Curve, Method, Prediction, Sight, method_named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -181,7 +181,7 @@ def rank(
     seconds: dict[str, float] = {}
     for name in dict.fromkeys([*names, "last_value"]):  # the yardstick, asked for or not
         began = time.perf_counter()
-        rows[name] = [_rows(method(name), g, observed, n_validation) for g in groups]
+        rows[name] = [_rows(method_named(name), g, observed, n_validation) for g in groups]
         seconds[name] = (time.perf_counter() - began) / max(sum(map(len, rows[name])), 1)
     tables = {name: [_table(group) for group in found] for name, found in rows.items()}
     asked = {name: tables[name] for name in names}
@@ -199,7 +199,9 @@ def rank(
 def _known(runs: list[Any]) -> list[str]:
     """Return all methods that can be asked for: scores are those that the records carry."""
     scores = {name for run in runs for name in getattr(run, "scores", {})}
-    return list(dict.fromkeys([*(m.name for m in METHODS.values() if m.is_accuracy), *sorted(scores)]))
+    return list(
+        dict.fromkeys([*(m.name for m in METHODS.values() if m.is_accuracy), *sorted(scores)])
+    )
 
 
 def _checked(records: Sequence[Any], observed: int) -> list[Any]:

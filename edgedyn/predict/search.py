@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgedyn import _validate as check
 from edgedyn.predict.lines import MIN_OBSERVATIONS
-from edgedyn.predict.methods import Curve, Sight, method
+from edgedyn.predict.methods import Curve, Sight, method_named
 from edgedyn.predict.stopping import Run
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def _rule(rule: str | Rule) -> Rule:
     """Return the function that a rule's name stands for."""
     if callable(rule):
         return rule
-    predict = method(check.choice(rule, "rule", _RULES)).predict
+    predict = method_named(check.choice(rule, "rule", _RULES)).predict
     shared = rule == "pooled"
 
     def worth(run: Run, others: Sequence[Run]) -> float:

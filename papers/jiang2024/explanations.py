@@ -7,8 +7,9 @@ from math import nan
 
 import numpy as np
 from evidence import interval, judge
-from rules import applied, by_choice, falling, line, lines, mean_curves, pooled
+from rules import applied, by_choice, falling, line, mean_curves, pooled
 
+from edgedyn.predict import lines
 from edgedyn.predict.judging import spearman
 
 SHUFFLES = 200
@@ -109,7 +110,7 @@ def errors(early):
         "pooled": pooled(beta, accuracy),
         "last_value": accuracy[:, -1],
     }
-    slopes = lines(beta, accuracy, early.n_validation)[:, 1]
+    slopes = lines.fit(beta, accuracy, early.n_validation).slope
     return {
         "mean_absolute": {k: float(np.nanmean(abs(p - early.truth))) for k, p in predicted.items()},
         "mean": {k: float(np.nanmean(p - early.truth)) for k, p in predicted.items()},
