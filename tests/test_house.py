@@ -19,7 +19,7 @@ ALLOWED = {
     "predict": set(),
     "reduction": set(),
     "studies": {"mlp", "predict", "nn"},
-    "report": set(),
+    "report": {"predict"},  # the registry of methods: their labels
     "capacitance": set(),
     "_validate": set(),
     "_files": set(),
