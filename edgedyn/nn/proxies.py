@@ -67,10 +67,8 @@ class ZeroCostScores:
         lines = [f"{self.n_samples} samples, {self.n_weights} weights"]
         for name, score in self.scores.items():
             note = "" if method_named(name).higher_is_better else " (lower is better)"
-            lines.append(
-                f"{name:<17}{float(score):>14.6g}  {score.status:<13}{self.seconds[name]:>8.3f} s"
-                + note
-            )
+            seconds = f"{self.seconds[name]:>8.3f} s"
+            lines.append(f"{name:<17}{float(score):>14.6g}  {score.status:<13}{seconds}{note}")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
