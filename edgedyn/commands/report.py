@@ -27,12 +27,15 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"Written {write_report(arguments.study, out)}")
 
 
-def write_report(folder: Path, out: Path | None = None) -> Path:
-    """Write the page about a folder of ``edgedyn select`` or ``edgedyn demo``; return its path."""
+def write_report(folder: Path, out: Path | None = None, rankings: Any = None) -> Path:
+    """Write the page about a folder of ``edgedyn select`` or ``edgedyn demo``; return its path.
+
+    `rankings` are those of a `Selection`, where the study has just ended.
+    """
     from edgedyn._files import write_text
     from edgedyn.report.study_page import study_page
     from edgedyn.studies.summary import summary
 
     path = out or folder / NAME
-    write_text(path, study_page(summary(folder)))
+    write_text(path, study_page(summary(folder, rankings)))
     return path

@@ -306,7 +306,7 @@ def _write(found: Any) -> Path | None:
     write_text(found.folder / "ranking.csv", found.to_frame().to_csv(index=False))
     write_text(found.folder / "selection.json", to_json(found.to_dict()) + "\n")
     try:
-        return write_report(found.folder)
+        return write_report(found.folder, rankings=found.rankings)
     except ValueError as error:  # a stray file in the folder shall not spoil the study's end
         print(f"edgedyn: no report was written: {error}", file=sys.stderr)
         return None

@@ -26,6 +26,7 @@ from edgedyn.nn.graph import INPUT, Graph
 from edgedyn.nn.loss import OutputLoss, output_loss
 from edgedyn.nn.steps import ChannelAffine, Dense, Elementwise, Layer, Linear, Step, read
 from edgedyn.predict import zero_cost as formulas
+from edgedyn.predict.methods import method_named
 from edgedyn.predict.transferability import Score
 
 Array = NDArray[Any]
@@ -65,11 +66,9 @@ class ZeroCostScores:
     def __str__(self) -> str:
         lines = [f"{self.n_samples} samples, {self.n_weights} weights"]
         for name, score in self.scores.items():
-            note = " (lower is better)" if name in formulas.LOWER_IS_BETTER else ""
-            lines.append(
-                f"{name:<17}{float(score):>14.6g}  {score.status:<13}{self.seconds[name]:>8.3f} s"
-                + note
-            )
+            note = "" if method_named(name).higher_is_better else " (lower is better)"
+            seconds = f"{self.seconds[name]:>8.3f} s"
+            lines.append(f"{name:<17}{float(score):>14.6g}  {score.status:<13}{seconds}{note}")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:

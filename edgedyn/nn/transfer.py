@@ -16,6 +16,7 @@ from edgedyn.capacitance import DivergedError
 from edgedyn.nn.autodiff import compiled
 from edgedyn.nn.capacitance import Progress, check_samples
 from edgedyn.nn.probe import has_probe, probe_input
+from edgedyn.predict.methods import measured_by
 from edgedyn.predict.transferability import Score, h_score, leep, logme, nce
 
 Array = NDArray[Any]
@@ -77,7 +78,7 @@ class TransferScores:
         }
 
 
-MEASURES = ("nce", "leep", "logme", "h_score", "h_score_shrunk")
+MEASURES = measured_by("transfer_scores")
 
 
 def transfer_scores(

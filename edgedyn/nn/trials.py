@@ -229,7 +229,7 @@ def scores(setup: Setup, names: Sequence[str]) -> tuple[dict[str, float], dict[s
     """
     from edgedyn.nn.proxies import zero_cost
     from edgedyn.nn.transfer import MEASURES, transfer_scores
-    from edgedyn.predict.zero_cost import LOWER_IS_BETTER
+    from edgedyn.predict.methods import method_named
 
     train = setup.data.train
     values: dict[str, float] = {}
@@ -254,7 +254,7 @@ def scores(setup: Setup, names: Sequence[str]) -> tuple[dict[str, float], dict[s
             head, first.x, first.y, proxies=proxies, loss="sparse_categorical_crossentropy"
         )
         for name in proxies:
-            sign = -1.0 if name in LOWER_IS_BETTER else 1.0
+            sign = 1.0 if method_named(name).higher_is_better else -1.0
             values[name], seconds[name] = sign * float(costs[name]), costs.seconds[name]
     return values, seconds
 

@@ -9,13 +9,10 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import BayesianRidge
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from edgedyn.predict.lines import FLAT, HYPERPRIOR, MIN_OBSERVATIONS, STEPS, TOLERANCE
 from edgedyn.predict.window import bic_scores, binomial_variance
 
 Array = NDArray[Any]
-
-MIN_OBSERVATIONS = 3
-FLAT = 1e-6
-HYPERPRIOR = 1e-6  # scikit-learn's alpha_1 and alpha_2
 
 
 class NeuralCapacitanceRegressor(RegressorMixin, BaseEstimator):
@@ -139,13 +136,26 @@ class NeuralCapacitanceRegressor(RegressorMixin, BaseEstimator):
         -------
         ndarray, shape (n,), or a pair of them
         """
+        mean, std = self.band(X)
+        return (mean, np.hypot(std, self.noise_std_)) if return_std else mean
+
+    def band(self, X: ArrayLike) -> tuple[Array, Array]:
+        """Return the line's values, not clipped, and the standard deviations of these means.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, n_features)
+
+        Returns
+        -------
+        mean, std : ndarray, shape (n,)
+            Of slope and intercept, without the noise of a new observation; infinite where a flat
+            column leaves the values observed.
+        """
         check_is_fitted(self)
         beta: Array = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite=False)
         _check_finite(beta)
-        mean = beta @ self.coef_ + self.intercept_
-        if not return_std:
-            return mean
-        return mean, np.sqrt(self._mean_variance(beta) + self.noise_std_**2)
+        return beta @ self.coef_ + self.intercept_, np.sqrt(self._mean_variance(beta))
 
     def predict_final(self, return_std: bool = False) -> Any:
         """Return the predicted final accuracy, at beta_eff = 0, clipped to [0, 1].
@@ -250,7 +260,7 @@ class NeuralCapacitanceRegressor(RegressorMixin, BaseEstimator):
 
 def _ridge(Z: Array, t: Array) -> tuple[Array, Array]:
     """Slopes, and their covariance in units of the noise variance: (Z'Z + rho)^-1."""
-    ridge = BayesianRidge(tol=1e-10, max_iter=10_000, alpha_1=HYPERPRIOR, alpha_2=HYPERPRIOR)
+    ridge = BayesianRidge(tol=TOLERANCE, max_iter=STEPS, alpha_1=HYPERPRIOR, alpha_2=HYPERPRIOR)
     ridge.fit(Z, t)
     return ridge.coef_, ridge.sigma_ * ridge.alpha_
 

@@ -5,14 +5,19 @@ from dataclasses import dataclass, fields
 from math import isfinite, nan
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from edgedyn.predict.ranking import regret, spearman
+from edgedyn.predict.bootstrap import (
+    counts,
+    interval,
+    weighted_regret,
+    weighted_rho,
+    weighted_tau,
+)
 
 Array = NDArray[np.float64]
 # (prediction, truth) of each candidate; one table a seed, or one of the means.
 Table = Mapping[str, tuple[float, float]]
-LEVEL = 0.95
 OURS = "capacitance"
 
 
@@ -94,7 +99,7 @@ def judge(
         return Judgement(method=method, n_models=n_models, status=status, **numbers)
     common = [_common(table, other) for table, other in zip(tables, last, strict=True)]
     draws = _resampled(tables, last, n_bootstrap, rng)
-    bounds = {name: _interval(values) for name, values in draws.items()}
+    bounds = {name: interval(values) for name, values in draws.items()}
     lead = _mean([spearman(p, t) - spearman(q, t) for p, q, t in common])
     return Judgement(
         method,
@@ -113,20 +118,61 @@ def judge(
     )
 
 
-def kendall(predicted: Array, truth: Array) -> float:
-    """Return Kendall's tau-b, in [-1, 1]; NaN for fewer than three pairs or a constant side.
+def spearman(predicted: ArrayLike, truth: ArrayLike) -> float:
+    """Return Spearman's rank correlation, in [-1, 1]; ties get their mean rank.
+
+    NaN where fewer than three pairs are finite or one side is constant.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> round(kendall(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0])), 12)
+    >>> spearman([0.7, 0.8, 0.9], [0.6, 0.9, 0.8])
+    0.5
+    """
+    p, t = _vectors(predicted, truth)
+    kept = np.isfinite(p) & np.isfinite(t)
+    return float(weighted_rho(p[kept], t[kept], _once(kept.sum()))[0])
+
+
+def kendall(predicted: ArrayLike, truth: ArrayLike) -> float:
+    """Return Kendall's tau-b, in [-1, 1]; NaN like `spearman`.
+
+    Examples
+    --------
+    >>> round(kendall([1.0, 2.0, 3.0], [1.0, 3.0, 2.0]), 12)
     0.333333333333
     """
-    if len(predicted) < 3 or np.ptp(predicted) == 0 or np.ptp(truth) == 0:
-        return nan
-    from scipy.stats import kendalltau
+    p, t = _vectors(predicted, truth)
+    kept = np.isfinite(p) & np.isfinite(t)
+    return float(weighted_tau(p[kept], t[kept], _once(kept.sum()))[0])
 
-    return float(kendalltau(predicted, truth).statistic)
+
+def regret(predicted: ArrayLike, truth: ArrayLike) -> float:
+    """Return how much accuracy the choice of the highest prediction loses against the best.
+
+    Among tied predictions the mean truth counts. NaN where no pair is finite.
+
+    Examples
+    --------
+    >>> round(regret([0.7, 0.9, 0.8], [0.6, 0.8, 0.9]), 12)
+    0.1
+    """
+    p, t = _vectors(predicted, truth)
+    return float(weighted_regret(p, t, _once(len(p)))[0])
+
+
+def _vectors(predicted: ArrayLike, truth: ArrayLike) -> tuple[Array, Array]:
+    """Return both as vectors of one length."""
+    p, t = np.asarray(predicted, float), np.asarray(truth, float)
+    if p.shape != t.shape or p.ndim != 1:
+        raise ValueError(
+            f"predicted and truth must be vectors of one length; got {p.shape}, {t.shape}."
+        )
+    return p, t
+
+
+def _once(n: int) -> NDArray[np.int64]:
+    """Return the weights of all candidates as they are."""
+    return np.ones((1, n), np.int64)
 
 
 def regret_of_first(predicted: Array, truth: Array, n: int) -> float:
@@ -184,66 +230,36 @@ def _common(table: Table, other: Table) -> tuple[Array, Array, Array]:
 
 def _resampled(
     tables: Sequence[Table], last: Sequence[Table], n: int, rng: np.random.Generator
-) -> dict[str, list[float]]:
+) -> dict[str, Array]:
     """Return rho, tau and lead of resampled candidates, and of resampled seeds."""
     models = list(dict.fromkeys(model for table in tables for model in table))
-    found: dict[str, list[float]] = {"rho": [], "tau": [], "lead": []}
-    for _ in range(n):
-        drawn = [models[k] for k in rng.integers(len(models), size=len(models))]
-        seeds = rng.integers(len(tables), size=len(tables)) if len(tables) > 1 else [0]
-        values: dict[str, list[float]] = {name: [] for name in found}
-        for s in seeds:
-            table, other = tables[s], last[s]
-            rows = np.array(
-                [
-                    (*table[m], other.get(m, (nan, nan))[0])
-                    for m in drawn
-                    if m in table and all(map(isfinite, table[m]))
-                ],
-                float,
-            ).reshape(-1, 3)
-            p, t, q = rows.T
-            rho = rank_correlation(p, t)
-            values["rho"].append(rho)
-            values["tau"].append(kendall(p, t))
-            both = np.isfinite(q)
-            values["lead"].append(
-                rank_correlation(p[both], t[both]) - rank_correlation(q[both], t[both])
-            )
-        for name, parts in values.items():
-            found[name].append(_mean(parts))
+    if len(tables) == 1:
+        drawn, seeds = rng.integers(len(models), size=(n, len(models))), np.zeros((n, 1), int)
+    else:  # candidates and seeds in turn, draw by draw
+        sizes = len(models), len(tables)
+        each = [[rng.integers(size, size=size) for size in sizes] for _ in range(n)]
+        drawn, seeds = (np.array(values) for values in zip(*each, strict=True))
+    weights = counts(drawn, len(models))
+    by_seed = [_weighted(*pair, models, weights) for pair in zip(tables, last, strict=True)]
+    found = {}
+    for name in ("rho", "tau", "lead"):
+        values = np.array([one[name] for one in by_seed])[seeds.T, np.arange(n)]
+        known = np.isfinite(values)
+        total, share = np.where(known, values, 0).sum(axis=0), known.sum(axis=0)
+        found[name] = np.where(share > 0, total / np.maximum(share, 1), nan)
     return found
 
 
-def rank_correlation(p: Array, t: Array) -> float:
-    """Return Spearman's rho like `spearman`, without its checks: for many small samples.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rank_correlation(np.array([1.0, 2.0, 2.0, 4.0]), np.array([1.0, 2.0, 2.0, 3.0]))
-    1.0
-    """
-    if len(p) < 3:
-        return nan
-    a, b = (np.unique(v, return_inverse=True, return_counts=True)[1:] for v in (p, t))
-    ranks = []
-    for inverse, counts in (a, b):
-        if len(counts) < 2:
-            return nan
-        # The mean rank of each group of ties.
-        ranks.append((np.cumsum(counts) - (counts + 1) / 2)[inverse])
-    x, y = (r - r.mean() for r in ranks)
-    return float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1, 1))
-
-
-def _interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the central 95 % of the finite values."""
-    finite = np.array([v for v in values if isfinite(v)])
-    if not len(finite):
-        return nan, nan
-    low, high = np.quantile(finite, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+def _weighted(table: Table, other: Table, models: list[str], weights: Array) -> dict[str, Array]:
+    """Return rho, tau and lead of one table in every draw."""
+    nothing = (nan, nan)
+    p, t = np.array([table.get(m, nothing) for m in models], float).T
+    q = np.array([other.get(m, nothing)[0] for m in models], float)
+    kept = np.isfinite(p) & np.isfinite(t)
+    both = kept & np.isfinite(q)
+    ours, theirs = (weighted_rho(v[both], t[both], weights[:, both]) for v in (p, q))
+    pairs = p[kept], t[kept], weights[:, kept]
+    return {"rho": weighted_rho(*pairs), "tau": weighted_tau(*pairs), "lead": ours - theirs}
 
 
 def _improvement(method: str, rho: float, by_method: Mapping[str, Sequence[Table]]) -> float:

@@ -7,8 +7,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from edgedyn.predict.lines import pool
+
 Array = NDArray[Any]
-RECENT = 3  # observations whose mean is the unit of beta_eff
 
 
 class PooledCapacitanceRegressor(RegressorMixin, BaseEstimator):
@@ -92,31 +93,12 @@ class PooledCapacitanceRegressor(RegressorMixin, BaseEstimator):
             )
         self.groups_ = np.array(list(dict.fromkeys(labels.tolist())))
         members = [labels == label for label in self.groups_]
-        self.units_ = np.array([_unit(beta[m]) for m in members])
-        z = [beta[m] / unit for m, unit in zip(members, self.units_, strict=True)]
         values = [np.asarray(accuracy[m], np.float64) for m in members]
-        inverse = self._fit_slope(z, values)
-        self.anchor_ = np.array([zs[-1] for zs in z])
-        self.last_ = np.array([v[-1] for v in values])
-        self.final_ = self.last_ - self.anchor_ @ self.slope_
-        spread = np.einsum("gi,ij,gj->g", self.anchor_, inverse, self.anchor_)
-        self.final_std_ = self.noise_std_ * np.sqrt(1 + np.maximum(spread, 0))
+        found = pool([beta[m] for m in members], values)
+        self.final_, self.final_std_, self.slope_ = found.final, found.std, found.slope
+        self.units_, self.anchor_, self.last_ = found.units, found.anchor, found.last
+        self.noise_std_, self.status_ = found.noise, "flat" if found.flat else "ok"
         return self
-
-    def _fit_slope(self, z: list[Array], values: list[Array]) -> Array:
-        """Regress accuracy on relative beta_eff within candidates; return the inverse moments."""
-        dz = np.concatenate([v - v.mean(axis=0) for v in z])
-        dy = np.concatenate([v - v.mean() for v in values])
-        # Rounding alone lets a constant column vary; it then says nothing.
-        sizes = np.sqrt((np.concatenate(z) ** 2).sum(axis=0))
-        dz[:, np.sqrt((dz**2).sum(axis=0)) <= 1e-12 * np.maximum(sizes, 1e-300)] = 0.0
-        self.status_ = "ok" if dz.any() else "flat"
-        inverse = np.linalg.pinv(dz.T @ dz, hermitian=True)
-        self.slope_ = inverse @ (dz.T @ dy)
-        rest = dy - dz @ self.slope_
-        freedom = max(len(dy) - len(z) - dz.shape[1], 1)
-        self.noise_std_ = float(np.sqrt(rest @ rest / freedom))
-        return inverse
 
     def predict(self, X: ArrayLike) -> Array:
         """Return the first candidate's accuracy at the given beta_eff, not clipped.
@@ -145,9 +127,3 @@ class PooledCapacitanceRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self, "final_")
         value = np.clip(self.final_, 0.0, 1.0)
         return (value, self.final_std_.copy()) if return_std else value
-
-
-def _unit(beta: Array) -> Array:
-    """Return the mean of the last observations, or 1 where it is zero."""
-    unit = beta[-RECENT:].mean(axis=0)
-    return np.where(unit != 0, unit, 1.0)

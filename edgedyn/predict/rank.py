@@ -1,7 +1,7 @@
 """Ranking candidates from their first epochs, by several methods side by side."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from edgedyn import _validate as check
 from edgedyn.predict.judging import Judgement, judge
+from edgedyn.predict.methods import METHODS, Curve, Method, Prediction, Sight, method_named
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[Any]
 OVER = ("mean", "run")
 
 
@@ -169,10 +169,10 @@ def rank(
     (30, ['capacitance', 'last_value'])
     """
     runs = _checked(records, observed)
-    known = _predictors(runs)
     names = list(dict.fromkeys(methods))
+    known = _known(runs)
     for name in names:
-        check.choice(name, "method", tuple(known))
+        check.choice(name, "method", known)
     check.choice(over, "over", OVER)
     check.positive_int(n_bootstrap, "n_bootstrap")
     rng = np.random.default_rng(seed)
@@ -181,7 +181,7 @@ def rank(
     seconds: dict[str, float] = {}
     for name in dict.fromkeys([*names, "last_value"]):  # the yardstick, asked for or not
         began = time.perf_counter()
-        rows[name] = [_rows(name, known[name], g, observed, n_validation) for g in groups]
+        rows[name] = [_rows(method_named(name), g, observed, n_validation) for g in groups]
         seconds[name] = (time.perf_counter() - began) / max(sum(map(len, rows[name])), 1)
     tables = {name: [_table(group) for group in found] for name, found in rows.items()}
     asked = {name: tables[name] for name in names}
@@ -196,31 +196,12 @@ def rank(
 # Curves ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Curve:
-    """One candidate's observed epochs and what became of it; mean over seeds or one run.
-
-    Parameters
-    ----------
-    model : str
-    seed : int or None
-    accuracy, beta : ndarray
-        After each epoch that was run, NaN where degenerate.
-    truth : float
-        NaN unless completed.
-    scores : mapping
-        Training-free scores.
-    failed : str
-        Why there is nothing to predict from; empty if there is.
-    """
-
-    model: str
-    seed: int | None
-    accuracy: Array
-    beta: Array
-    truth: float
-    scores: Mapping[str, float]
-    failed: str = ""
+def _known(runs: list[Any]) -> list[str]:
+    """Return all methods that can be asked for: scores are those that the records carry."""
+    scores = {name for run in runs for name in getattr(run, "scores", {})}
+    return list(
+        dict.fromkeys([*(m.name for m in METHODS.values() if m.is_accuracy), *sorted(scores)])
+    )
 
 
 def _checked(records: Sequence[Any], observed: int) -> list[Any]:
@@ -276,12 +257,11 @@ def _mean(curves: list[Curve]) -> Curve:
     """Average the curves of one candidate over seeds; failed runs are left out."""
     whole = [c for c in curves if not c.failed]
     if not whole:
-        return Curve(curves[0].model, None, np.zeros(0), np.zeros(0), nan, {}, curves[0].failed)
+        return Curve(curves[0].model, np.zeros(0), np.zeros(0), failed=curves[0].failed)
     length = min(len(c.accuracy) for c in whole)
     names = set.intersection(*(set(c.scores) for c in whole))
     return Curve(
         model=curves[0].model,
-        seed=None,
         accuracy=np.mean([c.accuracy[:length] for c in whole], axis=0),
         beta=np.mean([c.beta[:length] for c in whole], axis=0),
         truth=float(np.mean([c.truth for c in whole])),
@@ -289,137 +269,31 @@ def _mean(curves: list[Curve]) -> Curve:
     )
 
 
-# Methods -----------------------------------------------------------------------------------------
-
-# (curve, the other candidates' curves, epochs observed, last epoch, n_validation) -> value, std,
-# status
-Predictor = Callable[[Curve, list[Curve], int, int, int | None], tuple[float, float, str]]
-
-
-def _predictors(runs: list[Any]) -> dict[str, Predictor]:
-    """Return all methods that can be asked for."""
-    found: dict[str, Predictor] = {
-        "capacitance": _capacitance,
-        "pooled": _pooled,
-        "last_value": _last_value,
-        "best_value": _best_value,
-        "bgrn": _learned("BGRN"),
-        "cl": _learned("CL"),
-        "domhan": _learned("Domhan"),
-    }
-    for name in sorted({name for run in runs for name in getattr(run, "scores", {})}):
-        found.setdefault(name, _score(name))
-    return found
-
-
-def _capacitance(
-    curve: Curve, others: list[Curve], observed: int, last: int, n_validation: int | None
-) -> tuple[float, float, str]:
-    """Read the paper's line off at beta_eff = 0."""
-    from edgedyn.predict.capacitance import MIN_OBSERVATIONS, NeuralCapacitanceRegressor
-
-    beta, accuracy = curve.beta[:observed], curve.accuracy[:observed]
-    kept = np.isfinite(beta)
-    if kept.sum() < MIN_OBSERVATIONS:
-        return nan, nan, f"beta_eff degenerate in {int((~kept).sum())} epochs"
-    line = NeuralCapacitanceRegressor(n_validation=n_validation)
-    line.fit(beta[kept, None], accuracy[kept])
-    return line.final_, line.final_std_, "ok"
-
-
-def _pooled(
-    curve: Curve, others: list[Curve], observed: int, last: int, n_validation: int | None
-) -> tuple[float, float, str]:
-    """Read off at beta_eff = 0 along the slope all candidates share in their first epochs."""
-    from edgedyn.predict.pooled import PooledCapacitanceRegressor
-
-    betas, values, groups = [], [], []
-    for k, one in enumerate([curve, *(c for c in others if not c.failed)]):
-        kept = np.isfinite(one.beta[:observed]) & np.isfinite(one.accuracy[:observed])
-        betas.append(one.beta[:observed][kept])
-        values.append(one.accuracy[:observed][kept])
-        groups.append(np.full(int(kept.sum()), k))
-    if not len(betas[0]):
-        return nan, nan, f"beta_eff degenerate in {observed} epochs"
-    rule = PooledCapacitanceRegressor().fit(
-        np.concatenate(betas)[:, None], np.concatenate(values), groups=np.concatenate(groups)
-    )
-    return float(rule.final_[0]), float(rule.final_std_[0]), "ok"
-
-
-def _last_value(
-    curve: Curve, others: list[Curve], observed: int, last: int, n_validation: int | None
-) -> tuple[float, float, str]:
-    """Return the last observed accuracy."""
-    return float(curve.accuracy[observed - 1]), nan, "ok"
-
-
-def _best_value(
-    curve: Curve, others: list[Curve], observed: int, last: int, n_validation: int | None
-) -> tuple[float, float, str]:
-    """Return the best observed accuracy."""
-    return float(curve.accuracy[:observed].max()), nan, "ok"
-
-
-def _learned(name: str) -> Predictor:
-    """Return a learning-curve predictor, fitted on the other candidates' completed curves."""
-
-    def predict(
-        curve: Curve, others: list[Curve], observed: int, last: int, n_validation: int | None
-    ) -> tuple[float, float, str]:
-        from edgedyn.predict import curves
-
-        method = getattr(curves, name)()
-        done = [c.accuracy for c in others if not c.failed and len(c.accuracy) == last]
-        if method.needs_completed_curves and not done:
-            return nan, nan, "no completed curve of another candidate"
-        if last <= observed:
-            return nan, nan, "nothing left to predict"
-        if observed < method.min_epochs:
-            return nan, nan, f"needs {method.min_epochs} observed epochs"
-        method.fit(np.array(done)) if done else method.fit()
-        _, std = method.predict_final(
-            curve.accuracy[None, :observed], target_epoch=last, return_std=True
-        )
-        return float(method.raw_[0]), float(std[0]), str(method.status_[0])
-
-    return predict
-
-
-def _score(name: str) -> Predictor:
-    """Return a training-free score the records carry."""
-
-    def predict(
-        curve: Curve, others: list[Curve], observed: int, last: int, n_validation: int | None
-    ) -> tuple[float, float, str]:
-        value = float(curve.scores.get(name, nan))
-        return value, nan, "ok" if isfinite(value) else "no score in the record"
-
-    return predict
-
-
 def _rows(
-    name: str, predictor: Predictor, group: list[Curve], observed: int, n_validation: int | None
+    by: Method, group: list[Curve], observed: int, n_validation: int | None
 ) -> list[RankedModel]:
     """Predict all candidates of a group and rank them."""
-    from scipy.stats import rankdata
-
     last = max((len(c.accuracy) for c in group), default=0)
-    found = []
-    for curve in group:
-        others = [c for c in group if c.model != curve.model]
-        if curve.failed:
-            found.append((nan, nan, curve.failed))
-        else:
-            found.append(predictor(curve, others, observed, last, n_validation))
-    values = np.array([value for value, _, _ in found])
-    ranks = np.full(len(values), nan)
-    kept = np.isfinite(values)
-    ranks[kept] = rankdata(-values[kept])
+    found = [Prediction(nan, nan, curve.failed) for curve in group]
+    whole = [k for k, curve in enumerate(group) if not curve.failed]
+    if whole:
+        predicted = by.predict(group, whole, Sight(observed, last, n_validation))
+        for k, prediction in zip(whole, predicted, strict=True):
+            found[k] = prediction
+    ranks = _ranks(np.array([one.value for one in found]))
     return [
-        RankedModel(name, c.model, c.seed, value, std, float(r), c.truth, status)
-        for c, (value, std, status), r in zip(group, found, ranks, strict=True)
+        RankedModel(by.name, c.model, c.seed, one.value, one.std, float(r), c.truth, one.status)
+        for c, one, r in zip(group, found, ranks, strict=True)
     ]
+
+
+def _ranks(values: NDArray[Any]) -> NDArray[Any]:
+    """Return 1 for the highest value, tied ones their mean rank, NaN for none."""
+    kept = np.isfinite(values)
+    ranks = np.full(len(values), nan)
+    _, kind, sizes = np.unique(-values[kept], return_inverse=True, return_counts=True)
+    ranks[kept] = (np.cumsum(sizes) - (sizes - 1) / 2)[kind]
+    return ranks
 
 
 def _table(rows: list[RankedModel]) -> dict[str, tuple[float, float]]:

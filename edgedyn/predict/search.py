@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedyn import _validate as check
-from edgedyn.predict.capacitance import MIN_OBSERVATIONS, NeuralCapacitanceRegressor
-from edgedyn.predict.pooled import PooledCapacitanceRegressor
+from edgedyn.predict.lines import MIN_OBSERVATIONS
+from edgedyn.predict.methods import Curve, Sight, method_named
 from edgedyn.predict.stopping import Run
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 # (the candidate's epochs so far, those of the others) -> its worth; NaN where there is none
 Rule = Callable[[Run, Sequence[Run]], float]
-Curve = Callable[[Any], Iterable[tuple[float, float]]]
+Epochs = Callable[[Any], Iterable[tuple[float, float]]]
 HALVING = 2
 
 
@@ -56,7 +56,7 @@ class SearchResult:
 
 def search(
     table: Mapping[Any, float],
-    curve: Curve,
+    curve: Epochs,
     rule: str | Rule = "pooled",
     *,
     epochs: int = 5,
@@ -177,7 +177,7 @@ class _State:
 
 
 def _try(
-    trial: "optuna.Trial", state: _State, name: Any, curve: Curve, worth: Rule, epochs: int
+    trial: "optuna.Trial", state: _State, name: Any, curve: Epochs, worth: Rule, epochs: int
 ) -> None:
     """Train one candidate until it is done, pruned, or the budget is spent."""
     steps = iter(curve(name))
@@ -210,52 +210,28 @@ def _optuna() -> Any:
 
 # Rules ------------------------------------------------------------------------------------------
 
+_RULES = ("pooled", "capacitance", "last_value")
+
 
 def _rule(rule: str | Rule) -> Rule:
     """Return the function that a rule's name stands for."""
     if callable(rule):
         return rule
-    check.choice(rule, "rule", tuple(_RULES))
-    return _RULES[rule]
+    predict = method_named(check.choice(rule, "rule", _RULES)).predict
+    shared = rule == "pooled"
 
+    def worth(run: Run, others: Sequence[Run]) -> float:
+        curves = [
+            Curve("", np.asarray(one.accuracy, float), np.asarray(one.beta_eff, float))
+            for one in ([run, *others] if shared else [run])
+        ]
+        usable = [int(np.isfinite(c.beta + c.accuracy).sum()) for c in curves]
+        if shared and not usable[0]:
+            return nan
+        # Before there are enough epochs for a line, the last accuracy stands for it.
+        if (sum(usable) if shared else len(run.accuracy)) < MIN_OBSERVATIONS:
+            return float(run.accuracy[-1])
+        longest = max(len(c.accuracy) for c in curves)
+        return predict(curves, [0], Sight(longest, longest))[0].value
 
-def _last_value(run: Run, others: Sequence[Run]) -> float:
-    """Return the last accuracy."""
-    return float(run.accuracy[-1])
-
-
-def _capacitance(run: Run, others: Sequence[Run]) -> float:
-    """Return the paper's prediction; the last accuracy while there are too few epochs."""
-    beta, accuracy = _usable(run)
-    if len(run.accuracy) < MIN_OBSERVATIONS:
-        return _last_value(run, others)
-    if len(beta) < MIN_OBSERVATIONS:
-        return nan
-    return float(NeuralCapacitanceRegressor().fit(beta[:, None], accuracy).final_)
-
-
-def _pooled(run: Run, others: Sequence[Run]) -> float:
-    """Return the prediction along the slope of all candidates so far."""
-    parts = [_usable(one) for one in (run, *others)]
-    if not len(parts[0][0]):
-        return nan
-    beta, accuracy = (np.concatenate(values) for values in zip(*parts, strict=True))
-    if len(beta) < MIN_OBSERVATIONS:
-        return _last_value(run, others)
-    groups = np.repeat(np.arange(len(parts)), [len(b) for b, _ in parts])
-    fitted = PooledCapacitanceRegressor().fit(beta[:, None], accuracy, groups=groups)
-    return float(fitted.final_[0])
-
-
-def _usable(run: Run) -> tuple[Array, Array]:
-    """Return beta_eff and accuracy where both are finite."""
-    beta, accuracy = np.asarray(run.beta_eff, float), np.asarray(run.accuracy, float)
-    kept = np.isfinite(beta) & np.isfinite(accuracy)
-    return beta[kept], accuracy[kept]
-
-
-_RULES: dict[str, Rule] = {
-    "pooled": _pooled,
-    "capacitance": _capacitance,
-    "last_value": _last_value,
-}
+    return worth

@@ -43,14 +43,27 @@ def bic_scores(X: Array, y: Array, n_validation: int | None) -> Array:
     >>> int(np.argmin(bic_scores(x[:, None], y, 1000))) + 1
     2
     """
-    K = len(y)
-    starts = np.arange(K - 2)
+    starts = range(len(y) - 2)
     rss = np.array([residual_sum(X[start:], y[start:]) for start in starts])
-    s2 = noise_variance(X, y, n_validation)
+    return scores(rss, noise_variance(X, y, n_validation), y)
+
+
+def scores(rss: Array, s2: Array | float, y: Array) -> Array:
+    """Return BIC(t0) of `bic_scores` from the residual sums; all may be of many curves.
+
+    Parameters
+    ----------
+    rss : ndarray, shape (..., K - 2)
+    s2 : float or ndarray, shape (...)
+    y : ndarray, shape (..., K)
+    """
+    K = y.shape[-1]
+    s2 = np.asarray(s2)[..., None]
     # Squared rounding errors are no noise: a ratio of two of them would choose the window.
-    rounding = (64 * np.finfo(float).eps * max(1.0, np.abs(y).max())) ** 2
-    misfit = np.where(rss <= K * rounding, 0.0, rss / s2 if s2 > rounding else np.inf)
-    return misfit + starts * np.log(K)
+    largest = np.maximum(1.0, np.abs(y).max(axis=-1, keepdims=True))
+    rounding = (64 * np.finfo(float).eps * largest) ** 2
+    ratio = np.divide(rss, s2, out=np.full(rss.shape, np.inf), where=s2 > rounding)
+    return np.where(rss <= K * rounding, 0.0, ratio) + np.arange(K - 2) * np.log(K)
 
 
 def residual_sum(X: Array, y: Array) -> float:
@@ -74,16 +87,21 @@ def noise_variance(X: Array, y: Array, n_validation: int | None) -> float:
     for one feature that is an affine map of it, which leaves w as it is.
     """
     place = X[:, 0] if X.shape[1] == 1 else least_squares(X, y)
-    span = place[2:] - place[:-2]
+    return float(noise_along(place, y, n_validation))
+
+
+def noise_along(place: Array, y: Array, n_validation: int | None) -> Array:
+    """s^2 of `bic_scores` by the observations' places, both of shape (..., K)."""
+    span = place[..., 2:] - place[..., :-2]
     with np.errstate(divide="ignore", invalid="ignore"):
-        w = np.clip(np.where(span == 0, 0.5, (place[1:-1] - place[:-2]) / span), 0.0, 1.0)
-    expected = (1 - w) * y[:-2] + w * y[2:]
-    q = (y[1:-1] - expected) ** 2 / (1 + w**2 + (1 - w) ** 2)
-    return max(binomial_variance(y, n_validation), float(np.median(q)) / _CHI2_MEDIAN)
+        w = np.where(span == 0, 0.5, (place[..., 1:-1] - place[..., :-2]) / span)
+    w = np.clip(w, 0.0, 1.0)
+    expected = (1 - w) * y[..., :-2] + w * y[..., 2:]
+    q = (y[..., 1:-1] - expected) ** 2 / (1 + w**2 + (1 - w) ** 2)
+    return np.maximum(binomial_variance(y, n_validation), np.median(q, axis=-1) / _CHI2_MEDIAN)
 
 
-def binomial_variance(y: Array, n_validation: int | None) -> float:
+def binomial_variance(y: Array, n_validation: int | None) -> Array:
     """Mean sampling variance I(1 - I)/n_validation of the accuracies; 0 where n is unknown."""
-    if n_validation is None:
-        return 0.0
-    return float(np.mean(np.clip(y * (1 - y), 0.0, None))) / n_validation
+    mean = np.clip(y * (1 - y), 0.0, None).mean(axis=-1)
+    return np.zeros_like(mean) if n_validation is None else mean / n_validation

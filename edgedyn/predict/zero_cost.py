@@ -12,24 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgedyn import _validate as check
+from edgedyn.predict.methods import measured_by
 from edgedyn.predict.transferability import Score
 
 Array = NDArray[Any]
 
-PROXIES = (
-    "grad_norm",
-    "snip",
-    "grasp",
-    "fisher",
-    "synflow",
-    "jacob_cov",
-    "naswot",
-    "zen",
-    "te_nas_condition",
-    "te_nas_regions",
-)
-# For all others a higher value promises a better network.
-LOWER_IS_BETTER = frozenset({"te_nas_condition"})
+PROXIES = measured_by("zero_cost")
 _JACOB_COV_GUARD = 1e-5
 
 

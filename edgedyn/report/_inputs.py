@@ -8,26 +8,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-# Methods as their authors write them.
-PROPER_NAMES = {
-    "bgrn": "BGRN",
-    "cl": "CL",
-    "domhan": "Domhan",
-    "logme": "LogME",
-    "leep": "LEEP",
-    "nce": "NCE",
-    "h_score": "H-score",
-    "h_score_shrunk": "shrunk H-score",
-    "grad_norm": "gradient norm",
-    "snip": "SNIP",
-    "grasp": "GraSP",
-    "fisher": "Fisher",
-    "synflow": "SynFlow",
-    "jacob_cov": "Jacobian covariance",
-    "naswot": "NASWOT",
-    "zen": "Zen-score",
-}
-
 
 def vector(values: Any, name: str, length: int | None = None) -> Array:
     """Return a non-empty series of real numbers; None, as JSON writes NaN, becomes NaN."""
@@ -109,5 +89,5 @@ def plain(name: str) -> str:
 
 
 def words(name: str) -> str:
-    """Return a method's name as words."""
-    return plain(PROPER_NAMES.get(name, name)).replace("_", " ")
+    """Return a name as words."""
+    return plain(name).replace("_", " ")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edgedyn.predict.methods import method_named
 from edgedyn.report._inputs import (
     attribute,
     listed,
@@ -15,7 +16,6 @@ from edgedyn.report._inputs import (
     panels,
     plain,
     vector,
-    words,
 )
 from edgedyn.report.style import COLOURS, GREY, MARKERS, legend, legend_below, marked, no_values
 
@@ -158,7 +158,7 @@ def predicted_by_method(axes: Any, ranking: Any, *, scores: Collection[str] = ()
     >>> ranking = run_demo(n_seeds=1, epochs=5).ranking
     >>> axes = figures.predicted_by_method(Figure().subplots(1, 4), ranking)
     >>> [ax.get_title().split(":")[0] for ax in axes]
-    ['capacitance', 'pooled', 'last value', 'best value']
+    ['neural capacitance', 'pooled capacitance', 'last value', 'best value']
     """
     methods = listed(attribute(ranking, "methods"), "the ranking's methods")
     names = [attribute(m, "method") for m in methods]
@@ -172,7 +172,7 @@ def predicted_by_method(axes: Any, ranking: Any, *, scores: Collection[str] = ()
         rows = [r for r in attribute(ranking, "rows") if attribute(r, "method") == name]
         predicted, truth = (numbers(rows, key) for key in ("prediction", "truth"))
         draw = scores_against_true if name in scores else predicted_against_true
-        draw(ax, predicted, truth, f"{words(name)}: {_rho(method)}")
+        draw(ax, predicted, truth, f"{plain(method_named(name).label)}: {_rho(method)}")
     for ax in flat[len(methods) :]:
         ax.set_axis_off()
     _one_legend(flat[: len(methods)])
@@ -314,7 +314,7 @@ def methods_compared(axes: Any, tasks: Mapping[str, Sequence[Any]]) -> list["Axe
             why = {attribute(found[name], "status") for found in by_task.values() if name in found}
             left.text(0.02, n, fill(plain("; ".join(sorted(why))), 24), va="center", color=GREY,
                       fontsize="x-small", transform=left.get_yaxis_transform())  # fmt: skip
-    left.set_yticks(range(len(names)), [words(name) for name in names])
+    left.set_yticks(range(len(names)), [plain(method_named(name).label) for name in names])
     right.set_yticks(range(len(names)), [])
     left.set_xlabel("Spearman's $\\rho$,\n95 % interval")
     right.set_xlabel("lead over the last value's\n$\\rho$, 95 % interval")

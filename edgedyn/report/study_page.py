@@ -7,6 +7,7 @@ from string import Template
 from typing import Any
 
 import edgedyn
+from edgedyn.predict.methods import method_named
 from edgedyn.report import html
 from edgedyn.report import study_words as words
 from edgedyn.report.study_drawings import legend_mark
@@ -288,7 +289,7 @@ def _data(summary: Mapping[str, Any]) -> dict[str, Any]:
         {
             "observed": summary["observed"],
             "epochs": summary["epochs"],
-            "method": words.method_name(summary["method"]),
+            "method": method_named(summary["method"]).label,
             "is_line": summary["method"] == "capacitance",
             "is_accuracy": summary["is_accuracy"],
             "rankings": found,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite, nan
 from typing import Any
 
+from edgedyn.predict.methods import method_named
 from edgedyn.report import study_drawings as drawings
 from edgedyn.report import study_words as words
 from edgedyn.report.html import escape
@@ -32,7 +33,7 @@ def ranking_table(ranking: Mapping[str, Any], summary: Mapping[str, Any], k: int
         _head("Predicted" if is_accuracy else "Score", "number"),
         f'<th scope="col" class="drawing">{drawings.axis(scale, ceiling)}</th>',
         _head(f"Last&nbsp;seen<br>(epoch&nbsp;{summary['observed']})", "number"),
-        *(_head(f"By {escape(words.method_name(name))}", "number") for name in others),
+        *(_head(f"By {escape(method_named(name).label)}", "number") for name in others),
         *(_head(f"Final<br>{name}", "number") for name in ended),
         _head("Status", "text"),
     ]
@@ -187,7 +188,7 @@ def methods_table(rankings: Sequence[Mapping[str, Any]]) -> str:
     ]
     body = []
     for n, one in judged:
-        name = words.method_name(one["method"])
+        name = method_named(one["method"]).label
         own = one["method"] == "last_value"
         cells = [
             f'<th scope="row"><span>{escape(name)}</span></th>',

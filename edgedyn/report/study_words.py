@@ -4,25 +4,11 @@ from collections.abc import Mapping, Sequence
 from math import hypot, isfinite
 from typing import Any
 
-from edgedyn.report._inputs import PROPER_NAMES
-
-METHODS = {
-    "capacitance": "neural capacitance",
-    "pooled": "pooled capacitance",
-    "last_value": "last value",
-    "best_value": "best value",
-    **PROPER_NAMES,
-}
 STATUSES = {
     "gauge_degenerate": "signed strengths cancel exactly, so that the value says nothing",
     "ill_conditioned": "it is a small difference of large terms, so that rounding decides",
     "no_interior_layer": "the measured layers are too few for links of both directions",
 }
-
-
-def method_name(name: str) -> str:
-    """Return a method's name in words."""
-    return METHODS.get(name, name.replace("_", " "))
 
 
 def accuracy(value: float, std: float | None = None) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from edgedyn._lazy import attach
 
 if TYPE_CHECKING:
+    from edgedyn._bits import unpack_bits
     from edgedyn.studies.demo import Demo, run_demo
     from edgedyn.studies.record import EpochRecord, TrialRecord
     from edgedyn.studies.selection import Selection, select
@@ -25,6 +26,7 @@ _HOME = {
     "run_demo": "edgedyn.studies.demo",
     "select": "edgedyn.studies.selection",
     "spread_capacitance": "edgedyn.studies.spread",
+    "unpack_bits": "edgedyn._bits",
 }
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "run_demo",
     "select",
     "spread_capacitance",
+    "unpack_bits",
 ]
 
 __getattr__, __dir__ = attach(__name__, _HOME)

@@ -270,12 +270,10 @@ def fitted_line(demo: Demo) -> dict[str, Any]:
     fit = NeuralCapacitanceRegressor(n_validation=N_VALIDATION)
     fit.fit(np.array(beta)[:, None], accuracy)
     grid = np.linspace(0.0, 1.05 * max(beta), 50)
-    mean, spread = fit.predict(grid[:, None], return_std=True)
-    std = np.sqrt(np.maximum(spread**2 - fit.noise_std_**2, 0.0))
     return {
         "beta": beta,
         "accuracy": accuracy,
-        "line": (grid, mean, std),
+        "line": (grid, *fit.band(grid[:, None])),
         "truth": record.final_test_accuracy,
         "title": f"{record.model}, from epoch {fit.t0_} on",
         "t0": fit.t0_,

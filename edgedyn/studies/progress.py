@@ -4,15 +4,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
-from typing import TYPE_CHECKING
 
+from edgedyn.predict.rank import Ranking
+from edgedyn.studies.early import early_ranking
 from edgedyn.studies.journal import LINES, Journal
 from edgedyn.studies.record import TrialRecord
 from edgedyn.studies.store import Store
 from edgedyn.studies.study import Study, Trial
-
-if TYPE_CHECKING:
-    from edgedyn.predict.rank import Ranking
 
 LOOK = 2.0  # seconds between two readings of the journals
 RANKING_SHARE = 0.05  # of the time: ranking thousands of records takes a second
@@ -44,7 +42,7 @@ class Progress:
     running: tuple[tuple[str, int, int, int], ...]
     fraction: float
     seconds_left: float
-    ranking: "Ranking | None"
+    ranking: Ranking | None
 
 
 class Watcher:
@@ -119,14 +117,14 @@ class Watcher:
             found.append((trial, n))
         return found
 
-    def _current_ranking(self) -> "Ranking | None":
+    def _current_ranking(self) -> Ranking | None:
         """Rank what has ended so far, at the largest training size."""
-        from edgedyn.studies.selection import early_ranking
-
         largest = max(self._study.data.n_train, default=None)
         keys = [t.key for t in self._study.trials if t.n_train == largest]
         records = [self._records[key] for key in keys if key in self._records]
-        return early_ranking(self._study, records, self._n_validation, n_bootstrap=1)
+        study = self._study
+        observed = study.training.early_epochs
+        return early_ranking(records, study.methods, observed, self._n_validation, n_bootstrap=1)
 
 
 def describe(status: Progress) -> str:

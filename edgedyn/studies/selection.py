@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from edgedyn._environment import command, environment
 from edgedyn._files import atomic, json_ready
-from edgedyn.predict.rank import Ranking, rank
+from edgedyn.predict.methods import method_named
+from edgedyn.predict.rank import Ranking
 from edgedyn.studies.cost import GPU_TFLOPS, cost
+from edgedyn.studies.early import early_ranking
 from edgedyn.studies.engine import Outcome, Pool, pool, run_jobs
 from edgedyn.studies.fresh import run_fresh
 from edgedyn.studies.journal import Journal, record_of
 from edgedyn.studies.progress import Progress, Watcher
 from edgedyn.studies.record import TrialRecord
 from edgedyn.studies.store import RecordTable, Store
-from edgedyn.studies.study import CURVE_METHODS, Study, Trial
+from edgedyn.studies.study import Study, Trial
 from edgedyn.studies.study_file import load_study
 
 if TYPE_CHECKING:
@@ -265,7 +267,7 @@ def _job(study: Study, trial: Trial, folder: str, target: int) -> dict[str, Any]
         "early": study.training.early_epochs,
         "last": study.training.epochs,
         "finish_probe": study.finish.probe if study.stage == "finish" else "keep",
-        "scores": [m for m in study.methods if m not in CURVE_METHODS],
+        "scores": [name for name in study.methods if method_named(name).measured_by],
         "command": command(),
         "paths": [study.folder, os.getcwd()],
         "cwd": study.folder,
@@ -418,9 +420,15 @@ class _Run:
         for n in self.study.data.n_train or (None,):
             trials = [t for t in self.study.trials if t.n_train == n]
             records = [self.records[t.key] for t in trials if t.key in self.records]
-            ranking = early_ranking(self.study, records, self.n_validation)
+            ranking = self._early_ranking(records)
             if ranking is not None:
                 self.rankings[n] = ranking
+
+    def _early_ranking(self, records: Sequence[TrialRecord], **options: int) -> Ranking | None:
+        """Rank some records by their early epochs."""
+        study = self.study
+        observed = study.training.early_epochs
+        return early_ranking(records, study.methods, observed, self.n_validation, **options)
 
     def _chosen(self) -> list[Trial]:
         """Return the trials of the best candidates by their early epochs, at the largest size."""
@@ -428,7 +436,7 @@ class _Run:
         trials = [t for t in self.study.trials if t.n_train == largest]
         # Methods that learn from finished curves must not choose others once the first are done.
         records = [_until(self.records[t.key], early) for t in trials if t.key in self.records]
-        ranking = early_ranking(self.study, records, self.n_validation, n_bootstrap=1)
+        ranking = self._early_ranking(records, n_bootstrap=1)
         if ranking is None:
             return []
         method = self.study.methods[0]
@@ -453,25 +461,3 @@ class _Run:
         with atomic(path) as temporary:
             shutil.copyfile(best, temporary)
         return path
-
-
-def early_ranking(
-    study: Study, records: Sequence[TrialRecord], n_validation: int, *, n_bootstrap: int = 1000
-) -> Ranking | None:
-    """Rank records by their early epochs; None where none has so many.
-
-    Only methods that some record can serve are asked: a training-free score that failed for all
-    candidates is left out.
-    """
-    observed = study.training.early_epochs
-    if not any(len(r.epochs) >= observed for r in records):
-        return None
-    scored = {name for r in records for name in r.scores}
-    methods = [m for m in study.methods if m in CURVE_METHODS or m in scored]
-    return rank(
-        records,
-        methods,
-        observed=observed,
-        n_validation=n_validation or None,
-        n_bootstrap=n_bootstrap,
-    )

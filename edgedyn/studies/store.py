@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedyn._files import json_ready, output_folder, to_json, write_text
+from edgedyn.predict.methods import method_named
 from edgedyn.studies.journal import Journal
 from edgedyn.studies.record import EpochRecord, TrialRecord, upgraded_settings
-from edgedyn.studies.study import SCORE_METHODS, Study
+from edgedyn.studies.study import Study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -292,7 +293,7 @@ def _beyond(record: TrialRecord, study: Study) -> list[str]:
     if n > study.training.epochs:
         found.append(f"training.epochs: {n} there, {study.training.epochs} now")
     if record.status != "failed":
-        asked = [name for name in study.methods if name in SCORE_METHODS]
+        asked = [name for name in study.methods if method_named(name).measured_by]
         found += [f"methods: no {name} there" for name in asked if name not in record.scores]
     return found
 

@@ -11,15 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from edgedyn import _validate as check
+from edgedyn.predict.methods import METHODS
 from edgedyn.studies.fields import distinct, each, table, text, unknown_fields
 from edgedyn.studies.protocol import Candidate, Data, Engine, Finish, Probe, Training, Watch
 
 STAGES = ("early", "finish", "full")
-CURVE_METHODS = ("capacitance", "pooled", "last_value", "best_value", "bgrn", "cl", "domhan")
-_FEATURES = ("nce", "leep", "logme", "h_score", "h_score_shrunk")
-_PROXIES = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacob_cov", "naswot", "zen")
-SCORE_METHODS = (*_FEATURES, *_PROXIES, "te_nas_condition", "te_nas_regions")
-METHODS = (*CURVE_METHODS, *SCORE_METHODS)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from math import inf, isfinite, nan
 from pathlib import Path
 from typing import Any
 
-from edgedyn.predict.rank import Ranking, rank
+from edgedyn.predict.methods import method_named
+from edgedyn.predict.rank import Ranking
+from edgedyn.studies.early import early_ranking
 from edgedyn.studies.record import TrialRecord
 from edgedyn.studies.store import STUDY, load_records
-from edgedyn.studies.study import CURVE_METHODS
 from edgedyn.studies.study_toml import study_toml
 from edgedyn.studies.summary_models import candidate_summary
 
@@ -37,7 +38,9 @@ class _Source:
     n_validation: int | None = None
 
 
-def summary(folder: Path | str) -> dict[str, Any]:
+def summary(
+    folder: Path | str, rankings: Mapping[int | None, Ranking] | None = None
+) -> dict[str, Any]:
     """Summarise a study's or demo's folder for a report.
 
     Everything is computed from the records, so that interrupted studies have a summary too. Needs
@@ -47,6 +50,9 @@ def summary(folder: Path | str) -> dict[str, Any]:
     ----------
     folder : path
         Of ``edgedyn select`` or ``edgedyn demo``.
+    rankings : mapping of (int or None) to Ranking, optional
+        `edgedyn.studies.Selection.rankings` of the study that has just ended; by default its
+        records are ranked.
 
     Returns
     -------
@@ -81,7 +87,8 @@ def summary(folder: Path | str) -> dict[str, Any]:
     """
     source = _source(Path(folder))
     sizes = sorted({n for _, _, n in source.planned}, key=lambda n: -(n or 0))
-    rankings = [_ranking(source, n) for n in sizes]
+    ranked = {n: _rank(source, n) for n in sizes} if rankings is None else rankings
+    shown = [_ranking(source, n, ranked.get(n)) for n in sizes]
     first = source.records[0]
     return {
         "kind": source.kind,
@@ -91,12 +98,12 @@ def summary(folder: Path | str) -> dict[str, Any]:
         "observed": source.observed,
         "epochs": source.last,
         "method": source.methods[0],
-        "is_accuracy": source.methods[0] in CURVE_METHODS,
+        "is_accuracy": method_named(source.methods[0]).is_accuracy,
         "scope": (source.study or {}).get("capacitance", {}).get("scope", "probe"),
         "over": "run" if source.judged else "mean",
-        "rankings": rankings,
+        "rankings": shown,
         "cost": _cost(source),
-        "problems": _problems(source, rankings),
+        "problems": _problems(source, shown),
         "provenance": _provenance(source),
     }
 
@@ -207,8 +214,19 @@ def _known(values: Mapping[str, Any]) -> dict[str, Any]:
 # Ranking -----------------------------------------------------------------------------------------
 
 
-def _ranking(source: _Source, n_train: int | None) -> dict[str, Any]:
-    """Return the ranking with one training size."""
+def _rank(source: _Source, n_train: int | None) -> Ranking | None:
+    """Rank means over seeds with one training size, as `edgedyn.select` does."""
+    return early_ranking(
+        [r for r in source.records if r.n_train == n_train],
+        source.methods,
+        source.observed,
+        source.n_validation,
+        n_bootstrap=1 if source.judged else 1000,  # the demo has judged single runs already
+    )
+
+
+def _ranking(source: _Source, n_train: int | None, ranking: Ranking | None) -> dict[str, Any]:
+    """Return what the report shows of one training size."""
     records = [r for r in source.records if r.n_train == n_train]
     names = list(dict.fromkeys(model for model, _, n in source.planned if n == n_train))
     models = {
@@ -220,7 +238,6 @@ def _ranking(source: _Source, n_train: int | None) -> dict[str, Any]:
         )
         for name in names
     }
-    ranking = _rank(source, records)
     rows = [_row(name, models[name], source, records, ranking) for name in names]
     for row in rows:
         runs = {seed for m, seed, n in source.planned if (m, n) == (row["model"], n_train)}
@@ -233,21 +250,6 @@ def _ranking(source: _Source, n_train: int | None) -> dict[str, Any]:
         "methods": judged,
         "models": [{"model": row["model"], **models[row["model"]]} for row in rows],
     }
-
-
-def _rank(source: _Source, records: Sequence[TrialRecord]) -> Ranking | None:
-    """Rank means over seeds, as `edgedyn.select` does; None where none has the early epochs."""
-    if not any(len(r.epochs) >= source.observed for r in records):
-        return None
-    scored = {name for r in records for name in r.scores}
-    methods = [m for m in source.methods if m in CURVE_METHODS or m in scored]
-    return rank(
-        records,
-        methods or ["last_value"],
-        observed=source.observed,
-        n_validation=source.n_validation,
-        n_bootstrap=1 if source.judged else 1000,  # the demo has judged single runs already
-    )
 
 
 def _row(
@@ -342,7 +344,7 @@ def _doubts(
     """Return why a prediction should not be trusted."""
     found: list[dict[str, Any]] = []
     value = row["prediction"]
-    if source.methods[0] in CURVE_METHODS and isfinite(value) and not 0 <= value <= 1:
+    if method_named(source.methods[0]).is_accuracy and isfinite(value) and not 0 <= value <= 1:
         found.append({"kind": "outside", "value": value})
     if row["status"] not in ("ok", "not observed long enough") and not row["failed"]:
         found.append({"kind": "status", "status": row["status"]})

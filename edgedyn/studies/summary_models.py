@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edgedyn.predict.capacitance import MIN_OBSERVATIONS, NeuralCapacitanceRegressor
+from edgedyn.predict import lines
 from edgedyn.studies.record import TrialRecord
 
 GRID = 25  # places at which the line's band is drawn
@@ -68,28 +68,28 @@ def fit_line(
         window's values, in units of their range, the line is extended to 0; ``grid, mean, band``:
         the line and the standard deviation of its mean.
     """
-    b, a = np.array(beta, float), np.array(accuracy, float)
-    kept = np.flatnonzero(np.isfinite(b) & np.isfinite(a))
-    if len(kept) < MIN_OBSERVATIONS:
+    b, a = np.array([beta], float), np.array([accuracy], float)
+    line = lines.fit(b, a, n_validation)
+    if not line.n[0]:
         return None
-    line = NeuralCapacitanceRegressor(n_validation=n_validation).fit(b[kept, None], a[kept])
-    window = b[kept][line.t0_ - 1 :]
-    low, high = min(0.0, float(b[kept].min())), max(0.0, float(b[kept].max()))
+    kept = np.flatnonzero(np.isfinite(b[0]) & np.isfinite(a[0]))
+    window = b[0, kept[line.t0[0] - 1 :]]
+    low, high = min(0.0, float(b[0, kept].min())), max(0.0, float(b[0, kept].max()))
     margin = 0.05 * (high - low)
     grid = np.linspace(low - margin * (low < 0), high + margin * (high > 0), GRID)
-    mean, spread = line.predict(grid[:, None], return_std=True)
+    mean, band = line.band(grid[None])
     width = float(np.ptp(window))
     return {
-        "value": line.final_,
-        "std": line.final_std_,
-        "slope": float(line.coef_[0]),
-        "first": int(kept[line.t0_ - 1]) + 1,
+        "value": float(line.final[0]),
+        "std": float(line.std[0]),
+        "slope": float(line.slope[0]),
+        "first": int(kept[line.t0[0] - 1]) + 1,
         "n": len(window),
-        "status": line.status_,
+        "status": "flat" if line.flat[0] else "ok",
         "reach": float(np.abs(window).min()) / width if width > 0 else nan,
         "grid": grid.tolist(),
-        "mean": mean.tolist(),
-        "band": np.sqrt(np.maximum(spread**2 - line.noise_std_**2, 0.0)).tolist(),
+        "mean": mean[0].tolist(),
+        "band": band[0].tolist(),
     }
 
 

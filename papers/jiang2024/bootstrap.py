@@ -1,4 +1,4 @@
-"""Spearman's rho with bootstrap intervals over candidates and seeds, paired between methods.
+"""Bootstrap intervals of rho over candidates and seeds, paired between methods and over tasks.
 
 A draw takes candidates and, apart from them, seeds with replacement; all methods see the same
 draws, so that differences are paired. Candidates are the same in all tasks and drawn once for all
@@ -11,30 +11,11 @@ from math import comb, isfinite, nan
 
 import numpy as np
 
-DRAWS, LEVEL, SEED = 2000, 0.95, 0
+from edgedyn.predict.bootstrap import LEVEL as LEVEL
+from edgedyn.predict.bootstrap import interval, weighted_rho
+
+DRAWS, SEED = 2000, 0
 CHOICES = 500  # of seeds, for each of which everything is predicted anew
-
-
-def weighted_rho(x, y, weights):
-    """Return Spearman's rho of samples in which the i-th pair occurs ``weights[:, i]`` times.
-
-    Parameters
-    ----------
-    x, y : ndarray, shape (n,)
-    weights : ndarray of int, shape (samples, n)
-
-    Returns
-    -------
-    ndarray, shape (samples,)
-        NaN for fewer than three pairs, or where one side is constant.
-    """
-    size = weights.sum(axis=1, keepdims=True)
-    # The mean rank of a value: those below it, and half of those equal to it; their mean is n / 2.
-    a, b = (weights @ ((v[:, None] < v) + 0.5 * (v[:, None] == v)) - size / 2 for v in (x, y))
-    spread = np.sqrt((weights * a**2).sum(axis=1) * (weights * b**2).sum(axis=1))
-    known = (spread > 0) & (size[:, 0] >= 3)
-    rho = (weights * a * b).sum(axis=1) / np.where(known, spread, 1)
-    return np.where(known, np.clip(rho, -1, 1), nan)
 
 
 # Draws ------------------------------------------------------------------------------------------
@@ -206,16 +187,6 @@ def summary(values, tables):
     result["n_models"] = int(min(predicted))
     result["status"] = "ok" if isfinite(result["rho"]) else "no prediction"
     return result
-
-
-def interval(values):
-    """Return the central 95 % of the finite values."""
-    values = np.asarray(values, float)
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        return nan, nan
-    low, high = np.quantile(finite, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
 
 
 def with_interval(found, name="rho"):

@@ -3,11 +3,11 @@
 Each takes a `close_evidence.Sight` and returns one prediction a candidate, NaN where there is none.
 """
 
-import lines
 import numpy as np
 from close_evidence import family_of
 
-RECENT = 3  # observations in the unit of the pooled rule, as `PooledCapacitanceRegressor` has it
+from edgedyn.predict import lines
+
 LAST = "last_value"
 
 
@@ -39,7 +39,7 @@ def pooled_in(name, leave_family_out=False):
 
     def rule(s):
         x = s.measures[name]
-        unit = x[:, -RECENT:].mean(axis=1, keepdims=True)
+        unit = x[:, -lines.RECENT :].mean(axis=1, keepdims=True)
         z = x / np.where(unit != 0, unit, 1.0)
         dz = z - z.mean(axis=1, keepdims=True)
         da = s.accuracy - s.accuracy.mean(axis=1, keepdims=True)

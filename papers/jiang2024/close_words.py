@@ -5,7 +5,7 @@ from math import isfinite
 from bootstrap import with_interval
 from tables_words import markdown, verdict
 
-from edgedyn.report._inputs import words
+from edgedyn.predict.methods import method_named
 
 GROUPS = {"all": "all candidates", "close": "close candidates"}
 PROBES = {
@@ -198,7 +198,7 @@ def _table(some):
 def _name(method):
     """Return a method's name for people."""
     head, comma, rest = method.partition(", ")
-    return words(head) + comma + rest
+    return method_named(head).label + comma + rest
 
 
 def _validation(rows):

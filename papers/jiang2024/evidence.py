@@ -17,6 +17,7 @@ from bootstrap import with_interval as with_interval
 from zoo_candidates import PRETRAINED, TASKS, ZOO
 
 import edgedyn as ed
+from edgedyn.predict import lines
 
 HERE = Path(__file__).resolve().parent
 RECORDS, RESULTS, FIGURES = HERE / "records", HERE / "results", HERE / "figures"
@@ -259,23 +260,13 @@ def accuracy_and_beta(found, choice):
     }
 
 
-def line_of(found, accuracy, beta, observed, t0="bic"):
-    """Return the paper's line, fitted to the first epochs of a curve; None where it cannot be."""
-    kept = np.isfinite(beta[:observed])
-    if kept.sum() < FEWEST + (0 if t0 == "bic" else t0 - 1):
-        return None
-    line = ed.NeuralCapacitanceRegressor(t0=t0, n_validation=found.n_validation)
-    return line.fit(beta[:observed][kept, None], accuracy[:observed][kept])
-
-
 def from_window(found, observed, t0):
     """Return predictions of lines that begin at a fixed observation, as `predictions` does."""
     result = {}
     for choice in choices_of(found.seeds):
-        lines = [
-            line_of(found, *c, observed, t0) for c in accuracy_and_beta(found, choice).values()
-        ]
-        values = [np.nan if line is None else line.final_ for line in lines]
+        curves = accuracy_and_beta(found, choice).values()
+        accuracy, beta = (np.array(values)[:, :observed] for values in zip(*curves, strict=True))
+        values = lines.fit(beta, accuracy, found.n_validation, t0).final
         result[choice] = np.column_stack([values, truth(found, choice)])
     return result
 

@@ -7,9 +7,10 @@ from math import nan
 
 import numpy as np
 from evidence import interval, judge
-from rules import applied, by_choice, falling, line, lines, mean_curves, pooled
+from rules import applied, by_choice, falling, line, mean_curves, pooled
 
-from edgedyn.predict.judging import rank_correlation
+from edgedyn.predict import lines
+from edgedyn.predict.judging import spearman
 
 SHUFFLES = 200
 # Regressors that could tell how much accuracy is still to come; accuracy's own rise beside them.
@@ -109,7 +110,7 @@ def errors(early):
         "pooled": pooled(beta, accuracy),
         "last_value": accuracy[:, -1],
     }
-    slopes = lines(beta, accuracy, early.n_validation)[:, 1]
+    slopes = lines.fit(beta, accuracy, early.n_validation).slope
     return {
         "mean_absolute": {k: float(np.nanmean(abs(p - early.truth))) for k, p in predicted.items()},
         "mean": {k: float(np.nanmean(p - early.truth)) for k, p in predicted.items()},
@@ -176,11 +177,11 @@ def shuffled(early, rng, shuffles):
     for _ in range(shuffles):
         order = _derangement(n, rng)
         lines = pairs[(order - np.arange(n)) % n, np.arange(n)]
-        found["line"].append(rank_correlation(lines, truth))
-        found["pooled"].append(rank_correlation(pooled(beta[order], accuracy), truth))
+        found["line"].append(spearman(lines, truth))
+        found["pooled"].append(spearman(pooled(beta[order], accuracy), truth))
     own = {
-        "line": rank_correlation(pairs[0], truth),
-        "pooled": rank_correlation(pooled(beta, accuracy), truth),
+        "line": spearman(pairs[0], truth),
+        "pooled": spearman(pooled(beta, accuracy), truth),
     }
     result = {}
     for name, values in found.items():

@@ -10,11 +10,12 @@ from math import isfinite
 
 import numpy as np
 from evidence import HERE, RESULTS, all_evidence, judge, sources, with_interval
-from rules import applied, by_choice, falling, groups_of, line, lines, mean_curves, pooled
+from rules import applied, by_choice, falling, groups_of, line, mean_curves, pooled
 
 from edgedyn._environment import environment
 from edgedyn._files import output_folder, to_json, write_text
-from edgedyn.predict.judging import rank_correlation
+from edgedyn.predict import lines
+from edgedyn.predict.judging import spearman
 
 CHOICE, OBSERVED, SEED = "cifar100-a", (3, 5, 10), 0
 LAST, PAPER, OURS = "last value", "the paper's line", "pooled rule"
@@ -34,9 +35,9 @@ def last(c):
 def shrunk(c, tau):
     """Return the line, drawn to the last value the more uncertain it is."""
     beta = c.measures["beta_eff"]
-    value, _, std = lines(beta, c.accuracy, c.n_validation).T
-    std = np.minimum(std, 1e6)  # infinite where beta_eff is flat
-    return last(c) + tau**2 / (tau**2 + std**2) * (value - last(c))
+    found = lines.fit(beta, c.accuracy, c.n_validation)
+    std = np.minimum(found.std, 1e6)  # infinite where beta_eff is flat
+    return last(c) + tau**2 / (tau**2 + std**2) * (found.final - last(c))
 
 
 def logit(c):
@@ -121,7 +122,7 @@ def compare(found):
         for k in OBSERVED:
             predicted = rule(whole.first(k))
             kept = np.isfinite(predicted)
-            row[k] = rank_correlation(predicted[kept], whole.truth[kept])
+            row[k] = spearman(predicted[kept], whole.truth[kept])
         row["mean"] = float(np.mean(list(row.values())))
         rows[name] = row
     return rows

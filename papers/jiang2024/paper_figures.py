@@ -7,12 +7,13 @@ Fig. 2, 3a-c, 4 and Supplementary S1 and S3, as PNG in figures/. Draws only; run
 import json
 
 import numpy as np
-from evidence import FIGURES, RESULTS, accuracy_and_beta, all_evidence, line_of, truth
+from evidence import FIGURES, RESULTS, accuracy_and_beta, all_evidence, truth
 from tables import MAIN, MEAN
 
 from edgedyn._files import output_folder
+from edgedyn.predict import lines
+from edgedyn.predict.methods import method_named
 from edgedyn.report import figures
-from edgedyn.report._inputs import words
 
 COLUMNS = 4  # candidates of Fig. 2
 GRID = 50
@@ -44,13 +45,12 @@ def tasks_of(rows):
 
 def column(found, accuracy, beta, final):
     """Return what Fig. 2 draws of a candidate."""
-    line = line_of(found, accuracy, beta, MAIN)
-    drawn = None
-    if line is not None:
+    line = lines.fit(beta[None, :MAIN], accuracy[None, :MAIN], found.n_validation)
+    drawn, t0 = None, 1
+    if line.n[0]:
         grid = np.linspace(0, 1.05 * np.nanmax(beta[:MAIN]), GRID)
-        mean, spread = line.predict(grid[:, None], return_std=True)
-        drawn = grid, mean, np.sqrt(np.maximum(spread**2 - line.noise_std_**2, 0))
-    t0 = 1 if line is None else line.t0_
+        mean, band = line.band(grid[None])
+        drawn, t0 = (grid, mean[0], band[0]), int(line.t0[0])
     return {"accuracy": accuracy, "beta": beta, "line": drawn, "truth": final, "t0": t0}
 
 
@@ -126,7 +126,9 @@ def figure3c(supplement, folder=FIGURES):
         for ax, task in zip(axes, names, strict=True):
             some = those(rows, task=task)
             methods = list(dict.fromkeys(r["method"] for r in some))
-            series = {words(m): curve(those(some, method=m), "n_train") for m in methods}
+            series = {
+                method_named(m).label: curve(those(some, method=m), "n_train") for m in methods
+            }
             figures.rho_against_training_size(ax, series).set_title(task)
 
 

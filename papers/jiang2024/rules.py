@@ -6,15 +6,12 @@ candidate, NaN where there is none. beta_eff is one regressor among others. Need
 """
 
 from dataclasses import dataclass, replace
-from functools import cache
 from math import nan
 
 import numpy as np
 from evidence import FEWEST, GROUPS, choices_of, truth
 
-import edgedyn as ed
-from edgedyn.predict import PooledCapacitanceRegressor
-from edgedyn.predict.capacitance import MIN_OBSERVATIONS
+from edgedyn.predict import lines
 
 
 @dataclass(frozen=True)
@@ -127,34 +124,16 @@ def applied(rule, name="beta_eff"):
 # Rules ------------------------------------------------------------------------------------------
 
 
-def lines(x, accuracy, n_validation):
-    """Return each candidate's line: value at 0, slope, standard deviation at 0; (n_models, 3)."""
-    pairs = zip(x, accuracy, strict=True)
-    return np.array([_line(xs.tobytes(), ys.tobytes(), n_validation) for xs, ys in pairs])
-
-
 def line(x, accuracy, n_validation, at=None):
     """Return the paper's line, candidate by candidate, read off at 0 or at `at`, (n_models,)."""
-    final, slope, _ = lines(x, accuracy, n_validation).T
-    return final if at is None else final + slope * at
+    found = lines.fit(x, accuracy, n_validation)
+    return found.final if at is None else found.final + found.slope * at
 
 
 def falling(x, accuracy, n_validation):
     """Return the paper's line where accuracy rises as `x` falls, the last value elsewhere."""
-    final, slope, _ = lines(x, accuracy, n_validation).T
-    return np.where(slope >= 0, last_value(x, accuracy), final)
-
-
-@cache
-def _line(x, accuracy, n_validation):
-    """Fit one line from the bytes of its points: tables fit the same ones again and again."""
-    x, accuracy = np.frombuffer(x), np.frombuffer(accuracy)
-    kept = np.isfinite(x)
-    if kept.sum() < MIN_OBSERVATIONS:
-        return nan, nan, nan
-    rule = ed.NeuralCapacitanceRegressor(n_validation=n_validation)
-    rule.fit(x[kept, None], accuracy[kept])
-    return rule.final_, float(rule.coef_[0]), rule.final_std_
+    found = lines.fit(x, accuracy, n_validation)
+    return np.where(found.slope >= 0, last_value(x, accuracy), found.final)
 
 
 def pooled(x, accuracy, n_validation=None, at=None, step=1.0):
@@ -169,10 +148,10 @@ def pooled(x, accuracy, n_validation=None, at=None, step=1.0):
     known = kept.any(axis=1)
     if kept.sum() < 2:
         return found
-    groups = np.repeat(np.arange(len(x)), x.shape[1]).reshape(kept.shape)
-    rule = PooledCapacitanceRegressor().fit(x[kept], accuracy[kept], groups=groups[kept])
-    target = 0.0 if at is None else at[known, None] / rule.units_
-    found[known] = rule.last_ + step * ((target - rule.anchor_) @ rule.slope_)
+    rows = np.flatnonzero(known)
+    rule = lines.pool([x[k, kept[k]] for k in rows], [accuracy[k, kept[k]] for k in rows])
+    target = 0.0 if at is None else at[known, None] / rule.units
+    found[known] = rule.last + step * ((target - rule.anchor) @ rule.slope)
     return found
 
 

@@ -5,7 +5,7 @@ from math import isfinite
 import dead_words
 from bootstrap import with_interval
 
-from edgedyn.report._inputs import words
+from edgedyn.predict.methods import method_named
 
 GROUPS = {
     "all": "all candidates",
@@ -174,7 +174,7 @@ def _table1(table):
                 cells = [with_interval(found[k], w) for k in observed for w in ("rho", "lead")]
                 if method == "last_value":
                     cells[1::2] = ["0"] * len(observed)
-                lines.append([words(method), *cells])
+                lines.append([method_named(method).label, *cells])
             parts.append(f"### {task}, {word} ({count})\n\n" + markdown(columns, lines))
     return "\n\n".join(parts)
 
@@ -205,9 +205,9 @@ def _improvement(rows):
                 row["task"],
                 row["group"],
                 row["observed"],
-                words(row["method"]),
+                method_named(row["method"]).label,
                 f"{row['rho']:.2f}",
-                f"{words(best['method'])}, {best['rho']:.2f}",
+                f"{method_named(best['method']).label}, {best['rho']:.2f}",
                 with_interval(best, "lead"),
                 percent(best),
             ]
@@ -239,7 +239,8 @@ def _runs(runs, rows):
     lines = []
     for run in runs:
         mean = known[run["task"], run["group"], run["method"]]
-        lines.append([run["task"], run["group"], words(run["method"]), with_interval(run),
+        label = method_named(run["method"]).label
+        lines.append([run["task"], run["group"], label, with_interval(run),
                       with_interval(run, "lead"), with_interval(mean)])  # fmt: skip
     columns = ["task", "candidates", "method", "rho, single runs", "lead", "rho, mean curves"]
     return (
@@ -267,7 +268,7 @@ def _sizes(rows):
     if not rows:
         return ""
     lines = [
-        [r["task"], r["n_train"], words(r["method"]), r["n_models"], with_interval(r),
+        [r["task"], r["n_train"], method_named(r["method"]).label, r["n_models"], with_interval(r),
          with_interval(r, "lead")]
         for r in rows
     ]  # fmt: skip
@@ -288,7 +289,7 @@ def _times(supplement):
     ]  # fmt: skip
     columns = ["task", "candidate", "training, s", "beta_eff, s", "c", "5 c", "5 (1 + c)"]
     took = supplement["seconds_per_method"]
-    methods = [[words(r["method"]), seconds(r["seconds"])] for r in took["rows"]]
+    methods = [[method_named(r["method"]).label, seconds(r["seconds"])] for r in took["rows"]]
     where = supplement["environment"]
     return (
         "## Supplementary S3 and Table S1: what it costs\n\n"

@@ -62,29 +62,6 @@ def all_lines(seeds=(0,), **options):
     return [on_a_line(m, s, **options) for m in FINAL for s in seeds]
 
 
-# Rho with weights -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_weights_count_like_repeated_pairs(paper, seed):
-    rng = np.random.default_rng(seed)
-    x, y = rng.integers(0, 5, 8).astype(float), rng.normal(size=8).round(1)
-    weights = rng.multinomial(8, np.full(8, 1 / 8), size=20)
-    found = paper["bootstrap"].weighted_rho(x, y, weights)
-    for rho, w in zip(found, weights, strict=True):
-        a, b = np.repeat(x, w), np.repeat(y, w)
-        if np.ptp(a) == 0 or np.ptp(b) == 0:
-            assert isnan(rho)
-        else:
-            assert rho == pytest.approx(spearmanr(a, b).statistic, abs=1e-12)
-
-
-def test_two_pairs_and_constants_have_no_rho(paper):
-    x, y = np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 4.0])
-    weights = np.array([[1, 1, 0], [3, 0, 0], [2, 1, 0]])
-    np.testing.assert_array_equal(paper["bootstrap"].weighted_rho(x, y, weights), [nan, nan, 1])
-
-
 # Intervals --------------------------------------------------------------------------------------
 
 TRUTH = np.array([0.1, 0.2, 0.3, 0.4])

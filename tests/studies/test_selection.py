@@ -15,11 +15,11 @@ from study_cases import candidate, kill, numbers, trial_processes, wait_for
 import edgedyn as ed
 from edgedyn._bits import unpack_bits
 from edgedyn._environment import command
+from edgedyn.predict.methods import METHODS
 from edgedyn.predict.zero_cost import PROXIES
 from edgedyn.studies import selection
 from edgedyn.studies.journal import Journal
 from edgedyn.studies.selection import rehearse
-from edgedyn.studies.study import METHODS, SCORE_METHODS
 
 pytestmark = pytest.mark.tensorflow
 
@@ -305,7 +305,7 @@ def test_scores_seeds_sizes_and_any_executor(fields):
     from edgedyn import nn
     from edgedyn.nn.transfer import MEASURES
 
-    assert set(SCORE_METHODS) == {*MEASURES, *PROXIES} < set(METHODS)
+    assert {*MEASURES, *PROXIES} == {m.name for m in METHODS.values() if not m.is_accuracy}
     fields.update(
         data={"spec": "digits", "n_train": [60, 130]},
         candidates=[candidate("classifier"), candidate("good")],

@@ -1,0 +1,252 @@
+"""All methods that rank candidates: what each is called, what it is, and how it predicts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite, nan
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedyn.predict import lines
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One candidate's epochs, and what became of it; mean over seeds or one run.
+
+    Parameters
+    ----------
+    model : str
+    accuracy, beta : ndarray
+        After each epoch that was run; beta_eff is NaN where degenerate.
+    scores : mapping
+        Training-free scores; higher is better.
+    seed : int or None
+    truth : float
+        NaN unless completed.
+    failed : str
+        Why there is nothing to predict from; empty if there is.
+    """
+
+    model: str
+    accuracy: Array
+    beta: Array
+    scores: Mapping[str, float] = field(default_factory=dict)
+    seed: int | None = None
+    truth: float = nan
+    failed: str = ""
+
+
+class Sight(NamedTuple):
+    """What a method may see: so many epochs, of runs of `last`; samples behind each accuracy."""
+
+    observed: int
+    last: int
+    n_validation: int | None = None
+
+
+class Prediction(NamedTuple):
+    """A final accuracy or a score, its standard deviation (NaN without one), and a status."""
+
+    value: float
+    std: float
+    status: str
+
+
+# (all candidates, which of them to predict, what may be seen) -> one prediction for each of these
+Predict = Callable[[Sequence[Curve], Sequence[int], Sight], list[Prediction]]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to rank candidates.
+
+    Parameters
+    ----------
+    name : str
+        As records, studies and `edgedyn.rank` have it.
+    label : str
+        For people.
+    kind : {"curve", "learned", "score"}
+        ``curve``: predicts the final accuracy from the first epochs; ``learned``: likewise, from
+        completed curves of other candidates, too; ``score``: measured before training.
+    predict : callable
+        Takes the curves of all candidates, the positions of those to predict, and a `Sight`.
+    higher_is_better : bool
+        Of a score as it is measured; in records those where the opposite holds have changed sign.
+    measured_by : str
+        The function of `edgedyn.nn` that measures a score.
+    """
+
+    name: str
+    label: str
+    kind: str
+    predict: Predict
+    higher_is_better: bool = True
+    measured_by: str = ""
+
+    @property
+    def is_accuracy(self) -> bool:
+        """Whether its predictions are accuracies."""
+        return self.kind != "score"
+
+
+def method_named(name: str) -> Method:
+    """Return a method by its name; any other name stands for a score that records carry.
+
+    Examples
+    --------
+    >>> from edgedyn.predict.methods import method_named
+    >>> method_named("naswot").label, method_named("my_score").label, method_named("pooled").kind
+    ('NASWOT', 'my score', 'curve')
+    """
+    known = METHODS.get(name)
+    return known or Method(name, name.replace("_", " "), "score", _score(name))
+
+
+def measured_by(function: str) -> tuple[str, ...]:
+    """Return the names of the scores that a function of `edgedyn.nn` measures.
+
+    Examples
+    --------
+    >>> from edgedyn.predict.methods import measured_by
+    >>> measured_by("transfer_scores")
+    ('nce', 'leep', 'logme', 'h_score', 'h_score_shrunk')
+    """
+    return tuple(m.name for m in METHODS.values() if m.measured_by == function)
+
+
+# How they predict -------------------------------------------------------------------------------
+
+
+def _capacitance(curves: Sequence[Curve], at: Sequence[int], sight: Sight) -> list[Prediction]:
+    """Read the paper's line of each candidate off at beta_eff = 0."""
+    asked = [curves[k] for k in at]
+    beta, accuracy = (
+        np.array([getattr(curve, name)[: sight.observed] for curve in asked])
+        for name in ("beta", "accuracy")
+    )
+    found = lines.fit(beta, accuracy, sight.n_validation)
+    return [
+        Prediction(float(value), float(std), "ok" if n else _degenerate(curve, sight))
+        for curve, value, std, n in zip(asked, found.final, found.std, found.n, strict=True)
+    ]
+
+
+def _pooled(curves: Sequence[Curve], at: Sequence[int], sight: Sight) -> list[Prediction]:
+    """Read off at beta_eff = 0 along the slope all candidates share in their first epochs."""
+    seen = {k: _usable(one, sight) for k, one in enumerate(curves) if not one.failed}
+    seen = {k: points for k, points in seen.items() if len(points[0])}
+    found: dict[int, Prediction] = {}
+    if sum(len(beta) for beta, _ in seen.values()) > 1:
+        rule = lines.pool([b[:, None] for b, _ in seen.values()], [a for _, a in seen.values()])
+        for k, value, std in zip(seen, rule.final, rule.std, strict=True):
+            found[k] = Prediction(float(value), float(std), "ok")
+    return [found.get(k) or Prediction(nan, nan, _degenerate(curves[k], sight)) for k in at]
+
+
+def _usable(curve: Curve, sight: Sight) -> tuple[Array, Array]:
+    """Return beta_eff and accuracy of the first epochs, where both are finite."""
+    beta, accuracy = curve.beta[: sight.observed], curve.accuracy[: sight.observed]
+    kept = np.isfinite(beta) & np.isfinite(accuracy)
+    return beta[kept], accuracy[kept]
+
+
+def _degenerate(curve: Curve, sight: Sight) -> str:
+    """Say how many epochs are of no use."""
+    bad = ~np.isfinite(curve.beta[: sight.observed])
+    return f"beta_eff degenerate in {int(bad.sum())} epochs"
+
+
+def _level(choose: Callable[[Array], float]) -> Predict:
+    """Return a method that takes one of the observed accuracies."""
+    return lambda curves, at, sight: [
+        Prediction(float(choose(curves[k].accuracy[: sight.observed])), nan, "ok") for k in at
+    ]
+
+
+def _predictor(name: str) -> Predict:
+    """Return a predictor of `edgedyn.predict.curves`, fitted on the others' completed curves."""
+
+    def predict(curves: Sequence[Curve], at: Sequence[int], sight: Sight) -> list[Prediction]:
+        done = [c for c in curves if not c.failed and len(c.accuracy) == sight.last]
+        return [
+            _from_others(name, one, [c.accuracy for c in done if c.model != one.model], sight)
+            for one in (curves[k] for k in at)
+        ]
+
+    return predict
+
+
+def _from_others(name: str, curve: Curve, done: list[Array], sight: Sight) -> Prediction:
+    """Predict one candidate by a predictor of `edgedyn.predict.curves`."""
+    from edgedyn.predict import curves
+
+    observed, last, _ = sight
+    predictor = getattr(curves, name)()
+    if predictor.needs_completed_curves and not done:
+        return Prediction(nan, nan, "no completed curve of another candidate")
+    if last <= observed:
+        return Prediction(nan, nan, "nothing left to predict")
+    if observed < predictor.min_epochs:
+        return Prediction(nan, nan, f"needs {predictor.min_epochs} observed epochs")
+    predictor.fit(np.array(done)) if done else predictor.fit()
+    early = curve.accuracy[None, :observed]
+    _, std = predictor.predict_final(early, target_epoch=last, return_std=True)
+    return Prediction(float(predictor.raw_[0]), float(std[0]), str(predictor.status_[0]))
+
+
+def _score(name: str) -> Predict:
+    """Return a training-free score that the records carry."""
+
+    def predict(curves: Sequence[Curve], at: Sequence[int], sight: Sight) -> list[Prediction]:
+        values = [float(curves[k].scores.get(name, nan)) for k in at]
+        return [
+            Prediction(value, nan, "ok" if isfinite(value) else "no score in the record")
+            for value in values
+        ]
+
+    return predict
+
+
+# The registry -----------------------------------------------------------------------------------
+
+
+def _transfer(name: str, label: str) -> Method:
+    return Method(name, label, "score", _score(name), measured_by="transfer_scores")
+
+
+def _proxy(name: str, label: str, higher_is_better: bool = True) -> Method:
+    return Method(name, label, "score", _score(name), higher_is_better, "zero_cost")
+
+
+METHODS: dict[str, Method] = {
+    one.name: one
+    for one in (
+        Method("capacitance", "neural capacitance", "curve", _capacitance),
+        Method("pooled", "pooled capacitance", "curve", _pooled),
+        Method("last_value", "last value", "curve", _level(lambda values: values[-1])),
+        Method("best_value", "best value", "curve", _level(np.max)),
+        Method("bgrn", "BGRN", "learned", _predictor("BGRN")),
+        Method("cl", "CL", "learned", _predictor("CL")),
+        Method("domhan", "Domhan", "curve", _predictor("Domhan")),
+        _transfer("nce", "NCE"),
+        _transfer("leep", "LEEP"),
+        _transfer("logme", "LogME"),
+        _transfer("h_score", "H-score"),
+        _transfer("h_score_shrunk", "shrunk H-score"),
+        _proxy("grad_norm", "gradient norm"),
+        _proxy("snip", "SNIP"),
+        _proxy("grasp", "GraSP"),
+        _proxy("fisher", "Fisher"),
+        _proxy("synflow", "SynFlow"),
+        _proxy("jacob_cov", "Jacobian covariance"),
+        _proxy("naswot", "NASWOT"),
+        _proxy("zen", "Zen-score"),
+        _proxy("te_nas_condition", "TE-NAS condition", higher_is_better=False),
+        _proxy("te_nas_regions", "TE-NAS regions"),
+    )
+}
