@@ -101,7 +101,7 @@ def paired(ours, other, weights, choices):
     result = np.full((2, len(weights)), nan)
     for choice, at in rows.items():
         parts = []
-        for key in _keys(choice, choices[0], ours, other):
+        for key in keys_of(choice, choices[0], ours, other):
             (p, t), (q, _) = ours[key].T, other[key].T
             kept = np.isfinite(p) & np.isfinite(q) & np.isfinite(t)
             w = weights[at][:, kept]
@@ -110,7 +110,7 @@ def paired(ours, other, weights, choices):
     return result
 
 
-def _keys(choice, whole, *tables):
+def keys_of(choice, whole, *tables):
     """Return which entries of two methods' predictions a choice of seeds stands for."""
     for keys in ([choice], [(s,) for s in choice]):
         if all(key in table for key in keys for table in tables):

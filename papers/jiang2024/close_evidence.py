@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from bootstrap import Draws, draw, interval, paired
+from bootstrap import Draws, draw, interval, keys_of, paired
 from close_zoo import CANDIDATES, CLOSE, FAMILIES, TASKS, folder_of
 from evidence import HERE, choices_of, complete
 
@@ -316,9 +316,8 @@ def _errors(ours, other, weights, choices):
         rows.setdefault(choice, []).append(k)
     result = np.full((2, len(weights)), np.nan)
     for choice, at in rows.items():
-        keys = [choice] if choice in ours else [(s,) for s in choice]
         parts = []
-        for key in keys:
+        for key in keys_of(choice, choices[0], ours, other):
             (p, t), (q, _) = ours[key].T, other[key].T
             kept = np.isfinite(p) & np.isfinite(q)
             w = weights[at][:, kept]

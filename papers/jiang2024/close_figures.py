@@ -7,17 +7,16 @@ frozen probe apart. Draws only; run close_tables.py first:
 
 import json
 
-import lines
 import numpy as np
 from close_evidence import predictions, zoos
 from close_rules import LAST, MAIN
-from close_words import MEAN, those
+from close_words import MEAN, name_of, those
 from evidence import FIGURES, RESULTS
 
 import edgedyn as ed
 from edgedyn._files import output_folder
+from edgedyn.predict import lines
 from edgedyn.report import figures
-from edgedyn.report._inputs import words
 
 SHOWN = ("mobilenet-0.5", "mobilenet-1.0", "mobilenetv2", "mobilenetv2-birds")
 MIDDLE, GRID = 5, 50
@@ -47,8 +46,7 @@ def figure2(zoo):
         line = ed.NeuralCapacitanceRegressor(n_validation=zoo.n_validation)
         line.fit(beta[:MIDDLE, None], accuracy[:MIDDLE])
         grid = np.linspace(0, 1.05 * beta[:MIDDLE].max(), GRID)
-        mean, spread = line.predict(grid[:, None], return_std=True)
-        band = np.sqrt(np.maximum(spread**2 - line.noise_std_**2, 0))
+        mean, band = line.band(grid[:, None])
         models[name] = {"accuracy": accuracy, "beta": beta, "line": (grid, mean, band),
                         "truth": zoo.truth[:, k].mean(), "t0": line.t0_}  # fmt: skip
     n = len(models)
@@ -121,7 +119,7 @@ def figure3c(result):
             for method in FIG4:
                 some = those(rows, task=task, method=method)
                 names = ("n_train", "rho", "rho_low", "rho_high")
-                series[words_of(method)] = tuple([r[name] for r in some] for name in names)
+                series[name_of(method)] = tuple([r[name] for r in some] for name in names)
             figures.rho_against_training_size(ax, series).set_title(task)
 
 
@@ -144,16 +142,10 @@ def errors(result):
                 y = np.array([r["error"] for r in mine])
                 low, high = (np.array([r[f"error_{e}"] for r in mine]) for e in ("low", "high"))
                 panel.errorbar(x, y, [y - low, high - y], marker="osD"[k], capsize=2,
-                               color=figures.COLOURS[k], label=words_of(method))  # fmt: skip
+                               color=figures.COLOURS[k], label=name_of(method))  # fmt: skip
             panel.set(title=variant, xlabel="epochs observed", ylabel="mean absolute error",
                       ylim=(0, None), xticks=[3, 5, 10])  # fmt: skip
         ax[0].legend(fontsize="small")
-
-
-def words_of(method):
-    """Return a method's name for people."""
-    head, comma, rest = method.partition(", ")
-    return words(head) + comma + rest
 
 
 def figure_s1(result):

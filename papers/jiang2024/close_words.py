@@ -191,11 +191,11 @@ def _table(some):
                 cells[-1] = "0"
         if all(c == "-" for c in cells):
             continue
-        lines.append([_name(method), *cells])
+        lines.append([name_of(method), *cells])
     return markdown(columns, lines)
 
 
-def _name(method):
+def name_of(method):
     """Return a method's name for people."""
     head, comma, rest = method.partition(", ")
     return method_named(head).label + comma + rest
@@ -214,7 +214,7 @@ def _validation(rows):
                 continue
             columns = ["samples", "epochs", "method", "rho", "lead", "error", "gain"]
             lines = [
-                [r["n"], r["observed"], _name(r["method"]), with_interval(r),
+                [r["n"], r["observed"], name_of(r["method"]), with_interval(r),
                  with_interval(r, "lead"), value(r, "error"), value(r, "gain")]
                 for r in some
             ]  # fmt: skip
@@ -240,7 +240,7 @@ def _sizes(rows):
     if not rows:
         return ""
     lines = [
-        [r["task"], r["n_train"], _name(r["method"]), with_interval(r), with_interval(r, "lead"),
+        [r["task"], r["n_train"], name_of(r["method"]), with_interval(r), with_interval(r, "lead"),
          value(r, "error"), value(r, "gain")]
         for r in rows
     ]  # fmt: skip
