@@ -51,8 +51,8 @@ TEN = tuple(range(10))
 TASKS = {
     # There are 896 digits of five classes: no more than 400 of them can validate.
     "digits": Task(("digits", TEN[:5]), ("cifar10", TEN), ("digits", TEN[5:]), 100, 400, 16),
-    "fashion": Task(("cifar10", TEN), ("digits", TEN), ("fashion", TEN)),
     "cifar10": Task(("cifar10", TEN[:5]), ("digits", TEN), ("cifar10", TEN[5:])),
+    "fashion": Task(("cifar10", TEN), ("digits", TEN), ("fashion", TEN)),
 }
 
 
@@ -147,7 +147,7 @@ def _fashion():
     with zipfile.ZipFile(folder() / FILES["fashion"]) as archive:
         for name in sorted(archive.namelist()):
             with archive.open(name) as file:
-                rows.append(np.genfromtxt(file, delimiter=",", skip_header=1))
+                rows.append(np.loadtxt(file, delimiter=",", skiprows=1))
     table = np.concatenate(rows)
     pixels = np.pad(table[:, :-1].reshape(-1, 28, 28), ((0, 0), (2, 2), (2, 2)))
     return small(pixels), table[:, -1].astype(np.int64)

@@ -85,20 +85,22 @@ def averaged(values, shares):
 # Line against last value ------------------------------------------------------------------------
 
 
-def cells(runs, drawn, report=lambda line: None):
+def cells(runs, tasks, drawn, report=lambda line: None):
     """Return one row a cell: rho and mean absolute error of line and last value, and the leads.
 
     Parameters
     ----------
     runs : dict of str to ndarray
         From `regime_runs.together`.
+    tasks : sequence of str
+        What the first axis of the runs stands for.
     drawn : Draws
     report : callable
         Takes a line of progress.
     """
     rows = []
     repeats = [m for m in REPEATS if m <= drawn.seeds.shape[1]]
-    for (t, task), (p, probe), (k, rate) in product(*map(enumerate, (TASKS, PROBES, RATES))):
+    for (t, task), (p, probe), (k, rate) in product(*map(enumerate, (tasks, PROBES, RATES))):
         part = {name: values[t, p, k] for name, values in runs.items()}
         for (v, size), lag, m in product(enumerate(SIZES), LAGS, repeats):
             samples = min(size, TASKS[task].n_validation)
@@ -195,7 +197,7 @@ def by_beta(runs, drawn):
         (*POOLS, "all"), enumerate(PROBES), enumerate(RATES), ENDS, OBSERVED, repeats
     ):
         tasks = []
-        for t in range(len(TASKS)):
+        for t in range(len(runs["beta"])):
             part = {name: values[t, p, k] for name, values in runs.items()}
             tasks.append(_by_beta(part, drawn, pool, TRUTH[end], K, m))
         with np.errstate(invalid="ignore"):
@@ -258,10 +260,10 @@ def _each(values, drawn, m):
 # What the runs are like -------------------------------------------------------------------------
 
 
-def described(runs):
+def described(runs, tasks):
     """Return, by task, probe and rate, how far training goes and how much candidates differ."""
     rows = []
-    for (t, task), (p, probe), (k, rate) in product(*map(enumerate, (TASKS, PROBES, RATES))):
+    for (t, task), (p, probe), (k, rate) in product(*map(enumerate, (tasks, PROBES, RATES))):
         part = {name: values[t, p, k] for name, values in runs.items()}
         row = {
             "task": task,

@@ -159,13 +159,14 @@ def stored(path):
     return arrays, notes
 
 
-def complete(path, seeds, report=print):
+def complete(path, tasks, seeds, report=print):
     """Run what a file lacks, block by block, and write it after each.
 
     Parameters
     ----------
     path : Path
-    seeds : iterable of int
+    tasks : iterable of str
+    seeds : sequence of int
     report : callable
         Takes a line of progress.
 
@@ -175,8 +176,8 @@ def complete(path, seeds, report=print):
         As `stored` returns them.
     """
     arrays, notes = stored(path)
-    for seed in seeds:
-        for task in TASKS:
+    for task in tasks:
+        for seed in seeds:
             name = f"{task}/{seed}"
             if name in notes["blocks"]:
                 continue
