@@ -109,6 +109,8 @@ POOLS = {
     },
 }  # fmt: skip
 CANDIDATES = {name: one for pool in POOLS.values() for name, one in pool.items()}
+# For the question whether beta_eff is only width: nothing but widths and depths differs.
+SCRATCH = {n: c for n, c in CANDIDATES.items() if not c.pretraining and c.start == "he"}
 
 
 # Data -------------------------------------------------------------------------------------------

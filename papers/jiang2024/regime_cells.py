@@ -11,9 +11,11 @@ from itertools import product
 
 import numpy as np
 from bootstrap import candidates_drawn, interval
-from regime_candidates import CANDIDATES, POOLS, TASKS
+from regime_candidates import CANDIDATES, POOLS, SCRATCH, TASKS
 from regime_lines import lines, mean_ranks, partial, rank_correlation
 from regime_runs import EARLY, PROBES, RATES, SIZES
+
+from edgedyn.predict import NeuralCapacitanceRegressor
 
 DRAWS, SEED = 1000, 0
 ENDS = ("interpolated", "early")
@@ -21,6 +23,8 @@ LAGS = (0.0, 0.7)
 REPEATS = (1, 5, 20)
 OBSERVED = (3, 5, 10)
 TRUTH = {"interpolated": "test_late", "early": "test_early"}
+# -beta_eff by itself is also judged among pools that mix those of the cells.
+BETA_POOLS = {**POOLS, "scratch": SCRATCH, "all": CANDIDATES}
 FACTORS = ("task", "pool", "end", "validation", "lag", "repeats", "rate", "probe", "observed")
 
 
@@ -46,11 +50,11 @@ class Draws:
 
 
 def draw(n_seeds, n=DRAWS, seed=SEED):
-    """Draw candidates of every pool, of all pools together, and seeds."""
+    """Draw candidates of every pool, and seeds."""
     rng = np.random.default_rng(seed)
     names = list(CANDIDATES)
     candidates = {}
-    for pool, members in {**POOLS, "all": CANDIDATES}.items():
+    for pool, members in BETA_POOLS.items():
         at = [names.index(name) for name in members]
         candidates[pool] = np.zeros((1 + n, len(names)), int)
         candidates[pool][:, at] = candidates_drawn(len(at), n, rng)
@@ -146,6 +150,9 @@ def judge(predicted, truth, drawn, pool):
     found = {"rho_line": rho[0][0], "rho_last": rho[1][0]}
     found |= with_ends("lead", rho[0] - rho[1])
     found |= {"mae_line": error[0][0], "mae_last": error[1][0]}
+    found["bias_line"], found["bias_last"] = (
+        float((values.clip(0, 1) - truth)[0].mean()) for values in (line, last)
+    )
     return found | with_ends("gain", error[1] - error[0])
 
 
@@ -194,7 +201,7 @@ def by_beta(runs, drawn):
     rows = []
     repeats = [m for m in REPEATS if m in (1, drawn.seeds.shape[1])]
     for pool, (p, probe), (k, rate), end, K, m in product(
-        (*POOLS, "all"), enumerate(PROBES), enumerate(RATES), ENDS, OBSERVED, repeats
+        BETA_POOLS, enumerate(PROBES), enumerate(RATES), ENDS, OBSERVED, repeats
     ):
         tasks = []
         for t in range(len(runs["beta"])):
@@ -255,6 +262,21 @@ def _each(values, drawn, m):
     """Give correlations among sizes, which have one group, the groups of the rest."""
     n, n_seeds = drawn.seeds.shape
     return np.broadcast_to(values, (n, n_seeds if m == 1 else n_seeds // m))
+
+
+def checked(runs, tasks, n=200):
+    """Return how far `lines` and the regressor are apart on curves of the runs."""
+    rng = np.random.default_rng(SEED)
+    apart = []
+    for _ in range(n):
+        at = tuple(int(rng.integers(size)) for size in runs["beta"].shape[:-1])
+        v, K = int(rng.integers(len(SIZES))), int(rng.choice(OBSERVED))
+        samples = min(SIZES[v], TASKS[tasks[at[0]]].n_validation)
+        beta, accuracy = runs["beta"][at][:K], runs["accuracy"][at][v, :K]
+        if np.isfinite(beta).all():
+            line = NeuralCapacitanceRegressor(n_validation=samples).fit(beta[:, None], accuracy)
+            apart.append(abs(line.final_ - lines(beta[None], accuracy[None], samples)[0]))
+    return {"curves": len(apart), "median": np.median(apart), "largest": np.max(apart)}
 
 
 # What the runs are like -------------------------------------------------------------------------

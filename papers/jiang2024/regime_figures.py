@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 from regime_candidates import POOLS
-from regime_cells import ENDS, ENDS_IN_WORDS, OBSERVED, REPEATS
+from regime_cells import BETA_POOLS, ENDS, ENDS_IN_WORDS, OBSERVED, REPEATS
 from regime_page import counted, those
 from regime_runs import PROBES, RATES
 
@@ -12,8 +12,8 @@ from edgedyn.report.style import COLOURS, legend_below, saved_figure
 
 SHORT = {"interpolated": "interp.", "early": "early"}
 MEASURES = {
-    "lead": ("median lead in rank", 0.5),
-    "gain": ("median gain in mean absolute error", 0.15),
+    "lead": ("median lead in rank", 0.8),
+    "gain": ("median gain in mean absolute error", 0.25),
 }
 RANKED = {
     "beta": r"$-\beta_{eff}$",
@@ -66,7 +66,7 @@ def beta_figure(path, rows):
     """Draw how -beta_eff ranks with a trained probe, beside the yardsticks."""
     most = max(row["repeats"] for row in rows)
     chosen = those(rows, probe="trained", observed=max(OBSERVED), repeats=most)
-    pools = (*POOLS, "all")
+    pools = list(BETA_POOLS)
     with saved_figure(path, 2, 2, width=11, height=7.5) as (_, axes):
         for ax, (end, rate) in zip(axes, product(ENDS, RATES), strict=True):
             for k, name in enumerate(RANKED):

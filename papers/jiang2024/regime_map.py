@@ -11,19 +11,19 @@ import sys
 from pathlib import Path
 
 from regime_candidates import CANDIDATES, TASKS, folder
-from regime_cells import DRAWS, FACTORS, SEED, by_beta, cells, described, draw
+from regime_cells import DRAWS, FACTORS, SEED, by_beta, cells, checked, described, draw
 from regime_figures import beta_figure, regime_figure
 from regime_page import counted, page, those
-from regime_runs import PROBES, RATES, complete, settings, together
+from regime_runs import PROBES, RATES, complete, settings, stored, together
 
 from edgedyn import _validate as check
 from edgedyn._environment import environment
 from edgedyn._files import output_folder, to_json, write_text
 
 HERE = Path(__file__).resolve().parent
-SEEDS = 20
+SEEDS, RUNS = 20, "regime_runs.npz"
 NUMBERS = ("rho_line", "rho_last", "lead", "lead_low", "lead_high", "mae_line", "mae_last", "gain",
-           "gain_low", "gain_high")  # fmt: skip
+           "gain_low", "gain_high", "bias_line", "bias_last")  # fmt: skip
 
 
 def say(line):
@@ -40,16 +40,10 @@ def make(home, tasks, n_seeds, n_draws):
         Of the page; results and figures go into its folders.
     tasks : list of str
     n_seeds, n_draws : int
-
-    Raises
-    ------
-    ValueError
-        Where data are missing, or the file of runs has other settings.
     """
-    folder()  # before any work
-    results, pictures = output_folder(home / "results"), output_folder(home / "figures")
+    results, pictures = home / "results", home / "figures"
     seeds = list(range(n_seeds))
-    arrays, notes = complete(results / "regime_runs.npz", tasks, seeds, say)
+    arrays, notes = complete(results / RUNS, tasks, seeds, say)
     runs = together(arrays, tasks, seeds)
     drawn = draw(n_seeds, n_draws)
     rows = cells(runs, tasks, drawn, say)
@@ -62,6 +56,7 @@ def make(home, tasks, n_seeds, n_draws):
         "runs": len(tasks) * n_seeds * len(PROBES) * len(RATES) * len(CANDIDATES),
         "settings": settings(),
         "blocks": {f"{t}/{s}": notes["blocks"][f"{t}/{s}"] for t in tasks for s in seeds},
+        "lines": checked(runs, tasks),
         "described": described(runs, tasks),
         "cells": counted(rows),
         "by_factor": {
@@ -95,12 +90,16 @@ def main(arguments=None):
     parser.add_argument("--draws", type=int, default=DRAWS, help=f"bootstrap (default: {DRAWS})")
     parser.add_argument("--home", type=Path, default=HERE, help="folder of page, results, figures")
     given = parser.parse_args(arguments)
-    try:
+    try:  # whatever can be wrong with the input, before any work
         n_seeds = check.positive_int(given.seeds, "--seeds")
-        make(given.home, given.tasks, n_seeds, check.positive_int(given.draws, "--draws"))
+        n_draws = check.positive_int(given.draws, "--draws")
+        folder()
+        output_folder(given.home / "figures")
+        stored(output_folder(given.home / "results") / RUNS)
     except (TypeError, ValueError) as error:
         print(f"regime_map.py: {error}", file=sys.stderr)
         return 2
+    make(given.home, given.tasks, n_seeds, n_draws)
     print((given.home / "regime_map.md").read_text("utf-8"))
     return 0
 

@@ -5,8 +5,8 @@ from math import isfinite
 
 import numpy as np
 from bootstrap import with_interval
-from regime_candidates import POOLS
-from regime_cells import ENDS, ENDS_IN_WORDS, FACTORS, OBSERVED, verdict
+from regime_candidates import POOLS, SCRATCH
+from regime_cells import BETA_POOLS, ENDS, ENDS_IN_WORDS, FACTORS, OBSERVED, verdict
 from regime_runs import EARLY, INTERPOLATED, LATEST, PROBE, PROBES, RATES
 
 SHOWN = 12  # rows of the table of the best cells
@@ -27,8 +27,9 @@ HEAD = """# The regime map: where does the paper's line lead the last value?
 
 Made by `EDGEDYN_DATA=... python papers/jiang2024/regime_map.py`: {runs} runs of `ReLUMLP`, {seeds}
 seeds; runs in `results/regime_runs.npz`, every cell in `results/regime_cells.csv`, the rest in
-`results/regime_map.json`. The line is `NeuralCapacitanceRegressor` (all defaults, vectorised and
-tested beside it); candidates are ranked by its unclipped value. *Lead* is its Spearman's rho
+`results/regime_map.json`. The line is `NeuralCapacitanceRegressor` with all defaults, vectorised:
+on {curves} curves of these runs the two differ by {median:.0e} in the median and by {largest:.4f}
+at most. Candidates are ranked by its unclipped value. *Lead* is its Spearman's rho
 against the final test accuracy minus that of the validation accuracy after the same epoch; *gain*
 is by how much its mean absolute error (clipped) is smaller. A cell is *ahead* or *behind* where the
 95 % interval (paired bootstrap over candidates and seeds) lies above or below 0: with no difference
@@ -69,7 +70,7 @@ def page(result, rows):
     counts = {pool: len(members) for pool, members in POOLS.items()}
     words = {"probe": "-".join(map(str, PROBE)), "early": EARLY, "latest": LATEST}
     parts = [
-        HEAD.format(runs=result["runs"], seeds=len(result["seeds"])),
+        HEAD.format(runs=result["runs"], seeds=len(result["seeds"]), **result["lines"]),
         "## What the map says",
         "\n".join(f"- {line}" for line in (*answers(rows), *beta_answers(result["by_beta"]))),
         "![Median leads and gains by regime](figures/regime_map.png)",
@@ -78,15 +79,17 @@ def page(result, rows):
         factor_table(rows),
         "## The regimes that matter most",
         regime_table(rows),
+        "## Which way the values err",
+        bias_table(rows),
         "## Where the line leads in rank",
         best_table(rows),
         "## Ranking by -beta_eff itself",
-        BETA.strip(),
+        BETA.format(scratch=len(SCRATCH)).strip(),
         "![Ranking by -beta_eff](figures/regime_beta.png)",
         beta_table(result["by_beta"]),
         "## What the runs are like",
         described_table(result["described"]),
-        LIMITS.format(cells=len(rows)).strip(),
+        LIMITS.format(cells=len(rows), early=EARLY).strip(),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -142,7 +145,7 @@ def answers(rows):
         same, configurations = on_all_tasks(rows, name, 1)
         lines.append(
             f"**In {words}** the line is ahead of the last value in {ahead} of {n} cells "
-            f"({ahead / n:.0%}), behind in {behind} ({behind / n:.0%}), not told apart in the "
+            f"({ahead / n:.1%}), behind in {behind} ({behind / n:.1%}), not told apart in the "
             f"rest; median {unit} {all_of[name]:+.3f}. It is ahead on all {tasks} tasks at once "
             f"in {len(same)} of {configurations} configurations{_common(same)}."
         )
@@ -199,36 +202,59 @@ def by_regime(rows):
 
 
 def beta_answers(rows):
-    """Return what the rows of `regime_cells.by_beta` say, a sentence or two a pool."""
-    lines = []
-    repeats = max(row["repeats"] for row in rows)
-    for probe in reversed(PROBES):
-        for pool in (*POOLS, "all"):
-            chosen = those(rows, pool=pool, probe=probe, repeats=repeats)
-            lines.append(_of_pool(chosen, pool, probe))
+    """Return what the rows of `regime_cells.by_beta` say."""
+    most = those(rows, repeats=max(row["repeats"] for row in rows))
+    trained, frozen = (those(most, probe=probe) for probe in ("trained", "frozen"))
+    lines = [_against_last(trained, "trained"), _against_last(frozen, "frozen")]
+    lines += [_of_pool(those(trained, pool=pool), pool) for pool in BETA_POOLS]
     return lines
 
 
-def _of_pool(rows, pool, probe):
-    """Say how -beta_eff ranks a pool, and what is left of it with the width held."""
+def sure(rows, name, sign):
+    """Return in how many rows an interval lies on one side of 0."""
+    return sum(verdict(row, name) == sign for row in rows)
+
+
+def _against_last(rows, probe):
+    """Say how often -beta_eff ranks better or worse than last value and training loss."""
+    return (
+        f"**-beta_eff by itself, {probe} probe**, all seeds averaged: ahead of the last value in "
+        f"{sure(rows, 'lead', 1)} of {len(rows)} rows (pool, rate, training, epochs), behind in "
+        f"{sure(rows, 'lead', -1)}; ahead of the negative training loss in "
+        f"{sure(rows, 'lead_loss', 1)}, behind in {sure(rows, 'lead_loss', -1)}."
+    )
+
+
+def _of_pool(rows, pool):
+    """Say how -beta_eff ranks a pool, and whether what it says is only the width."""
     n = len(rows)
 
-    def sure(name, sign):
-        return sum(verdict(row, name) == sign for row in rows)
+    def middle(name):
+        values = [r[name] for r in rows if isfinite(r[name])]
+        return float(np.median(values)) if values else np.nan
 
-    ten = those(rows, observed=max(OBSERVED))
-    shown = {name: np.median([r[name] for r in ten]) for name in ("beta", "last", "width", "loss")}
-    held = [r["beta_given_width"] for r in ten if isfinite(r["beta_given_width"])]
-    rest = f"{np.median(held):.2f}" if held else "undefined"
+    alone, held = sure(rows, "beta", 1), sure(rows, "beta_given_width", 1)
     return (
-        f"**-beta_eff alone, {probe} probe, {pool}** candidates: after {max(OBSERVED)} epochs "
-        f"median rho {shown['beta']:.2f} (last value {shown['last']:.2f}, -training loss "
-        f"{shown['loss']:.2f}, width alone {shown['width']:.2f}; with the width held {rest}). Over "
-        f"rates, ends and epochs it is ahead of the last value in {sure('lead', 1)} of {n}, behind "
-        f"in {sure('lead', -1)}; ahead of -training loss in {sure('lead_loss', 1)}, behind in "
-        f"{sure('lead_loss', -1)}; with the width held rho is surely positive in "
-        f"{sure('beta_given_width', 1)}, surely negative in {sure('beta_given_width', -1)}."
+        f"Trained probe, *{pool}* candidates: median rho {middle('beta'):.2f} (last value "
+        f"{middle('last'):.2f}, -training loss {middle('loss'):.2f}, width alone "
+        f"{middle('width'):.2f}), with the width held {middle('beta_given_width'):.2f}. In {n} "
+        f"rows rho is surely positive in {alone}, with the width held in {held}: "
+        f"{_only_width(n, alone, held, middle('beta'), middle('beta_given_width'))}."
     )
+
+
+def _only_width(n, alone, held, rho, rest):
+    """Say how much of a ranking is left with the width held, by the median correlations."""
+    if not alone or rho <= 0:
+        return "there is no ranking to explain"
+    if alone <= n / 4:
+        return "there is hardly a ranking to explain"
+    if rest < rho / 4:
+        return "it goes with **the width**"
+    if rest < 0.75 * rho:
+        return "it goes **in part** with the width"
+    most = "" if held > alone / 2 else ", though too small to be sure of"
+    return f"it is **not only width**: holding it takes little away{most}"
 
 
 # Tables -----------------------------------------------------------------------------------------
@@ -266,6 +292,21 @@ def regime_table(rows):
     return "\n".join(lines)
 
 
+def bias_table(rows):
+    """Return mean signed errors by task and epochs seen."""
+    lines = [
+        "Mean of the prediction minus the final test accuracy, clipped predictions, all cells.",
+        "",
+        "| task | epochs seen | line | last value |",
+        "|---|---:|---:|---:|",
+    ]
+    for task, K in product(levels(rows, "task"), OBSERVED):
+        chosen = those(rows, task=task, observed=K)
+        line, last = (np.mean([r[f"bias_{name}"] for r in chosen]) for name in ("line", "last"))
+        lines.append(f"| {task} | {K} | {line:+.3f} | {last:+.3f} |")
+    return "\n".join(lines)
+
+
 def best_table(rows):
     """Return the cells whose lead is surest, or a sentence."""
     ahead = sorted((r for r in rows if verdict(r, "lead") == 1), key=lambda r: -r["lead_low"])
@@ -293,7 +334,9 @@ tasks, curves averaged over all seeds; beside it the last value on all validatio
 negative training loss of the same epoch, and the width of the features (the layer below the probe)
 by itself. *Width held* and *both held* are partial rank correlations given the logarithm of that
 width, and given it and that of the number of the backbone's parameters: what -beta_eff says beyond
-them. A dash: one determines the other. *all* are the candidates of the three pools together.
+them. A dash: one determines the other. *all* are the candidates of the three pools together;
+*scratch* are the {scratch} among them that begin with He's random weights, so that nothing but
+widths and depths differs.
 """
 
 
@@ -342,5 +385,6 @@ LIMITS = """
 The {cells} cells share runs and are far from independent: a count of cells is a description, not a
 test. Perceptrons on tiny images are no convolutional networks with weights of ImageNet; a probe on
 few features is narrow; ranks of eight or ten candidates are coarse. Learning rates differ fivefold
-and not more. Lag is added to the accuracies, not to the networks.
+and not more. Lag is added to the accuracies, not to the networks. Where a run interpolates within
+{early} epochs, both ends are the same.
 """

@@ -172,6 +172,15 @@ def test_the_ranking_by_beta_is_judged_as_scipy_does(paper, digits_alone):
     )
 
 
+def test_what_is_left_with_the_width_held_is_said_plainly(paper):
+    said = paper.page._only_width
+    assert "no ranking" in said(12, 0, 0, 0.1, 0.1) and "hardly" in said(12, 3, 0, 0.1, 0.1)
+    assert "**the width**" in said(12, 12, 0, 0.8, 0.1)
+    assert "**in part**" in said(12, 12, 0, 0.8, 0.5)
+    assert said(12, 12, 12, 0.8, 0.8).endswith("little away")
+    assert "not only width" in said(12, 12, 2, 0.8, 0.8)
+
+
 # Data and runs ----------------------------------------------------------------------------------
 
 
@@ -238,7 +247,8 @@ def few(paper, monkeypatch):
     for pool in paper.candidates.POOLS.values():
         for name in list(pool)[3:]:
             monkeypatch.delitem(pool, name)
-            monkeypatch.delitem(paper.candidates.CANDIDATES, name)
+            for where in (paper.candidates.CANDIDATES, paper.candidates.SCRATCH):
+                monkeypatch.delitem(where, name, raising=False)
 
 
 def test_the_command_end_to_end_and_again(paper, digits_alone, few, tmp_path, monkeypatch, capsys):
@@ -248,6 +258,7 @@ def test_the_command_end_to_end_and_again(paper, digits_alone, few, tmp_path, mo
     monkeypatch.setitem(paper.candidates.TASKS, "digits", small)
     monkeypatch.setattr(paper.runs, "EARLY", 10)
     monkeypatch.setattr(paper.runs, "LATEST", 11)
+    monkeypatch.setattr(paper.cells, "LAGS", (0.7,))
     monkeypatch.setattr(paper.map, "folder", lambda: None)
     arguments = ["--tasks", "digits", "--seeds", "2", "--draws", "20", "--home", str(tmp_path)]
     assert paper.map.main(arguments) == 0
@@ -255,11 +266,14 @@ def test_the_command_end_to_end_and_again(paper, digits_alone, few, tmp_path, mo
     assert "digits/0: " in first and "digits/1: " in first
     result = json.loads((tmp_path / "results" / "regime_map.json").read_text("utf-8"))
     assert result["runs"] == 2 * 4 * 9 and result["seed"] == 0 and result["environment"]["date"]
+    assert result["lines"]["curves"] == 200 and result["lines"]["largest"] < 0.05
     cells = (tmp_path / "results" / "regime_cells.csv").read_text("utf-8").splitlines()
-    assert len(cells) == 1 + result["cells"]["cells"] == 1 + 2 * 2 * 3 * 2 * 3 * 3 * 2
+    assert len(cells) == 1 + result["cells"]["cells"] == 1 + 2 * 2 * 3 * 3 * 3 * 2
     for name in ("regime_map.png", "regime_beta.png"):
         assert (tmp_path / "figures" / name).read_bytes()[:4] == b"\x89PNG"
     assert "no batch norm" in (tmp_path / "regime_map.md").read_text("utf-8")
+    for drawing in ("regime_figure", "beta_figure"):
+        monkeypatch.setattr(paper.map, drawing, lambda *given: None)
     assert paper.map.main(arguments) == 0  # trains nothing again, and finds the same
     assert "digits/0: " not in capsys.readouterr().out
     assert (tmp_path / "results" / "regime_cells.csv").read_text("utf-8").splitlines() == cells
