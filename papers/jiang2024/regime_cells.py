@@ -17,7 +17,7 @@ from regime_runs import EARLY, PROBES, RATES, SIZES
 
 from edgedyn.predict import NeuralCapacitanceRegressor
 
-DRAWS, SEED = 1000, 0
+DRAWS, SEED = 500, 0
 ENDS = ("interpolated", "early")
 LAGS = (0.0, 0.7)
 REPEATS = (1, 5, 20)
@@ -199,7 +199,7 @@ def by_beta(runs, drawn):
     negative training loss, the sizes; then the correlation of -beta_eff and truth with sizes held.
     """
     rows = []
-    repeats = [m for m in REPEATS if m in (1, drawn.seeds.shape[1])]
+    repeats = sorted({1, drawn.seeds.shape[1]})
     for pool, (p, probe), (k, rate), end, K, m in product(
         BETA_POOLS, enumerate(PROBES), enumerate(RATES), ENDS, OBSERVED, repeats
     ):

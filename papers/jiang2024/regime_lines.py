@@ -27,57 +27,54 @@ def lines(beta, accuracy, n_validation):
     ndarray, shape (...)
         NaN where a beta_eff is not finite.
     """
-    K = beta.shape[-1]
-    score = np.stack(
-        [_residual(beta[..., t:], accuracy[..., t:]) for t in range(K - MIN_OBSERVATIONS + 1)],
-        axis=-1,
-    )
+    # Observations first: sums over a short last axis are slow.
+    x, y = (np.ascontiguousarray(np.moveaxis(v, -1, 0)) for v in (beta, accuracy))
+    K = len(x)
+    score = np.stack([_residual(x[t:], y[t:]) for t in range(K - MIN_OBSERVATIONS + 1)])
     # Rounding errors count as none, as in `window.bic_scores`.
-    size = np.maximum(1.0, np.abs(accuracy).max(axis=-1, keepdims=True))
-    rounding = (64 * np.finfo(float).eps * size) ** 2
-    noise = _noise(beta, accuracy, n_validation)[..., None]
+    rounding = (64 * np.finfo(float).eps * np.maximum(1.0, np.abs(y).max(axis=0))) ** 2
+    noise = _noise(x, y, n_validation)
     with np.errstate(divide="ignore", invalid="ignore"):
-        score = np.where(noise > rounding, score / noise, np.inf) * (score > K * rounding)
-    score = np.where(np.isnan(score), 0.0, score) + np.arange(score.shape[-1]) * np.log(K)
-    first = score.argmin(axis=-1)
+        misfit = np.where(noise > rounding, score / noise, np.inf)
+    starts = np.arange(len(score)).reshape(-1, *[1] * noise.ndim)
+    first = (np.where(score <= K * rounding, 0.0, misfit) + starts * np.log(K)).argmin(axis=0)
     found = np.full(first.shape, np.nan)
-    for t in range(score.shape[-1]):
+    for t in range(len(score)):
         at = first == t
-        found[at] = _read_off(beta[at][:, t:], accuracy[at][:, t:])
+        found[at] = _read_off(x[t:, at], y[t:, at])
     return found
 
 
 def _moments(x, y):
     """Return means, and the mean squares and product of the deviations."""
-    mx, my = x.mean(axis=-1), y.mean(axis=-1)
-    dx, dy = x - mx[..., None], y - my[..., None]
-    return mx, my, (dx**2).mean(axis=-1), (dx * dy).mean(axis=-1), (dy**2).mean(axis=-1)
+    mx, my = x.mean(axis=0), y.mean(axis=0)
+    dx, dy = x - mx, y - my
+    return mx, my, (dx * dx).mean(axis=0), (dx * dy).mean(axis=0), (dy * dy).mean(axis=0)
 
 
 def _residual(x, y):
     """Return the residual sum of squares of least squares with an intercept."""
     _, _, xx, xy, yy = _moments(x, y)
     explained = np.divide(xy**2, xx, out=np.zeros_like(xx), where=xx > 0)
-    return x.shape[-1] * np.maximum(yy - explained, 0)
+    return len(x) * np.maximum(yy - explained, 0)
 
 
 def _noise(x, y, n_validation):
     """Return s^2, as `window.noise_variance` does."""
-    span = x[..., 2:] - x[..., :-2]
-    step = x[..., 1:-1] - x[..., :-2]
+    span, step = x[2:] - x[:-2], x[1:-1] - x[:-2]
     w = np.divide(step, span, out=np.full_like(span, 0.5), where=span != 0).clip(0, 1)
-    expected = (1 - w) * y[..., :-2] + w * y[..., 2:]
-    q = (y[..., 1:-1] - expected) ** 2 / (1 + w**2 + (1 - w) ** 2)
-    binomial = np.clip(y * (1 - y), 0, None).mean(axis=-1) / n_validation
-    return np.maximum(binomial, np.median(q, axis=-1) / _CHI2_MEDIAN)
+    expected = (1 - w) * y[:-2] + w * y[2:]
+    q = (y[1:-1] - expected) ** 2 / (1 + w**2 + (1 - w) ** 2)
+    binomial = np.clip(y * (1 - y), 0, None).mean(axis=0) / n_validation
+    return np.maximum(binomial, np.median(q, axis=0) / _CHI2_MEDIAN)
 
 
 def _read_off(x, y):
     """Return the value at 0 of Bayesian ridge through all points."""
-    n = x.shape[-1]
+    n = len(x)
     mx, my, xx, xy, yy = _moments(x, y)
     sx, sy = np.sqrt(xx), np.sqrt(yy)
-    flat = (sx <= FLAT * np.abs(x).mean(axis=-1)) | (sy <= 1e-12 * np.abs(y).max(axis=-1))
+    flat = (sx <= FLAT * np.abs(x).mean(axis=0)) | (sy <= 1e-12 * np.abs(y).max(axis=0))
     r = np.divide(xy, sx * sy, out=np.zeros_like(xy), where=~flat)
     share = np.divide(n * r**2 - 1, (n - 1) * r, out=np.zeros_like(r), where=n * r**2 > 1)
     slope = np.divide(share * sy, sx, out=np.zeros_like(r), where=~flat)

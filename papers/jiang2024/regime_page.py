@@ -146,8 +146,9 @@ def answers(rows):
         lines.append(
             f"**In {words}** the line is ahead of the last value in {ahead} of {n} cells "
             f"({ahead / n:.1%}), behind in {behind} ({behind / n:.1%}), not told apart in the "
-            f"rest; median {unit} {all_of[name]:+.3f}. It is ahead on all {tasks} tasks at once "
-            f"in {len(same)} of {configurations} configurations{_common(same)}."
+            f"rest; median {unit} {all_of[name]:+.3f}."
+            + f" It is ahead on all {tasks} tasks at once in {len(same)} of {configurations} "
+            f"configurations{_common(same)}." * (tasks > 1)
         )
         lines.append(f"{words.capitalize()}, {_extremes(rows, name)}.")
     both = sum(verdict(r, "lead") == 1 and verdict(r, "gain") == 1 for r in rows)
@@ -239,22 +240,20 @@ def _of_pool(rows, pool):
         f"{middle('last'):.2f}, -training loss {middle('loss'):.2f}, width alone "
         f"{middle('width'):.2f}), with the width held {middle('beta_given_width'):.2f}. In {n} "
         f"rows rho is surely positive in {alone}, with the width held in {held}: "
-        f"{_only_width(n, alone, held, middle('beta'), middle('beta_given_width'))}."
+        f"{_only_width(n, held, middle('beta'), middle('beta_given_width'))}."
     )
 
 
-def _only_width(n, alone, held, rho, rest):
+def _only_width(n, held, rho, rest):
     """Say how much of a ranking is left with the width held, by the median correlations."""
-    if not alone or rho <= 0:
+    if rho < 0.2:
         return "there is no ranking to explain"
-    if alone <= n / 4:
-        return "there is hardly a ranking to explain"
     if rest < rho / 4:
         return "it goes with **the width**"
+    sure_of = "" if held > n / 2 else ", but what is left is not sure"
     if rest < 0.75 * rho:
-        return "it goes **in part** with the width"
-    most = "" if held > alone / 2 else ", though too small to be sure of"
-    return f"it is **not only width**: holding it takes little away{most}"
+        return f"it goes **in part** with the width{sure_of}"
+    return f"it is **not only width**: holding it takes little away{sure_of}"
 
 
 # Tables -----------------------------------------------------------------------------------------
