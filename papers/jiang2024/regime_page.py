@@ -246,6 +246,8 @@ def _of_pool(rows, pool):
 
 def _only_width(n, held, rho, rest):
     """Say how much of a ranking is left with the width held, by the median correlations."""
+    if held > n / 2 and rest > rho + 0.2:
+        return "the width **hides** it: with the width held it ranks"
     if rho < 0.2:
         return "there is no ranking to explain"
     if rest < rho / 4:

@@ -174,7 +174,7 @@ def test_the_ranking_by_beta_is_judged_as_scipy_does(paper, digits_alone):
 
 def test_what_is_left_with_the_width_held_is_said_plainly(paper):
     said = paper.page._only_width
-    assert "no ranking" in said(12, 12, 0.1, 0.1)
+    assert "no ranking" in said(12, 12, 0.1, 0.1) and "hides" in said(12, 9, 0.1, 0.5)
     assert said(12, 0, 0.8, 0.1).endswith("**the width**")
     assert said(12, 12, 0.8, 0.5).endswith("**in part** with the width")
     assert said(12, 12, 0.8, 0.8).endswith("little away")
