@@ -105,7 +105,8 @@ def main():
     write_text(RESULTS, to_json(result) + "\n")
     for what, now in result["now"].items():
         ratio = result["before"][what]["processor"] / now["processor"]
-        print(f"{what:18} {now['seconds']:.3f} s, processor {now['processor']:.3f} s: {ratio:.1f} x")
+        clock, processor = now["seconds"], now["processor"]
+        print(f"{what:18} {clock:.3f} s, processor {processor:.3f} s: {ratio:.1f} x")
 
 
 def medians(found):
