@@ -64,6 +64,7 @@ BENCHES = (
     Bench("whole networks", "bench_network.py", "network.json", speed_asked.network),
     Bench("large line graphs", "bench_networks.py", "networks.json", speed_asked.networks),
     Bench("reduction", "bench_reduction.py", "reduction.json", speed_asked.reduction),
+    Bench("rankings", "bench_rank.py", "rank.json", speed_asked.ranking),
     Bench("predictors", "bench_predictors.py", "predictors.json", speed_asked.predictors),
     Bench(
         "a study's overhead",

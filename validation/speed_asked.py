@@ -97,6 +97,20 @@ def demo(part: Result) -> Iterator[Row]:
     yield within("`edgedyn demo`, whole process", part["demo"]["seconds"], 60, 2)
 
 
+def ranking(result: Result) -> Iterator[Row]:
+    """Yield the times of a ranking and of a study's report, beside those of the code before."""
+    asked = {"rank, second call": 0.5, "report": 3}
+    names = {"rank, second call": "`ed.rank`", "report": "`edgedyn report`, whole process"}
+    of = f"{result['candidates']} candidates x {result['seeds']} seeds"
+    for what, limit in asked.items():
+        now, before = result["now"][what], result["before"][what]
+        yield within(f"{names[what]}, {of}", now["seconds"], limit, 18)
+        ratio = before["processor"] / now["processor"]
+        ours, other = (seconds(one["processor"]) for one in (now, before))
+        name = f"{names[what]}, {of}, time of the processor"
+        yield shown(name, ratio, "times faster", ours, f"edgedyn before {other}", 18)
+
+
 def linegraph(result: Result) -> Iterator[Row]:
     """Yield the line graph of a perceptron."""
     large, small = result["results"]

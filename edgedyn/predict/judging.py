@@ -89,29 +89,24 @@ def judge(
     rng : numpy.random.Generator
     seconds : float
     """
-    pairs = [_pairs(table) for table in tables]
-    n_models = min((len(p) for p, _ in pairs), default=0)
-    rho = _mean([spearman(p, t) for p, t in pairs])
+    each = [_columns(table) for table in tables]
+    n_models = min((int(np.isfinite(p + t).sum()) for p, t in each), default=0)
+    rho = _mean([spearman(p, t) for p, t in each])
     if not isfinite(rho):
         status = "no truth to judge by" if n_models < 3 else "constant predictions or truths"
         words = [f.name for f in fields(Judgement) if f.type == "float" or f.type is float]
         numbers = {**dict.fromkeys(words, nan), "seconds": seconds}
         return Judgement(method=method, n_models=n_models, status=status, **numbers)
-    common = [_common(table, other) for table, other in zip(tables, last, strict=True)]
     draws = _resampled(tables, last, n_bootstrap, rng)
-    bounds = {name: interval(values) for name, values in draws.items()}
-    lead = _mean([spearman(p, t) - spearman(q, t) for p, q, t in common])
+    found = {name: (float(v[0]), *interval(v[1:])) for name, v in draws.items()}
     return Judgement(
         method,
         n_models,
-        rho,
-        *bounds["rho"],
-        _mean([kendall(p, t) for p, t in pairs]),
-        *bounds["tau"],
-        _mean([regret(*_all(table)) for table in tables]),
-        _mean([regret_of_first(*_all(table), 3) for table in tables]),
-        lead,
-        *bounds["lead"],
+        *found["rho"],
+        *found["tau"],
+        _mean([regret(p, t) for p, t in each]),
+        _mean([regret_of_first(p, t, 3) for p, t in each]),
+        *found["lead"],
         _improvement(method, rho, by_method),
         seconds,
         "ok",
@@ -131,19 +126,6 @@ def spearman(predicted: ArrayLike, truth: ArrayLike) -> float:
     p, t = _vectors(predicted, truth)
     kept = np.isfinite(p) & np.isfinite(t)
     return float(weighted_rho(p[kept], t[kept], _once(kept.sum()))[0])
-
-
-def kendall(predicted: ArrayLike, truth: ArrayLike) -> float:
-    """Return Kendall's tau-b, in [-1, 1]; NaN like `spearman`.
-
-    Examples
-    --------
-    >>> round(kendall([1.0, 2.0, 3.0], [1.0, 3.0, 2.0]), 12)
-    0.333333333333
-    """
-    p, t = _vectors(predicted, truth)
-    kept = np.isfinite(p) & np.isfinite(t)
-    return float(weighted_tau(p[kept], t[kept], _once(kept.sum()))[0])
 
 
 def regret(predicted: ArrayLike, truth: ArrayLike) -> float:
@@ -204,34 +186,16 @@ def regret_of_first(predicted: Array, truth: Array, n: int) -> float:
     return best - float(np.mean(ways))
 
 
-def _pairs(table: Table) -> tuple[Array, Array]:
-    """Return predictions and truths where both are finite."""
-    kept = [(p, t) for p, t in table.values() if isfinite(p) and isfinite(t)]
-    both = np.array(kept, float).reshape(-1, 2)
-    return both[:, 0], both[:, 1]
-
-
-def _all(table: Table) -> tuple[Array, Array]:
+def _columns(table: Table) -> tuple[Array, Array]:
     """Return predictions and truths of all candidates."""
     both = np.array(list(table.values()), float).reshape(-1, 2)
     return both[:, 0], both[:, 1]
 
 
-def _common(table: Table, other: Table) -> tuple[Array, Array, Array]:
-    """Return both predictions and the truth of the candidates both methods have."""
-    kept = [
-        (table[m][0], other[m][0], table[m][1])
-        for m in table
-        if m in other and all(map(isfinite, (table[m][0], other[m][0], table[m][1])))
-    ]
-    found = np.array(kept, float).reshape(-1, 3)
-    return found[:, 0], found[:, 1], found[:, 2]
-
-
 def _resampled(
     tables: Sequence[Table], last: Sequence[Table], n: int, rng: np.random.Generator
 ) -> dict[str, Array]:
-    """Return rho, tau and lead of resampled candidates, and of resampled seeds."""
+    """Return rho, tau and lead: first as they are, then of resampled candidates and seeds."""
     models = list(dict.fromkeys(model for table in tables for model in table))
     if len(tables) == 1:
         drawn, seeds = rng.integers(len(models), size=(n, len(models))), np.zeros((n, 1), int)
@@ -239,11 +203,12 @@ def _resampled(
         sizes = len(models), len(tables)
         each = [[rng.integers(size, size=size) for size in sizes] for _ in range(n)]
         drawn, seeds = (np.array(values) for values in zip(*each, strict=True))
-    weights = counts(drawn, len(models))
+    weights = np.vstack([np.ones(len(models), int), counts(drawn, len(models))])
+    seeds = np.vstack([np.arange(len(tables)), seeds])
     by_seed = [_weighted(*pair, models, weights) for pair in zip(tables, last, strict=True)]
     found = {}
     for name in ("rho", "tau", "lead"):
-        values = np.array([one[name] for one in by_seed])[seeds.T, np.arange(n)]
+        values = np.array([one[name] for one in by_seed])[seeds.T, np.arange(n + 1)]
         known = np.isfinite(values)
         total, share = np.where(known, values, 0).sum(axis=0), known.sum(axis=0)
         found[name] = np.where(share > 0, total / np.maximum(share, 1), nan)
@@ -267,7 +232,7 @@ def _improvement(method: str, rho: float, by_method: Mapping[str, Sequence[Table
     if method != OURS:
         return nan
     others = [
-        _mean([spearman(*_pairs(table)) for table in tables])
+        _mean([spearman(*_columns(table)) for table in tables])
         for name, tables in by_method.items()
         if name != OURS
     ]

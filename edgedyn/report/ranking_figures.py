@@ -292,7 +292,7 @@ def methods_compared(axes: Any, tasks: Mapping[str, Sequence[Any]]) -> list["Axe
     >>> ranking = run_demo(n_seeds=1, epochs=5).ranking
     >>> left, right = figures.methods_compared(Figure().subplots(1, 2), {"digits": ranking.methods})
     >>> sorted(text.get_text() for text in left.get_yticklabels())
-    ['best value', 'capacitance', 'last value', 'pooled']
+    ['best value', 'last value', 'neural capacitance', 'pooled capacitance']
     """
     left, right = panels(axes, 2, "the comparison")[:2]
     by_task = {

@@ -17,6 +17,7 @@ import numpy as np
 import edgedyn as ed
 from edgedyn._environment import environment
 from edgedyn._files import output_folder, to_json, write_text
+from edgedyn.predict.bootstrap import interval
 
 RULES = ("last_value", "capacitance", "pooled", "random")
 YARDSTICK = "last_value"
@@ -65,8 +66,8 @@ def with_interval(values):
     """Return the mean over seeds and its 95 % bootstrap interval."""
     rng = np.random.default_rng(nas.SEED)
     means = values[rng.integers(len(values), size=(DRAWS, len(values)))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return {"mean": float(values.mean()), "low": float(low), "high": float(high)}
+    low, high = interval(means)
+    return {"mean": float(values.mean()), "low": low, "high": high}
 
 
 def compared(truth, curve, first):

@@ -90,7 +90,7 @@ def test_one_panel_a_method_with_its_rho(ranking, as_json):
     drawn = figures.predicted_by_method(axes, given, scores=["logme"])
     assert drawn == list(axes[:4])
     assert not axes[4].axison
-    names = ("capacitance", "last value", "best value", "LogME")
+    names = ("neural capacitance", "last value", "best value", "LogME")
     for ax, method, name in zip(drawn, ranking.methods, names, strict=True):
         assert ax.get_title().startswith(rf"{name}: $\rho$ = {method.rho:.2f}")
         assert f"{method.rho_low:.2f} .. {method.rho_high:.2f}" in ax.get_title()
@@ -184,7 +184,7 @@ def test_methods_stand_from_the_best_down_with_their_intervals():
     axes = Figure().subplots(1, 2)
     judged = [judgement("last_value", 0.3), judgement("capacitance", 0.6, 0.3)]
     left, right = figures.methods_compared(axes, {"digits": judged})
-    names = ["capacitance", "last value"]
+    names = ["neural capacitance", "last value"]
     assert [text.get_text() for text in left.get_yticklabels()] == names
     assert left.get_ylim()[0] > left.get_ylim()[1]  # the best on top
     np.testing.assert_allclose(labelled(left)["digits"].get_xydata(), [(0.6, 0), (0.3, 1)])
@@ -203,7 +203,7 @@ def test_several_tasks_stand_side_by_side():
         "SVHN": [judgement("capacitance", 0.2), judgement("bgrn", 0.5)],
     }
     left, right = figures.methods_compared(axes, tasks)
-    order = ["BGRN", "capacitance", "LogME"]
+    order = ["BGRN", "neural capacitance", "LogME"]
     assert [text.get_text() for text in left.get_yticklabels()] == order
     one, other = (labelled(left)[task] for task in tasks)
     assert (np.round(one.get_ydata()) == [1, 2]).all()

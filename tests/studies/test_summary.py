@@ -13,6 +13,7 @@ from report_cases import BETA, record, three, write_study
 from edgedyn._files import to_json
 from edgedyn.predict import NeuralCapacitanceRegressor
 from edgedyn.studies import load_records, run_demo
+from edgedyn.studies.early import early_ranking
 from edgedyn.studies.study import read_study
 from edgedyn.studies.study_toml import study_toml
 from edgedyn.studies.summary import summary
@@ -41,6 +42,27 @@ def test_lines_read_off_at_zero_rank_the_candidates(tmp_path):
     assert rho == pytest.approx(0.5)  # ranks 1, 2, 3 against 2, 1, 3
     assert (found["observed"], found["epochs"], found["method"]) == (5, 8, "capacitance")
     assert found["problems"] == []
+
+
+def test_a_study_that_has_just_ranked_is_not_ranked_again(tmp_path, monkeypatch):
+    folder = three(tmp_path)
+    again = summary(folder)
+    methods = [m["method"] for m in again["rankings"][0]["methods"]]
+    ranking = early_ranking(load_records(folder), methods, 5, 200)
+    monkeypatch.setattr("edgedyn.studies.summary.early_ranking", None)
+    given = summary(folder, {None: ranking})
+    for one in (again, given):
+        for judged in one["rankings"][0]["methods"]:
+            del judged["seconds"]
+    assert to_json(given) == to_json(again)
+    assert not isfinite(summary(folder, {})["rankings"][0]["rows"][0]["rank"])
+
+
+def test_where_no_method_can_be_served_the_last_value_ranks(tmp_path):
+    records = load_records(three(tmp_path))
+    ranking = early_ranking(records, ["logme"], 5, None, n_bootstrap=1)
+    assert [m.method for m in ranking.methods] == ["last_value"]
+    assert early_ranking(records, ["capacitance"], 99, None) is None
 
 
 def test_the_line_is_the_one_that_ranks(tmp_path):
