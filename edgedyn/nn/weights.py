@@ -211,7 +211,8 @@ def _entries_of_arrays(path: Path) -> list[Entry]:
     """Read an npz of arrays named ``layer/weight``; nothing in it is executed."""
     entries: list[Entry] = []
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # NumPy would leave a damaged file open if it were given the path.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(

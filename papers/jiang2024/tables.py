@@ -207,7 +207,7 @@ def results(found, methods, observed, starts_by_observed):
     table = {
         **head,
         "rows": [row for rows, _ in parts for row in rows],
-        "source": from_sources(found),
+        "source": None,  # those of this zoo alone have been scored
         "dead": without_dead(found),
         "predictions": [row for _, rows in parts for row in rows if row["observed"] == MAIN],
     }
@@ -228,7 +228,9 @@ def results(found, methods, observed, starts_by_observed):
 def main():
     """Compute everything and write the three files."""
     folder = output_folder(RESULTS)
-    table, supplement = results(all_evidence(), METHODS, OBSERVED, WINDOWS)
+    found = all_evidence()
+    table, supplement = results(found, METHODS, OBSERVED, WINDOWS)
+    table["source"] = from_sources(found)
     write_text(folder / "table1.json", to_json(table) + "\n")
     write_text(folder / "supplementary.json", to_json(supplement) + "\n")
     write_text(HERE / "tables.md", tables_words.page(table, supplement))

@@ -88,7 +88,7 @@ def test_the_rehearsed_batch_is_cut_where_a_step_would_take_long():
 
 def job(spec, **data):
     """Return what `survey` needs to know."""
-    data = {"image_size": None, "validation_size": None, **data}
+    data = {"image_size": None, "validation_size": None, "split": "stratified", **data}
     training = {"optimizer": {"name": "adam"}, "learning_rate": 1e-3}
     settings = {"data": data, "candidate": {"image_size": 16}, "training": training,
                 "probe": {"initializer": "he_normal"}}  # fmt: skip

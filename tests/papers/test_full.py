@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from report_cases import record, write_study
+from report_cases import DATA, record, write_study
 
 import edgedyn as ed
 from edgedyn.cli import main
@@ -91,6 +91,7 @@ def on_lines(slope, weights="imagenet", **options):
 
 def test_any_folder_of_studies_will_do(script, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(script.tables, "METHODS", ("capacitance", "last_value", "logme", "naswot"))
+    monkeypatch.setitem(DATA, "class_names", list("abcd"))
     write_study(tmp_path / "in" / "one", on_lines(-6.0))
     write_study(tmp_path / "in" / "two", on_lines(-0.1, weights="none"))
     write_study(tmp_path / "in" / "two-sizes", on_lines(-0.1)[:3])
