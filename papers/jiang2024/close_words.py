@@ -16,6 +16,7 @@ PROBES = {
 }
 LAST, MEAN = "last_value", "mean over tasks"
 MAIN = ("capacitance", "capacitance, all epochs", "pooled", "negative_beta")
+PLANNED = 150  # ten candidates, three tasks, five seeds
 CONVERGED = 0.3  # nats: below it a run counts as converged
 ROUNDING = 1e-12
 
@@ -98,7 +99,18 @@ bootstrap sees too little: take the intervals for too narrow.
 
 {said}
 
-{markdown(columns, rows)}"""
+{_under_way(result["sources"])}{markdown(columns, rows)}"""
+
+
+def _under_way(rows):
+    """Say so where the study has not come to its end."""
+    runs = sum(len(s["models"]) * len(s["seeds"]) for s in rows if s["variant"] == "identity")
+    if runs >= PLANNED:
+        return ""
+    return (
+        f"**Under way: {runs} of {PLANNED} runs of `identity`.** Until they are there this page "
+        "tests its script; it is no result.\n\n"
+    )
 
 
 def _convergence(rows):
