@@ -194,7 +194,9 @@ class _Validation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         probabilities = self.model.predict(self.batches, verbose=0)
-        self.correct = probabilities.argmax(axis=1) == self.y
+        # Of NaN, argmax would be the first class.
+        known = np.isfinite(probabilities).all(axis=1)
+        self.correct = known & (probabilities.argmax(axis=1) == self.y)
         losses = keras.losses.sparse_categorical_crossentropy(self.y, probabilities)
         if logs is not None:
             logs["val_accuracy"] = float(self.correct.mean())

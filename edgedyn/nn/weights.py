@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 SUFFIXES = (".keras", ".h5")  # of whole models
 ARRAYS = ".npz"  # of weights alone
+_DAMAGED = (zipfile.BadZipFile, zlib.error)
 
 # A weight of a file: the layer names it may belong to, best first, its own name and its values.
 Entry = tuple[tuple[str, ...], str, NDArray[Any]]
@@ -214,7 +215,7 @@ def _entries_of_arrays(path: Path) -> list[Entry]:
         # NumPy would leave a damaged file open if it were given the path.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, KeyError, RuntimeError, *_DAMAGED) as error:
         raise ValueError(
             f"{str(path)!r} cannot be read as an npz of arrays: {_brief(error)}"
         ) from None
