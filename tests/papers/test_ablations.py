@@ -19,17 +19,14 @@ MODELS = ("mlp", "cnn2", "cnn4", "vgg", "resnet8", "densenet", "mlp-scratch", "c
 
 @pytest.fixture(scope="module")
 def paper():
-    """Import the scripts as they import each other."""
+    """Return the modules that are looked into."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(PAPER)
-        import ablation_tables
-        import ablation_words
-        import evidence
-        import explanations
-        import improved_rule
-        import retraining_tables
-        import rules
-        import trained_tables
+        from papers.jiang2024.ablations import explanations, improved_rule
+        from papers.jiang2024.ablations import retraining as retraining_tables
+        from papers.jiang2024.ablations import tables as ablation_tables
+        from papers.jiang2024.ablations import trained as trained_tables
+        from papers.jiang2024.ablations import words as ablation_words
+        from papers.jiang2024.judging import evidence, rules
 
         patch.setattr(explanations, "SHUFFLES", 40)
         for module in (ablation_tables, ablation_words):
@@ -358,7 +355,7 @@ def _looks(epoch):
 
 
 def test_every_ablation_changes_one_thing(paper):
-    import run_ablations
+    from papers.jiang2024.ablations import run as run_ablations
 
     given = argparse.Namespace(
         seeds=[0],

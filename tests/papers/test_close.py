@@ -2,7 +2,6 @@
 
 import importlib
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +10,8 @@ import edgedyn as ed
 from edgedyn._bits import pack_bits
 from edgedyn.studies import EpochRecord, TrialRecord, pack_records
 from edgedyn.studies.store import Store
+from papers.jiang2024.judging import headline
 
-PAPER = Path(__file__).resolve().parents[2] / "papers" / "jiang2024"
 N, EPOCHS = 200, 12
 # Candidates of three families, their final accuracies and the slopes of their lines.
 FINAL = {"mobilenet-0.5": 0.80, "mobilenet-0.75": 0.85, "mobilenetv2": 0.70, "squeezenet": 0.60}
@@ -21,20 +20,19 @@ SLOPE = {"mobilenet-0.5": -0.30, "mobilenet-0.75": -0.40, "mobilenetv2": -0.1, "
 
 @pytest.fixture
 def scripts(monkeypatch, tmp_path):
-    """Import the scripts as they import each other; they read and write the test's folder."""
-    monkeypatch.syspath_prepend(PAPER)
+    """Return the modules that are looked into; they read and write the test's folder."""
     found = {
-        name: importlib.import_module(name)
-        for name in ("close_evidence", "close_rules", "close_tables", "close_words", "close_zoo",
-                     "close_figures", "headline")
-    }  # fmt: skip
-    monkeypatch.setattr(found["close_evidence"], "HERE", tmp_path)
-    monkeypatch.setattr(found["close_evidence"], "SUBSETS", 2)
+        name: importlib.import_module(f"papers.jiang2024.close.{name}")
+        for name in ("evidence", "rules", "tables", "words", "run", "figures")
+    }
+    found["headline"] = headline
+    monkeypatch.setattr(found["evidence"], "HERE", tmp_path)
+    monkeypatch.setattr(found["evidence"], "SUBSETS", 2)
     for name, value in {"HERE": tmp_path, "RESULTS": tmp_path / "results", "DRAWS": 20,
                         "SUBSETS": 2, "N_VALIDATION": (100,)}.items():  # fmt: skip
-        monkeypatch.setattr(found["close_tables"], name, value)
+        monkeypatch.setattr(found["tables"], name, value)
     for name in ("RESULTS", "FIGURES"):
-        monkeypatch.setattr(found["close_figures"], name, tmp_path / "results")
+        monkeypatch.setattr(found["figures"], name, tmp_path / "results")
     monkeypatch.setattr(found["headline"], "write", lambda name: None)
     return found
 
@@ -77,8 +75,8 @@ def trial(model, seed, n_train=500, status="completed"):
 
 
 def write(scripts, task, variant="identity", seeds=(0, 1), models=tuple(FINAL), **options):
-    zoo = scripts["close_zoo"]
-    store = Store(scripts["close_evidence"].HERE / zoo.folder_of(task, variant))
+    zoo = scripts["run"]
+    store = Store(scripts["evidence"].HERE / zoo.folder_of(task, variant))
     for model in models:
         for seed in seeds:
             run = trial(model, seed, **options)
@@ -88,9 +86,9 @@ def write(scripts, task, variant="identity", seeds=(0, 1), models=tuple(FINAL), 
 
 def test_arrays_are_those_of_the_records_packed_or_not(scripts):
     folder = write(scripts, "cifar10")
-    zoo = scripts["close_evidence"].load("cifar10")
+    zoo = scripts["evidence"].load("cifar10")
     pack_records(folder)
-    again = scripts["close_evidence"].load("cifar10")
+    again = scripts["evidence"].load("cifar10")
     assert zoo.models == list(FINAL) and zoo.seeds == (0, 1)
     assert np.array_equal(zoo.correct, again.correct)
     records = {(r.model, r.seed): r for r in ed.load_records(folder)}
@@ -104,14 +102,14 @@ def test_arrays_are_those_of_the_records_packed_or_not(scripts):
 def test_incomplete_candidates_are_left_out(scripts):
     write(scripts, "cifar10")
     write(scripts, "cifar10", seeds=(2,), models=("squeezenet",))
-    zoo = scripts["close_evidence"].load("cifar10")
+    zoo = scripts["evidence"].load("cifar10")
     assert zoo.seeds == (0, 1) and len(zoo.models) == 4
-    assert scripts["close_evidence"].load("fashion-mnist") is None
+    assert scripts["evidence"].load("fashion-mnist") is None
 
 
 def test_a_part_of_the_validation_samples_is_the_same_for_all_candidates(scripts):
     write(scripts, "cifar10")
-    zoo = scripts["close_evidence"].load("cifar10")
+    zoo = scripts["evidence"].load("cifar10")
     some = zoo.subset(50, np.random.default_rng(1))
     rng = np.random.default_rng(1)
     for s in range(2):
@@ -122,7 +120,7 @@ def test_a_part_of_the_validation_samples_is_the_same_for_all_candidates(scripts
 
 def test_lines_and_the_reference_regressor_find_the_end(scripts):
     write(scripts, "cifar10")
-    evidence, rules = scripts["close_evidence"], scripts["close_rules"]
+    evidence, rules = scripts["evidence"], scripts["rules"]
     zoo = evidence.load("cifar10")
     tables = evidence.predictions(zoo, rules.MAIN, 5)
     for name in ("capacitance", "capacitance, all epochs"):
@@ -135,7 +133,7 @@ def test_lines_and_the_reference_regressor_find_the_end(scripts):
 
 def test_rank_and_value_of_a_perfect_and_of_a_constant_rule(scripts):
     write(scripts, "cifar10")
-    evidence = scripts["close_evidence"]
+    evidence = scripts["evidence"]
     zoo = evidence.load("cifar10")
     rules = {
         "perfect": lambda s: np.array([FINAL[m] for m in s.models]),
@@ -153,7 +151,7 @@ def test_rank_and_value_of_a_perfect_and_of_a_constant_rule(scripts):
 
 def test_a_pooled_slope_without_the_family_is_learnt_from_the_others(scripts):
     write(scripts, "cifar10")
-    evidence, rules = scripts["close_evidence"], scripts["close_rules"]
+    evidence, rules = scripts["evidence"], scripts["rules"]
     zoo = evidence.load("cifar10")
     _, sight, _ = next(iter(evidence.sights(zoo, 5)))
     ours = rules.pooled_in("beta_eff", True)(sight)
@@ -176,11 +174,11 @@ def test_the_page_and_the_figures_say_what_is_known(scripts, tmp_path):
     write(scripts, "cifar10", "statistics")
     for n in (125, 250):
         write(scripts, "cifar10", "sizes", n_train=n, status="early")
-    scripts["close_tables"].LEARNT, kept = ("cl",), scripts["close_tables"].LEARNT
+    scripts["tables"].LEARNT, kept = ("cl",), scripts["tables"].LEARNT
     try:
-        scripts["close_tables"].main()
+        scripts["tables"].main()
     finally:
-        scripts["close_tables"].LEARNT = kept
+        scripts["tables"].LEARNT = kept
     result = json.loads((tmp_path / "results" / "close.json").read_text("utf-8"))
     wanted = {"variant": "identity", "task": "mean over tasks", "group": "all", "observed": 5}
     rows = [r for r in result["table1"] if all(r[k] == v for k, v in wanted.items())]
@@ -193,7 +191,7 @@ def test_the_page_and_the_figures_say_what_is_known(scripts, tmp_path):
         125, 250, 500,
     }  # fmt: skip
     assert "mean over tasks" in scripts["headline"].SENTENCES["close"](result)
-    scripts["close_figures"].main()
+    scripts["figures"].main()
     drawn = {p.name for p in (tmp_path / "results").glob("close_*.png")}
     assert {"close_fig2_cifar10_identity.png", "close_fig3a.png", "close_fig3b.png",
             "close_fig3c.png", "close_fig4.png", "close_s1.png", "close_s3.png",
@@ -201,7 +199,7 @@ def test_the_page_and_the_figures_say_what_is_known(scripts, tmp_path):
 
 
 def test_studies_of_all_variants_can_be_read(scripts):
-    zoo = scripts["close_zoo"]
+    zoo = scripts["run"]
     for variant in zoo.VARIANTS:
         plan = zoo.study("cifar10", variant, seeds=[0])
         assert len(plan.trials) == len(zoo.CANDIDATES) * len(plan.data.n_train)

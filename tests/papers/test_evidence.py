@@ -1,18 +1,15 @@
 """The tables of papers/jiang2024 on records whose rankings are known."""
 
 import json
-import sys
 from dataclasses import replace
 from itertools import product
 from math import isnan, nan
-from pathlib import Path
 
 import numpy as np
 import pytest
 from report_cases import BETA, DATA, record, write_study
 from scipy.stats import spearmanr
 
-PAPER = Path(__file__).resolve().parents[2] / "papers" / "jiang2024"
 TASK = "cifar100-a"
 # Candidates of the zoo, two of them not pretrained, and their final test accuracies.
 FINAL = {"vgg": 0.9, "mlp": 0.5, "cnn2": 0.6, "cnn4": 0.7, "mlp-scratch": 0.3, "cnn4-scratch": 0.4}
@@ -20,24 +17,18 @@ FINAL = {"vgg": 0.9, "mlp": 0.5, "cnn2": 0.6, "cnn4": 0.7, "mlp-scratch": 0.3, "
 
 @pytest.fixture(scope="module")
 def paper():
-    """Import the scripts as they import each other."""
-    sys.path.insert(0, str(PAPER))
-    try:
-        import bootstrap
-        import dead
-        import evidence
-        import tables
-        import tables_words
+    """Return the modules that are looked into."""
+    from papers.jiang2024.judging import bootstrap, dead, evidence
+    from papers.jiang2024.tables import tables
+    from papers.jiang2024.tables import words as tables_words
 
-        yield {
-            "bootstrap": bootstrap,
-            "dead": dead,
-            "evidence": evidence,
-            "tables": tables,
-            "words": tables_words,
-        }
-    finally:
-        sys.path.remove(str(PAPER))
+    yield {
+        "bootstrap": bootstrap,
+        "dead": dead,
+        "evidence": evidence,
+        "tables": tables,
+        "words": tables_words,
+    }
 
 
 @pytest.fixture
@@ -173,7 +164,7 @@ def test_too_few_candidates_are_refused_by_name(paper, records):
     write_study(records / TASK, all_lines()[:2])
     with pytest.raises(ValueError, match="cifar100-a has 2 complete candidates; it takes 3"):
         paper["evidence"].evidence(TASK)
-    with pytest.raises(SystemExit, match="run run_zoo.py first"):
+    with pytest.raises(SystemExit, match="run zoo/run.py first"):
         paper["evidence"].all_evidence()
 
 
@@ -407,7 +398,7 @@ def test_tables_name_dead_runs_and_candidates_without_a_source_head(
     assert "Of 12 runs 1 end as dead networks" in text and f"| {TASK}, vgg, seed 1 |" in text
     scores.pop()
     (folder / "source_scores.json").write_text(json.dumps({"rows": scores, "without": without}))
-    with pytest.raises(ValueError, match="lacks cnn4, seed 1, of cifar100-a; run source_scores"):
+    with pytest.raises(ValueError, match="lacks cnn4, seed 1, .* run zoo/source_scores"):
         paper["tables"].main()
 
 
@@ -424,7 +415,7 @@ def test_costs_leave_out_the_first_epoch(paper, records, fast):
 def test_the_studies_of_fewer_samples_can_be_read(paper):
     from argparse import Namespace
 
-    import run_sizes
+    from papers.jiang2024.zoo import run_sizes
 
     names = ["mlp", "squeezenet"]
     given = Namespace(task="fashion-mnist", n_train=[250, 500], seeds=[0, 1], candidates=names,

@@ -1,7 +1,6 @@
 """The paper's full-scale experiment: its study files, a miniature of it, its table and figures."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,15 +19,10 @@ PNG = b"\x89PNG"
 
 @pytest.fixture(scope="module")
 def script():
-    """Import the script as the command line does; it finds its neighbours itself."""
-    before = list(sys.path)
-    sys.path.insert(0, str(FULL))
-    try:
-        import table_and_figures
+    """Return the script."""
+    from papers.jiang2024.full import table_and_figures
 
-        yield table_and_figures
-    finally:
-        sys.path[:] = before
+    return table_and_figures
 
 
 def rows(folder, name="table1", part="rows", **fields):

@@ -11,9 +11,8 @@ PAPER = Path(__file__).resolve().parents[2] / "papers" / "jiang2024"
 
 @pytest.fixture
 def headline(monkeypatch):
-    """Import the script as the others do."""
-    monkeypatch.syspath_prepend(PAPER)
-    return importlib.import_module("headline")
+    """Return the module that writes into the README."""
+    return importlib.import_module("papers.jiang2024.judging.headline")
 
 
 @pytest.mark.parametrize("name", ["table1", "nas"])

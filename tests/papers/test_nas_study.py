@@ -1,9 +1,7 @@
 """The NAS study of papers/jiang2024: samples, what is compared at equal compute, replays."""
 
-import sys
 from dataclasses import replace
 from math import nan
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,24 +12,19 @@ pytest.importorskip("h5py", reason="install the extra 'tf'")
 
 from edgedyn.studies import EpochRecord, TrialRecord  # noqa: E402
 
-PAPER = Path(__file__).resolve().parents[2] / "papers" / "jiang2024"
 NAMES = [f"c{k:02d}" for k in range(12)]
 TRUTH = {name: 0.5 + 0.03 * k for k, name in enumerate(NAMES)}
 
 
 @pytest.fixture(scope="module")
 def paper():
-    """Import the scripts as they import each other."""
-    sys.path.insert(0, str(PAPER))
-    try:
-        import nas
-        import nas_page
-        import nas_search
-        import nas_tables
+    """Return the modules that are looked into."""
+    from papers.jiang2024.nas import page as nas_page
+    from papers.jiang2024.nas import run as nas
+    from papers.jiang2024.nas import search as nas_search
+    from papers.jiang2024.nas import tables as nas_tables
 
-        yield {"nas": nas, "page": nas_page, "search": nas_search, "tables": nas_tables}
-    finally:
-        sys.path.remove(str(PAPER))
+    yield {"nas": nas, "page": nas_page, "search": nas_search, "tables": nas_tables}
 
 
 def record(name, seed=0, epochs=5):

@@ -1,7 +1,5 @@
 """The training of papers/jiang2024 that is observed in more ways than a study's."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,6 @@ pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 
 from edgedyn.studies.protocol import Training  # noqa: E402
 
-PAPER = Path(__file__).resolve().parents[2] / "papers" / "jiang2024"
 pytestmark = pytest.mark.tensorflow
 N_TRAIN, BATCH = 80, 10
 CANDIDATE = {
@@ -22,7 +19,7 @@ CANDIDATE = {
 
 @pytest.fixture(scope="module")
 def setting(tmp_path_factory):
-    """Return observe.py, and a file of random images whose brightness is their class."""
+    """Return ablations/observe.py, and a file of random images whose brightness is their class."""
     file = tmp_path_factory.mktemp("data") / "task.npz"
     rng = np.random.default_rng(0)
     parts = {}
@@ -31,11 +28,9 @@ def setting(tmp_path_factory):
         bright = rng.integers(0, 128, (n, 8, 8, 3)) + 100 * y[:, None, None, None]
         parts |= {f"x_{part}": bright.astype(np.uint8), f"y_{part}": y.astype(np.uint8)}
     np.savez(file, **parts)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(PAPER)
-        import observe
+    from papers.jiang2024.ablations import observe
 
-        yield observe, file
+    yield observe, file
 
 
 def observed(setting, **changes):

@@ -2,7 +2,6 @@
 
 import json
 import zipfile
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,31 +11,27 @@ from scipy.stats import rankdata, spearmanr
 import edgedyn as ed
 from edgedyn.mlp import ReLUMLP
 
-PAPER = Path(__file__).resolve().parents[2] / "papers" / "jiang2024"
-
 
 @pytest.fixture(scope="module")
 def paper():
-    """Import the scripts as they import each other."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(PAPER)
-        import bootstrap
-        import regime_candidates
-        import regime_cells
-        import regime_lines
-        import regime_map
-        import regime_page
-        import regime_runs
+    """Return the modules that are looked into."""
+    from papers.jiang2024.judging import bootstrap
+    from papers.jiang2024.regime import candidates as regime_candidates
+    from papers.jiang2024.regime import cells as regime_cells
+    from papers.jiang2024.regime import lines as regime_lines
+    from papers.jiang2024.regime import map as regime_map
+    from papers.jiang2024.regime import page as regime_page
+    from papers.jiang2024.regime import runs as regime_runs
 
-        yield SimpleNamespace(
-            bootstrap=bootstrap,
-            candidates=regime_candidates,
-            cells=regime_cells,
-            lines=regime_lines,
-            map=regime_map,
-            page=regime_page,
-            runs=regime_runs,
-        )
+    yield SimpleNamespace(
+        bootstrap=bootstrap,
+        candidates=regime_candidates,
+        cells=regime_cells,
+        lines=regime_lines,
+        map=regime_map,
+        page=regime_page,
+        runs=regime_runs,
+    )
 
 
 # Lines and ranks --------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from math import log
 from pathlib import Path
 
@@ -46,14 +45,13 @@ def test_every_run_has_scores_or_a_reason(stored):
 @needs_data
 @pytest.mark.realdata
 @pytest.mark.tensorflow
-def test_one_run_counted_by_hand(stored, monkeypatch, tmp_path):
+def test_one_run_counted_by_hand(stored, tmp_path):
     pytest.importorskip("tensorflow", reason="install the extra 'tf'")
     import keras
 
-    monkeypatch.syspath_prepend(str(PAPER))
-    import source_scores
-    import zoo
-    from zoo_candidates import write_task
+    from papers.jiang2024.zoo import networks as zoo
+    from papers.jiang2024.zoo import source_scores
+    from papers.jiang2024.zoo.candidates import write_task
 
     write_task("fashion-mnist", tmp_path / "images.npz")
     records = ed.load_records(PAPER / "records" / "fashion-mnist")
@@ -78,17 +76,15 @@ def test_one_run_counted_by_hand(stored, monkeypatch, tmp_path):
     for found in (row, known):
         assert found["nce"] == pytest.approx(nce, abs=2e-3)
         assert found["leep"] == pytest.approx(leep, abs=1e-4)
-    sys.modules.pop("source_scores")
 
 
 @needs_data
 @pytest.mark.realdata
 @pytest.mark.tensorflow
-def test_other_data_are_refused(monkeypatch, tmp_path):
+def test_other_data_are_refused(tmp_path):
     pytest.importorskip("tensorflow", reason="install the extra 'tf'")
-    monkeypatch.syspath_prepend(str(PAPER))
-    import source_scores
-    from zoo_candidates import write_task
+    from papers.jiang2024.zoo import source_scores
+    from papers.jiang2024.zoo.candidates import write_task
 
     write_task("cifar100-b", tmp_path / "images.npz")
     record = ed.load_records(PAPER / "records" / "cifar100-a")[0]

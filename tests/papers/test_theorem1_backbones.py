@@ -1,8 +1,5 @@
 """The bound of theorem1.md (g): with batch norms as scale layers, on tiny probes and by hand."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -15,19 +12,14 @@ from edgedyn.mlp import Affine, ChainLayer, ReLUChain, degree_accumulator  # noq
 from edgedyn.nn.capacitance import CapacitanceMeter  # noqa: E402
 from edgedyn.nn.chain import to_chain  # noqa: E402
 
-PAPER = Path(__file__).resolve().parents[2] / "papers" / "jiang2024"
 pytestmark = pytest.mark.tensorflow
 
 
 @pytest.fixture(scope="module")
 def script():
-    sys.path.insert(0, str(PAPER))
-    try:
-        import theorem1_backbones
+    from papers.jiang2024.theorem1 import backbones as theorem1_backbones
 
-        yield theorem1_backbones
-    finally:
-        sys.path.remove(str(PAPER))
+    yield theorem1_backbones
 
 
 def probe(seed, batch_norm="identity"):

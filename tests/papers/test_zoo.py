@@ -1,7 +1,6 @@
 """The zoo of papers/jiang2024: real weights in the right places, features of the right shape."""
 
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +28,11 @@ def needs_data(test):
 
 @pytest.fixture(scope="module")
 def paper():
-    """Import the scripts as they import each other."""
-    sys.path.insert(0, str(PAPER))
-    try:
-        import zoo
-        import zoo_candidates
+    """Return the modules that are looked into."""
+    from papers.jiang2024.zoo import candidates as zoo_candidates
+    from papers.jiang2024.zoo import networks as zoo
 
-        yield {"zoo": zoo, "candidates": zoo_candidates}
-    finally:
-        sys.path.remove(str(PAPER))
+    yield {"zoo": zoo, "candidates": zoo_candidates}
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +123,7 @@ def test_unknown_names_and_weights_are_refused(paper):
 def test_the_studies_of_all_tasks_can_be_read(paper):
     import argparse
 
-    import run_zoo
+    from papers.jiang2024.zoo import run as run_zoo
 
     for task in paper["candidates"].TASKS:
         given = argparse.Namespace(
@@ -147,13 +142,13 @@ def test_the_studies_of_all_tasks_can_be_read(paper):
         one, other = plan.to_dict(), trained.to_dict()
         assert other.pop("output") == one.pop("output") + "-trained-probe"
         assert (one.pop("probe")["frozen"], other.pop("probe")["frozen"]) == (True, False)
-        measured = "ablations:measures" if task == "cifar100-a" else None
+        measured = "papers.jiang2024.ablations.measures:measures" if task == "cifar100-a" else None
         assert one.pop("capacitance")["measures"] == measured
         assert other.pop("capacitance")["measures"] is None and one == other
 
 
 def test_augmented_images_are_mirrored_and_shifted_ones():
-    import pretrain
+    from papers.jiang2024.zoo import pretrain
 
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
     found = pretrain.augmented(images, np.random.default_rng(1))

@@ -2,7 +2,7 @@
 
 The rule is `edgedyn.studies.cost.gpu_epoch_seconds`; what a trial's start takes is left out
 (``edgedyn select STUDY.toml --dry-run`` adds it). Writes hours.md and hours.json beside itself:
-``python papers/jiang2024/full/hours.py`` (a minute or two).
+``python -m papers.jiang2024.full.hours`` (a minute or two).
 """
 
 from pathlib import Path

@@ -1,25 +1,22 @@
 """From records to Table 1 and Figs. 2-4: of any folder of studies.
 
 A sub-folder with finished trials is a task; ``NAME-sizes`` beside ``NAME`` holds the same
-candidates on fewer training images (Fig. 3c). A thin user of tables.py and paper_figures.py one
-folder up. Writes tables.md, table1.json, supplementary.json and the figures. Needs no TensorFlow:
-``python papers/jiang2024/full/table_and_figures.py papers/jiang2024/full/records --out results``
+candidates on fewer training images (Fig. 3c). A thin user of tables/tables.py and tables/figures.py
+one folder up. Writes tables.md, table1.json, supplementary.json and the figures. Needs no
+TensorFlow:
+``python -m papers.jiang2024.full.table_and_figures papers/jiang2024/full/records --out results``
 """
 
 import argparse
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import paper_figures
-import tables
-import tables_words
-from evidence import evidence
-
 from edgedyn._files import output_folder, to_json, write_text
+from papers.jiang2024.judging.evidence import evidence
+from papers.jiang2024.tables import figures as paper_figures
+from papers.jiang2024.tables import tables
+from papers.jiang2024.tables import words as tables_words
 
 SIZES = "-sizes"
 FEWEST = 2  # below three there is no rank correlation, but curves can be drawn
@@ -61,7 +58,7 @@ def trained(record):
 
 
 def results(found):
-    """Return what tables.py computes, as far as the records reach."""
+    """Return what tables/tables.py computes, as far as the records reach."""
     epochs = min(len(one.records[0].epochs) for one in found)
     scored = set.intersection(*(set(r.scores) for one in found for r in one.records))
     methods = [m for m in tables.METHODS if m not in tables.SCORES or m in scored]

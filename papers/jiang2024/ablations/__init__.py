@@ -1,0 +1,1 @@
+"""Why the rule ranks as it does: other measures, other probes, other rules."""

@@ -1,0 +1,1 @@
+"""The close zoo: real ImageNet backbones that train to convergence."""

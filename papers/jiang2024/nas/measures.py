@@ -1,0 +1,43 @@
+"""beta_eff of the whole network after every epoch of the NAS study, and what it takes.
+
+Named by the study's ``capacitance.measures = "papers.jiang2024.nas.measures:measures"``.
+"""
+
+from time import perf_counter
+
+import numpy as np
+
+from edgedyn.capacitance import DivergedError
+from edgedyn.nn.capacitance import CapacitanceMeter
+from edgedyn.nn.sampling import stratified_indices
+from papers.jiang2024.nas.run import SAMPLES
+
+_known = {}
+
+
+def measures(model, x, y):
+    """Return the numbers of one epoch.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With the probe.
+    x, y : ndarray
+        The samples of beta_eff.
+
+    Returns
+    -------
+    dict of str to float
+        ``beta_network``, NaN where degenerate; ``network_seconds``, which in the first epoch
+        holds the compilation.
+    """
+    began = perf_counter()
+    if _known.get("model") is not model:  # compiled once
+        _known.update(model=model, meter=CapacitanceMeter(model, scope="network"))
+    meter = _known["meter"]
+    chosen = stratified_indices(y, SAMPLES, np.random.default_rng(0))
+    try:
+        value = meter.measure(*meter.check_data(x[chosen], y[chosen])).value
+    except DivergedError:
+        value = float("nan")
+    return {"beta_network": value, "network_seconds": perf_counter() - began}

@@ -1,0 +1,1 @@
+"""Pictures of the README, and the line graphs of the 17 networks."""

@@ -1,0 +1,1 @@
+"""The regime map: thousands of perceptron runs."""
