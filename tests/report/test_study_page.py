@@ -62,6 +62,10 @@ def told(rows, is_accuracy=True):
         ((0.90, 0.03), (0.89, 0.04), "by 0.010 ± 0.050: too close to call"),
         ((0.90, 0.03), (0.84, 0.04), "by 0.060 ± 0.050: a lean, not a certainty"),
         ((0.90, 0.03), (0.70, 0.04), "by 0.200 ± 0.050: clear by the line's own error"),
+        # On the boundaries, in binary fractions: one error is a lean, two are clear.
+        ((0.75, 0.09375), (0.59375, 0.125), "by 0.156 ± 0.156: a lean, not a certainty"),
+        ((0.75, 0.09375), (0.4378, 0.125), "by 0.312 ± 0.156: a lean, not a certainty"),
+        ((0.75, 0.09375), (0.4375, 0.125), "by 0.312 ± 0.156: clear by the line's own error"),
         ((0.90, nan), (0.70, nan), "by 0.2, without a measure of how sure that is"),
         (
             (1.40, 0.03),
