@@ -16,8 +16,9 @@ from edgedyn._lazy import attach
 
 if TYPE_CHECKING:
     from edgedyn._dispatch import line_graph
-    from edgedyn.capacitance import Capacitance, neural_capacitance
+    from edgedyn.capacitance import Capacitance
     from edgedyn.linegraph import LineGraph
+    from edgedyn.measure import neural_capacitance
     from edgedyn.mlp import ReLUMLP, Theorem1Report, verify_theorem1
     from edgedyn.predict import NeuralCapacitanceRegressor
     from edgedyn.predict.rank import Ranking, rank
@@ -30,7 +31,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Capacitance": "edgedyn.capacitance",
-    "neural_capacitance": "edgedyn.capacitance",
+    "neural_capacitance": "edgedyn.measure",
     "LineGraph": "edgedyn.linegraph",
     "line_graph": "edgedyn._dispatch",
     "ReLUMLP": "edgedyn.mlp",

@@ -1,5 +1,6 @@
 """Checks of user input that more than one room needs; each failure is one clear sentence."""
 
+import sys
 from collections.abc import Sequence
 from math import isfinite
 from numbers import Integral, Real
@@ -15,6 +16,12 @@ def choice(value: Any, name: str, accepted: Sequence[str]) -> str:
         words = ", ".join(repr(word) for word in accepted)
         raise ValueError(f"{name} must be one of {words}; got {value!r}.")
     return value
+
+
+def is_keras_model(source: Any) -> bool:
+    """Tell whether the source is a Keras model, which it cannot be before Keras is imported."""
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(source, keras.Model)
 
 
 def positive_int(value: Any, name: str) -> int:

@@ -1,17 +1,17 @@
 """The neural capacitance beta_eff from the degrees of the line graph's nodes.
 
 One number, its status and its parts. How the degrees come about (closed forms for ReLU MLPs,
-automatic differentiation for Keras models) is the business of other rooms; this one only needs
-in- and out-degrees, layer by layer.
+automatic differentiation for Keras models) is the business of other rooms, which sum them in
+`edgedyn.degrees`; this file only needs in- and out-degrees, layer by layer.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from math import isnan, nan, sqrt
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from edgedyn import _validate as check
 from edgedyn._moments import spread
@@ -36,6 +36,20 @@ def check_choices(coupling: str, strength: str, nodes: str) -> None:
         raise ValueError(
             f"the full coupling has signed strengths only; got strength={strength!r}: pass "
             "strength='signed', or coupling='direct'."
+        )
+
+
+def jackknife_groups(stderr: bool) -> int:
+    """Return how many groups of samples to keep apart."""
+    return JACKKNIFE_GROUPS if stderr else 1
+
+
+def check_enough(n_samples: int, groups: int) -> None:
+    """Refuse fewer samples than groups."""
+    if n_samples < groups:
+        raise ValueError(
+            f"a standard error needs at least {groups} samples; got {n_samples}: give more samples "
+            "or stderr=False."
         )
 
 
@@ -193,139 +207,13 @@ class Capacitance:
         )
 
 
-class CapacitanceAccumulator(Protocol):
-    """What a network hands out to be fed with samples, chunk by chunk."""
-
-    def update(self, X: ArrayLike, y: ArrayLike, index: ArrayLike | None = None) -> None:
-        """Add samples."""
-
-    def capacitance(self) -> Capacitance:
-        """Form beta_eff from all samples so far."""
-
-
-class SupportsCapacitance(Protocol):
-    """A network that knows its line graph's degrees, such as `edgedyn.ReLUMLP`."""
-
-    def degree_accumulator(
-        self, *, coupling: str, strength: str, nodes: str, groups: int
-    ) -> CapacitanceAccumulator:
-        """Return an empty accumulator."""
-
-    def inspect_data(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Validate samples and targets without copying the samples."""
-
-
-def neural_capacitance(
-    net: SupportsCapacitance,
-    X: ArrayLike,
-    y: ArrayLike,
-    *,
-    coupling: str = "direct",
-    strength: str = "magnitude",
-    nodes: str = "kernels",
-    stderr: bool = False,
-    chunk_size: int = 1024,
-) -> Capacitance:
-    r"""Compute the neural capacitance :math:`\beta_{eff}` of a network on a data set.
-
-    .. math:: \beta_{eff} = \frac{\sum \delta_{out} \delta_{in}}{\sum \delta_{in}}
-
-    with the degrees of the weighted line graph, whose strengths are the mixed second derivatives
-    of the loss between consecutive layers, in closed form and without building the matrix P.
-
-    Parameters
-    ----------
-    net : ReLUMLP
-        Or any object with its methods ``inspect_data`` and ``degree_accumulator``.
-    X : array_like, shape (n_samples, n_0)
-    y : array_like
-        Targets as the network's loss takes them.
-    coupling : {"direct", "full"}
-        ``direct``: the effect of a layer's weights on the gradient of the layer before it, the
-        errors held fixed (paper, Eqs. 5-6); ``full``: the mixed second derivative (Eq. 7).
-    strength : {"magnitude", "absolute", "signed"}
-        ``magnitude``: every sample's contribution by its absolute value; ``absolute``: entries by
-        their absolute value after the mean over samples, which keeps all samples' records in
-        memory; ``signed``: as it stands. The full coupling is ``signed`` only.
-    nodes : {"kernels", "all"}
-        Whether biases are nodes of the line graph, too.
-    stderr : bool
-        Also compute the jackknife standard error over ten groups of samples, assigned by
-        sample index modulo ten; holds ten sets of degrees.
-    chunk_size : int
-        Samples taken at a time; bounds the memory and does not change the value.
-
-    Returns
-    -------
-    Capacitance
-
-    Raises
-    ------
-    TypeError, ValueError
-        For anything but the above, before any work: unknown names, data with NaN or infinity,
-        wrong shapes, labels that are not integers or out of range, integer labels of one class
-        only, fewer than ten samples where a standard error is asked for.
-
-    Notes
-    -----
-    Source: Jiang et al., Nat. Commun. 15:5718 (2024), Eqs. 2 and 5-7. With ``S = sum_i z_i`` of
-    the layer in between, the direct in-degree of weight (l; i, j) is
-    ``mean D_i z_j sum_k e_k`` and the out-degree of (l+1; k, i) is ``mean e_k D_i S``.
-
-    Difference from the paper: it adds a small value epsilon to the denominator, here none is
-    added. With the total strength ``T = 1' P 1`` it would turn beta_eff into
-    ``beta_eff T / (T + epsilon)``; magnitude strengths have ``beta_eff <= T``, so the relative
-    change is below ``epsilon / beta_eff``: nothing for 1e-8 and an ordinary value. It matters where
-    T is 0 only: 0/epsilon would be 0, as if the network had converged, although it may be dead
-    (``ill_conditioned`` here, with NaN). For signed strengths, whose T crosses 0, epsilon moves a
-    pole and does not remove it.
-
-    Examples
-    --------
-    >>> import numpy as np, edgedyn as ed
-    >>> net = ed.ReLUMLP.random([3, 5, 4, 2], seed=0)
-    >>> X = np.random.default_rng(0).standard_normal((20, 3))
-    >>> cap = ed.neural_capacitance(net, X, np.arange(20) % 2, stderr=True)
-    >>> cap.value > 0, cap.status, cap.stderr > 0
-    (True, 'ok', True)
-    """
-    if not (hasattr(net, "degree_accumulator") and hasattr(net, "inspect_data")):
-        raise TypeError(f"neural_capacitance accepts a ReLUMLP; got {type(net).__name__}.")
-    chunk_size = check.positive_int(chunk_size, "chunk_size")
-    groups = JACKKNIFE_GROUPS if stderr else 1
-    accumulator = net.degree_accumulator(
-        coupling=coupling, strength=strength, nodes=nodes, groups=groups
-    )
-    X, y = net.inspect_data(X, y)
-    if len(X) < groups:
-        raise ValueError(
-            f"a standard error needs at least {groups} samples; got {len(X)}: give more samples "
-            "or stderr=False."
-        )
-    if y.ndim == 1 and y.dtype.kind in "iu" and len(y) > 1 and (y == y[0]).all():
-        raise ValueError(
-            f"y holds one class only ({y[0]}); give samples of at least two classes, or feed "
-            "net.degree_accumulator(...) directly if one class is what you want to look at."
-        )
-    for start in range(0, len(X), chunk_size):
-        index = np.arange(start, min(start + chunk_size, len(X)))
-        chunk = slice(start, start + chunk_size)
-        accumulator.update(X[chunk], y[chunk], index)
-    return accumulator.capacitance()
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Provenance:
     """What the degrees came from, as far as the status of beta_eff depends on it.
 
     Parameters
     ----------
     coupling, strength, nodes : str
-    n_samples : int
-    magnitude_total : float
-        ``1' P_mag 1``, the total strength with every contribution by its absolute value.
-    largest_error : float
-        Largest ``|e^L|`` over all samples and outputs; 0 only if the network has converged.
     n_interior : int
         Layers with both a layer before and a layer after them.
     n_informative : int
@@ -333,17 +221,22 @@ class Provenance:
         signed strengths cancel (the gauge).
     epsilon : float
         Machine epsilon of the arithmetic the degrees were computed in.
+    n_samples : int
+    magnitude_total : float
+        ``1' P_mag 1``, the total strength with every contribution by its absolute value.
+    largest_error : float
+        Largest ``|e^L|`` over all samples and outputs; 0 only if the network has converged.
     """
 
     coupling: str
     strength: str
     nodes: str
-    n_samples: int
-    magnitude_total: float
-    largest_error: float
     n_interior: int
     n_informative: int
     epsilon: float
+    n_samples: int = 0
+    magnitude_total: float = 0.0
+    largest_error: float = 0.0
 
 
 def from_degrees(

@@ -130,12 +130,12 @@ def test_magnitude_is_an_average_of_out_degrees(case, nodes):
 
 @quick
 @given(random_nets, kinds, st.integers(1, 20))
-def test_chunks_and_sample_order_do_not_matter(case, kind, chunk_size):
+def test_chunks_and_sample_order_do_not_matter(case, kind, batch_size):
     net, X, y, _ = random_case(**case, n_samples=17)
     whole = ed.neural_capacitance(net, X, y, **kind)
     assume(whole.status == "ok" and whole.conditioning > 1e-4)
     order = np.random.default_rng(0).permutation(17)
-    other = ed.neural_capacitance(net, X[order], y[order], chunk_size=chunk_size, **kind)
+    other = ed.neural_capacitance(net, X[order], y[order], batch_size=batch_size, **kind)
     P = coupling_matrix(net, X, y, **kind).toarray()
     scale = contraction(P)[1] / whole.conditioning
     assert other.value == pytest.approx(whole.value, abs=1e-12 * scale)
@@ -325,7 +325,7 @@ def test_contradicting_targets(eta):
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(kind.values()))
 def test_jackknife_equals_leaving_out_by_hand(kind, nodes):
     net, X, y, _ = random_case(2, (3, 5, 4, 4, 3), n_samples=47)
-    cap = ed.neural_capacitance(net, X, y, nodes=nodes, stderr=True, chunk_size=11, **kind)
+    cap = ed.neural_capacitance(net, X, y, nodes=nodes, stderr=True, batch_size=11, **kind)
     rest = [np.arange(47) % 10 != g for g in range(10)]
     values = [ed.neural_capacitance(net, X[r], y[r], nodes=nodes, **kind).value for r in rest]
     assert cap.stderr == pytest.approx(np.sqrt(9) * np.std(values), rel=1e-8)
@@ -394,13 +394,15 @@ def with_value(array, value):
         ({"nodes": "biases"}, ValueError, "nodes must be one of 'kernels', 'all'"),
         ({"coupling": "full"}, ValueError, "full coupling has signed strengths only"),
         ({"stderr": True}, ValueError, "at least 10 samples; got 6"),
-        ({"chunk_size": 0}, ValueError, "chunk_size must be at least 1"),
-        ({"chunk_size": 2.5}, TypeError, "chunk_size must be an integer"),
-        ({"net": [GOOD_X]}, TypeError, "accepts a ReLUMLP; got list"),
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
+        ({"batch_size": 2.5}, TypeError, "batch_size must be an integer"),
+        ({"scope": "network"}, ValueError, "scope and loss are for Keras models"),
+        ({"loss": "mse"}, ValueError, "scope and loss are for Keras models"),
+        ({"source": [GOOD_X]}, TypeError, "accepts a ReLUMLP, .* Keras model; got list"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(change, error, sentence):
-    arguments = {"net": NET, "X": GOOD_X, "y": GOOD_Y, **change}
+    arguments = {"source": NET, "X": GOOD_X, "y": GOOD_Y, **change}
     with pytest.raises(error, match=sentence) as raised:
         ed.neural_capacitance(**arguments)
     assert "\n" not in str(raised.value)

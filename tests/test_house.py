@@ -35,6 +35,8 @@ def test_nn_without_tensorflow_names_the_extra():
         "import sys; sys.modules['tensorflow'] = None\n"
         "import edgedyn as ed\n"
         "print(ed.line_graph([4, 5, 3]).n_links)\n"
+        "net = ed.ReLUMLP.random([2, 3, 3, 2], seed=0)\n"
+        "print(ed.neural_capacitance(net, [[1.0, 2.0], [2.0, 1.0]], [0, 1]).n_samples)\n"
         "for ask in (lambda: ed.nn, lambda: __import__('edgedyn.nn')):\n"
         "    try: ask()\n"
         "    except ImportError as error: print(error)\n"
@@ -45,7 +47,7 @@ def test_nn_without_tensorflow_names_the_extra():
     sentence = (
         "edgedyn.nn needs TensorFlow; install it with the extra 'tf': pip install 'edgedyn[tf]'."
     )
-    assert lines == ["60", sentence, sentence, "2"]
+    assert lines == ["60", "2", sentence, sentence, "2"]
 
 
 def run_python(code):

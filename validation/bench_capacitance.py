@@ -157,7 +157,7 @@ def streaming():
     peaks, values = {}, {}
     for name, chunk_size in (("chunks of 1024", 1024), ("one chunk", STREAM)):
         tracemalloc.start()
-        values[name] = ed.neural_capacitance(net, X, y, chunk_size=chunk_size).value
+        values[name] = ed.neural_capacitance(net, X, y, batch_size=chunk_size).value
         peaks[name] = tracemalloc.get_traced_memory()[1] / 2**20
         tracemalloc.stop()
     at_once, chunked = values["one chunk"], values["chunks of 1024"]

@@ -1,8 +1,5 @@
 """Degrees of the weighted line graph in closed form, summed over samples that come in chunks."""
 
-from collections.abc import Sequence
-from copy import copy
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,19 +8,21 @@ from numpy.typing import ArrayLike, NDArray
 from edgedyn import _validate as check
 from edgedyn.capacitance import (
     Capacitance,
-    DivergedError,
     LayerDegrees,
     Provenance,
     chain_structure,
     check_choices,
-    from_degrees,
-    jackknife,
+    check_enough,
+    jackknife_groups,
 )
+from edgedyn.degrees import DegreeSums
 from edgedyn.mlp.kinds import KINDS, row_sums
 from edgedyn.mlp.loss import SOFTMAX_LOSSES, loss_curvature
 from edgedyn.mlp.records import LayerRecord, RecordedChain, direct_tile
 
 Array = NDArray[Any]
+
+CHUNK = 1024  # samples taken at a time
 
 
 def degree_accumulator(
@@ -55,7 +54,34 @@ def degree_accumulator(
     return kind(net, coupling, strength, nodes, groups)
 
 
-class DegreeAccumulator:
+def chain_capacitance(
+    net: RecordedChain,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    coupling: str = "direct",
+    strength: str = "magnitude",
+    nodes: str = "kernels",
+    stderr: bool = False,
+    batch_size: int = CHUNK,
+) -> Capacitance:
+    """Compute beta_eff of a `ReLUMLP` or `ReLUChain`, see `edgedyn.neural_capacitance`."""
+    groups = jackknife_groups(stderr)
+    batch_size = check.positive_int(batch_size, "batch_size")
+    accumulator = degree_accumulator(
+        net, coupling=coupling, strength=strength, nodes=nodes, groups=groups
+    )
+    X, y = net.inspect_data(X, y)
+    check_enough(len(X), groups)
+    if y.ndim == 1 and y.dtype.kind in "iu" and len(y) > 1 and (y == y[0]).all():
+        raise ValueError(
+            f"y holds one class only ({y[0]}); give samples of at least two classes, or feed "
+            "net.degree_accumulator(...) directly if one class is what you want to look at."
+        )
+    return accumulator.update_in_chunks(X, y, batch_size).capacitance()
+
+
+class DegreeAccumulator(DegreeSums):
     r"""Sums of the line graph's degrees over samples, one set a group of samples.
 
     Per sample, with :math:`S^l = \sum_i z^l_i` (+1 if layer l + 1 has a bias that is a node):
@@ -91,8 +117,6 @@ class DegreeAccumulator:
     Memory: the degrees in float64, two numbers a kernel entry for each group, and one chunk.
     `conditioning` compares ``1' P 1`` with the magnitudes of what it sums: per sample and link for
     the direct part; the full coupling adds its curvature term, per sample and target node.
-    Accumulators of different chunks merge; so any data-parallel engine can reduce them, as
-    `edgedyn.studies.spread_capacitance` does.
 
     Examples
     --------
@@ -110,20 +134,25 @@ class DegreeAccumulator:
     def __init__(
         self, net: RecordedChain, coupling: str, strength: str, nodes: str, groups: int
     ) -> None:
+        self._bias = net.bias_nodes(nodes)
+        softmax = net.loss in SOFTMAX_LOSSES and net.kinds[-1] == "dense"
+        super().__init__(
+            [
+                (w.shape, w.shape[:1]) if biased else (w.shape,)
+                for w, biased in zip(net.weights, self._bias, strict=True)
+            ],
+            Provenance(
+                coupling=coupling,
+                strength=strength,
+                nodes=nodes,
+                epsilon=float(np.finfo(net.dtype).eps),
+                **chain_structure(net.n_layers, softmax),
+            ),
+            groups,
+        )
         self.net = net
         self.coupling, self.strength, self.nodes = coupling, strength, nodes
-        self.groups = groups
-        self.counts = np.zeros(groups, np.int64)
-        self.largest_error = 0.0
-        self.magnitude_totals = np.zeros(groups)
-        self._bias = net.bias_nodes(nodes)
         self._layers = [KINDS[kind] for kind in net.kinds]
-        self._sums: dict[tuple[str, int, int], Array] = {}
-
-    @property
-    def n_samples(self) -> int:
-        """Samples counted so far."""
-        return int(self.counts.sum())
 
     def update(self, X: ArrayLike, y: ArrayLike, index: ArrayLike | None = None) -> None:
         """Add samples.
@@ -145,123 +174,24 @@ class DegreeAccumulator:
         numbers = np.arange(len(X)) + self.n_samples if index is None else np.asarray(index)
         if numbers.shape != (len(X),) or numbers.dtype.kind not in "iu":
             raise ValueError(f"index must hold one integer for each of the {len(X)} samples.")
-        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused below
-            records = self.net.records_unchecked(X, y)
-        error = float(np.abs(records[-1].cotangent).max())
-        if not np.isfinite(error):
-            raise DivergedError(
-                "the network's output is not finite on these samples: its weights have diverged "
-                "or the inputs are too large."
-            )
-        self.largest_error = max(self.largest_error, error)
-        group_of = numbers % self.groups
-        self.counts += np.bincount(group_of, minlength=self.groups)
-        self._add(records, y, group_of)
+        self._update_unchecked(X, y, numbers)
 
-    def merge(self, other: "DegreeAccumulator") -> "DegreeAccumulator":
-        """Add another accumulator's samples to this one and return it.
-
-        With groups, the two must have been fed with the samples' numbers in the whole data set.
-
-        Raises
-        ------
-        ValueError
-            If the other counts something else.
-        """
-        if self._what() != other._what():
-            raise ValueError(f"cannot merge {other._what()} into {self._what()}.")
-        self.counts += other.counts
-        self.largest_error = max(self.largest_error, other.largest_error)
-        self._merge_sums(other)
+    def update_in_chunks(self, X: Array, y: Array, size: int) -> "DegreeAccumulator":
+        """Add what `ReLUMLP.inspect_data` returned, `size` samples at a time; return this."""
+        for start in range(0, len(X), size):
+            chunk = slice(start, start + size)
+            numbers = np.arange(len(y[chunk])) + self.n_samples
+            x = np.ascontiguousarray(X[chunk], dtype=self.net.dtype)
+            self._update_unchecked(x, y[chunk], numbers)
         return self
 
-    def append(self, other: "DegreeAccumulator") -> "DegreeAccumulator":
-        """Return an accumulator of this one's samples and, after them, another's; neither changes.
-
-        For parts of a data set of which only the order is known: both have counted their samples
-        from 0, and the other's jackknife groups are moved on by as many as come before.
-
-        Raises
-        ------
-        ValueError
-            If the other counts something else.
-        """
-        total, following = self._moved(0), other._moved(self.n_samples)
-        total.merge(following)
-        for key in self._sums.keys() - following._sums.keys():  # the rest are new arrays already
-            total._sums[key] = self._sums[key].copy()
-        return total
-
-    def _moved(self, by: int) -> "DegreeAccumulator":
-        """Return a copy with the samples' numbers raised, which shares the arrays of its sums."""
-        moved = copy(self)
-        moved.counts = np.roll(self.counts, by)
-        moved.magnitude_totals = np.roll(self.magnitude_totals, by)
-        moved._sums = {
-            (what, layer, (g + by) % self.groups): value
-            for (what, layer, g), value in self._sums.items()
-        }
-        return moved
-
-    def degrees(self) -> list[LayerDegrees]:
-        """Return the mean degrees over all samples, first layer first."""
-        return self._mean(range(self.groups))[0]
-
-    def capacitance(self, names: Sequence[str] = ()) -> Capacitance:
-        """Form beta_eff; with more than one group also its jackknife standard error.
-
-        Parameters
-        ----------
-        names : sequence of str
-            The layers' names, first layer first, where they have any.
-
-        Raises
-        ------
-        ValueError
-            Where there are no samples yet.
-        """
-        if self.n_samples == 0:
-            raise ValueError("no samples yet: call update(X, y) first.")
-        stderr = None
-        if self.groups > 1:
-            everything = range(self.groups)
-            stderr = jackknife(
-                [self._form([g for g in everything if g != out]).value for out in everything]
-            )
-        return self._form(range(self.groups), stderr, names)
-
-    def _form(
-        self, chosen: Any, stderr: float | None = None, names: Sequence[str] = ()
-    ) -> Capacitance:
-        """Form beta_eff of the chosen groups."""
-        layers, magnitude_total = self._mean(chosen)
-        if names:
-            layers = [replace(a, name=name) for a, name in zip(layers, names, strict=True)]
-        provenance = Provenance(
-            coupling=self.coupling,
-            strength=self.strength,
-            nodes=self.nodes,
-            n_samples=int(self.counts[list(chosen)].sum()),
-            magnitude_total=magnitude_total,
-            largest_error=self.largest_error,
-            **chain_structure(
-                self.net.n_layers,
-                self.net.loss in SOFTMAX_LOSSES and self.net.kinds[-1] == "dense",
-            ),
-            epsilon=float(np.finfo(self.net.dtype).eps),
-        )
-        return from_degrees(layers, provenance, stderr)
-
-    def _what(self) -> tuple[Any, ...]:
-        """Tell what is being counted."""
-        return (
-            self.net.sizes,
-            self.net.kinds,
-            self.coupling,
-            self.strength,
-            self.nodes,
-            self.groups,
-        )
+    def _update_unchecked(self, X: Array, y: Array, numbers: Array) -> None:
+        """Add checked samples in the network's precision."""
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused below
+            records = self.net.records_unchecked(X, y)
+        group_of = numbers % self.groups
+        self.count(group_of, float(np.abs(records[-1].cotangent).max()))
+        self._add(records, y, group_of)
 
     # The sums ------------------------------------------------------------------------------
 
@@ -299,12 +229,10 @@ class DegreeAccumulator:
                 z, D = np.abs(z), np.abs(D)
         s = into.sum_in(z, self._bias[layer - 1])
         pull = D * out_of.sum_out(e)
-        self._accumulate("in", layer, g, into.gradient(pull, z))
-        if self._bias[layer - 1]:
-            self._accumulate("in bias", layer, g, pull.sum(axis=0))
+        self.add("in", layer, g, self._parts(layer, into.gradient(pull, z), pull))
         narrow = s.shape[1] == 1  # one sum for all neurons: the smaller factor takes it
         left, right = (e * s, D) if narrow else (e, D * s)
-        self._accumulate("out", layer + 1, g, out_of.gradient(left, right))
+        self.add("out", layer + 1, g, [out_of.gradient(left, right)])  # a bias has none
         if self.strength != "magnitude":
             s, reach = into.sum_in(np.abs(z), self._bias[layer - 1]), out_of.sum_out(np.abs(e))
             if narrow and reach.shape[1] == 1:
@@ -323,58 +251,20 @@ class DegreeAccumulator:
         v = np.broadcast_to(v, source.cotangent.shape)
         W = self.net.weights[layer]
         pull = D * out_of.pull(curvature.product(layer + 1, v), W)
-        self._accumulate("in", layer, g, into.gradient(pull, z))
-        if self._bias[layer - 1]:
-            self._accumulate("in bias", layer, g, pull.sum(axis=0))
+        self.add("in", layer, g, self._parts(layer, into.gradient(pull, z), pull))
         s = into.sum_in(z, self._bias[layer - 1])
         push = curvature.product(layer + 1, out_of.push(D * s, W))
-        self._accumulate("out", layer + 1, g, out_of.gradient(push, source.activation))
-        if self._bias[layer]:
-            self._accumulate("out bias", layer + 1, g, push.sum(axis=0))
+        gradient = out_of.gradient(push, source.activation)
+        self.add("out", layer + 1, g, self._parts(layer + 1, gradient, push))
         self._add_magnitude(g, into.sum_in(np.abs(z), self._bias[layer - 1]), np.abs(pull))
+
+    def _parts(self, layer: int, kernel: Array, push: Array) -> list[Array]:
+        """Return a layer's degrees: the kernel's and, where it is a node, the bias's."""
+        return [kernel, push.sum(axis=0)] if self._bias[layer - 1] else [kernel]
 
     def _add_magnitude(self, g: int, s: Array, reach: Array) -> None:
         """Add a block's strengths by their absolute values, the yardstick of conditioning."""
         self.magnitude_totals[g] += float(np.sum(s * reach, dtype=np.float64))
-
-    def _accumulate(self, what: str, layer: int, g: int, product: Array) -> None:
-        """Add to a float64 sum."""
-        key = (what, layer, g)
-        if key in self._sums:
-            self._sums[key] += product
-        else:
-            self._sums[key] = product.astype(np.float64, copy=False)
-
-    def _merge_sums(self, other: "DegreeAccumulator") -> None:
-        """Add another accumulator's sums."""
-        self.magnitude_totals += other.magnitude_totals
-        for key, value in other._sums.items():
-            self._sums[key] = self._sums[key] + value if key in self._sums else value.copy()
-
-    def _mean(self, chosen: Any) -> tuple[list[LayerDegrees], float]:
-        """Return the chosen groups' mean degrees and 1' P_mag 1."""
-        n = int(self.counts[list(chosen)].sum())
-
-        def mean(what: str, layer: int, shape: tuple[int, ...]) -> Array:
-            sums = [self._sums.get((what, layer, g)) for g in chosen]
-            present = [s for s in sums if s is not None]
-            if not present or n == 0:
-                return np.broadcast_to(0.0, shape)
-            return sum(present[1:], present[0]) / n
-
-        layers = []
-        for layer in range(1, self.net.n_layers + 1):
-            shape = self.net.weights[layer - 1].shape
-            parts = [("", shape)] + [(" bias", shape[:1])] * self._bias[layer - 1]
-            layers.append(
-                LayerDegrees(
-                    layer,
-                    tuple(mean(f"in{part}", layer, dims) for part, dims in parts),
-                    tuple(mean(f"out{part}", layer, dims) for part, dims in parts),
-                )
-            )
-        total = float(self.magnitude_totals[list(chosen)].sum())
-        return layers, total / n if n else 0.0
 
 
 class AbsoluteAccumulator(DegreeAccumulator):
@@ -395,7 +285,7 @@ class AbsoluteAccumulator(DegreeAccumulator):
         """Keep the records."""
         self._records.append((records, group_of))
 
-    def _merge_sums(self, other: "DegreeAccumulator") -> None:
+    def _merge_sums(self, other: DegreeSums) -> None:
         """Take over the other's records."""
         assert isinstance(other, AbsoluteAccumulator)  # merge() has compared the strengths
         self._records.extend(other._records)
@@ -411,22 +301,23 @@ class AbsoluteAccumulator(DegreeAccumulator):
         """Form the degrees of the chosen groups, tile by tile."""
         n_samples = int(self.counts[list(chosen)].sum())
         records = self._gather(set(chosen))
-        n_layers = self.net.n_layers
-        shapes = [w.shape for w in self.net.weights]
-        ins: list[tuple[Array, ...]] = [()] * n_layers
-        outs: list[Array] = [np.broadcast_to(0.0, shapes[0])] * n_layers
         magnitude_total = 0.0
-        for k in range(n_layers - 1):
+        degrees = {
+            (way, k): [np.broadcast_to(0.0, shape) for shape in parts]
+            for k, parts in enumerate(self.shapes)
+            for way in ("in", "out")
+        }
+        for k in range(self.net.n_layers - 1):
             rows, columns = self._tile_sums(records, k)
             rows /= n_samples
-            kernel = rows[:, : rows.shape[1] - self._bias[k]].reshape(shapes[k])
-            ins[k] = (kernel, rows[:, -1]) if self._bias[k] else (kernel,)
-            outs[k + 1] = columns.reshape(shapes[k + 1]) / n_samples
+            kernel = rows[:, : rows.shape[1] - self._bias[k]].reshape(self.shapes[k][0])
+            degrees["in", k] = [kernel, rows[:, -1]] if self._bias[k] else [kernel]
+            degrees["out", k + 1][0] = columns.reshape(self.shapes[k + 1][0]) / n_samples
             magnitude_total += self._magnitude(records, k) / n_samples
-        layers = []
-        for k, shape in enumerate(shapes):
-            zero = tuple(np.broadcast_to(0.0, s) for s in [shape] + [shape[:1]] * self._bias[k])
-            layers.append(LayerDegrees(k + 1, ins[k] or zero, (outs[k], *zero[1:])))
+        layers = [
+            LayerDegrees(k + 1, tuple(degrees["in", k]), tuple(degrees["out", k]))
+            for k in range(self.net.n_layers)
+        ]
         return layers, magnitude_total
 
     def _tile_sums(self, records: list[LayerRecord], k: int) -> tuple[Array, Array]:

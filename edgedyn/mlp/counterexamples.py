@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from edgedyn.capacitance import neural_capacitance
+from edgedyn.mlp.accumulator import chain_capacitance
 from edgedyn.mlp.coupling import coupling_block, coupling_matrix
 from edgedyn.mlp.network import ReLUMLP
 
@@ -70,7 +70,7 @@ def _evaluate(name: str, net: ReLUMLP, y: list[Any], predicted: float) -> Counte
     return Counterexample(
         name=name,
         gradient_norm=float(np.linalg.norm(net.gradient(X, y)[1])),
-        magnitude=neural_capacitance(net, X, y).value,
+        magnitude=chain_capacitance(net, X, y).value,
         predicted=predicted,
         signed_norm=norms[0],
         absolute_norm=norms[1],
@@ -126,7 +126,7 @@ def gauge_table(seed: int | np.random.Generator | None = 0) -> tuple[GaugeRow, .
             lossy = ReLUMLP(net.weights, net.biases, loss=loss)
             for coupling in ("direct", "full"):
                 kinds: dict[str, Any] = {"coupling": coupling, "strength": "signed"}
-                cap = neural_capacitance(lossy, X, labels, **kinds)
+                cap = chain_capacitance(lossy, X, labels, **kinds)
                 block = coupling_block(lossy, X, labels, n_layers - 1, **kinds).toarray()
                 ratio = np.abs(block.sum(axis=1)).max() / np.abs(block).max()
                 rows.append(

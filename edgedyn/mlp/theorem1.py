@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from edgedyn import _data
 from edgedyn import _validate as check
-from edgedyn.capacitance import neural_capacitance
+from edgedyn.mlp.accumulator import chain_capacitance
 from edgedyn.mlp.counterexamples import Counterexample, GaugeRow, counterexamples, gauge_table
 from edgedyn.mlp.coupling import coupling_matrix
 from edgedyn.mlp.dynamics import EdgeDynamics, edge_dynamics
@@ -403,14 +403,14 @@ def _measure(
     """Everything that is reported of one epoch."""
     _, gradient = _penalised(net, X, y, weight_decay)
     K, eps = capacitance_bound(net, X, y)
-    signed = neural_capacitance(net, X, y, strength="signed")
+    signed = chain_capacitance(net, X, y, strength="signed")
     return TrajectoryPoint(
         epoch=epoch,
         loss=net.evaluate(X, y),
         accuracy=net.score(X, y),
         mean_error=float(np.abs(net.records(X, y)[-1].cotangent).mean()),
         gradient_norm=float(np.linalg.norm(gradient)),
-        beta=neural_capacitance(net, X, y).value,
+        beta=chain_capacitance(net, X, y).value,
         bound=K * eps,
         signed=signed.value,
         signed_conditioning=signed.conditioning,

@@ -14,9 +14,9 @@ if any(find_spec(name) is None for name in ("tensorflow", "keras")):
     )
 
 if TYPE_CHECKING:
+    from edgedyn.measure import neural_capacitance
     from edgedyn.nn.backbones import backbone, list_backbones
     from edgedyn.nn.callback import CapacitanceCallback
-    from edgedyn.nn.capacitance import neural_capacitance
     from edgedyn.nn.datasets import load_dataset
     from edgedyn.nn.nas import nas201
     from edgedyn.nn.nas_table import load_nas_table
@@ -35,7 +35,7 @@ _HOME = {
     "load_dataset": "edgedyn.nn.datasets",
     "load_nas_table": "edgedyn.nn.nas_table",
     "nas201": "edgedyn.nn.nas",
-    "neural_capacitance": "edgedyn.nn.capacitance",
+    "neural_capacitance": "edgedyn.measure",
     "transfer_scores": "edgedyn.nn.transfer",
     "zero_cost": "edgedyn.nn.proxies",
 }

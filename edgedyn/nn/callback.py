@@ -146,7 +146,12 @@ class CapacitanceCallback(keras.callbacks.Callback):
             raise ValueError("source='features' is for scope='probe'; the network scope needs x.")
         n_samples = check.positive_int(n_samples, "n_samples")
         self.source = source
-        self._kind = {"scope": scope, "coupling": coupling, "strength": strength, "nodes": nodes}
+        self._kind: dict[str, Any] = {
+            "scope": scope,
+            "coupling": coupling,
+            "strength": strength,
+            "nodes": nodes,
+        }
         self._batch_size = check.positive_int(batch_size, "batch_size")
         self.x, self.y = sample_dataset(x, y, n_samples, np.random.default_rng(seed))
         self.records: list[CapacitanceRecord] = []

@@ -1,4 +1,7 @@
-"""beta_eff of a Keras model: of its probe in closed form, or of the whole network."""
+"""beta_eff of a Keras model: of its probe in closed form, or of the whole network.
+
+`edgedyn.neural_capacitance` comes here with Keras models.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,11 +12,19 @@ from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
 from edgedyn import _validate as check
-from edgedyn.capacitance import Capacitance, DivergedError, LayerDegrees, check_choices
-from edgedyn.mlp import DegreeAccumulator, degree_accumulator
+from edgedyn.capacitance import (
+    Capacitance,
+    DivergedError,
+    LayerDegrees,
+    check_choices,
+    check_enough,
+    jackknife_groups,
+)
+from edgedyn.degrees import DegreeSums
+from edgedyn.mlp import degree_accumulator
 from edgedyn.nn.autodiff import compiled
 from edgedyn.nn.chain import to_chain
-from edgedyn.nn.degrees import DegreeSums, GraphDegrees
+from edgedyn.nn.degrees import GraphDegrees
 from edgedyn.nn.extract import extract
 from edgedyn.nn.graph import Graph
 from edgedyn.nn.loss import OutputLoss, output_loss
@@ -24,100 +35,26 @@ Array = NDArray[Any]
 Progress = Callable[[float, str], None]
 
 SCOPES = ("probe", "network")
-
-
-def neural_capacitance(
-    model: keras.Model,
-    x: ArrayLike,
-    y: ArrayLike,
-    *,
-    scope: str = "probe",
-    coupling: str = "direct",
-    strength: str = "magnitude",
-    nodes: str = "kernels",
-    loss: Any = None,
-    batch_size: int = 64,
-) -> Capacitance:
-    r"""Compute the neural capacitance of a Keras model.
-
-    .. math:: \beta_{eff} = \frac{\sum \delta_{out} \delta_{in}}{\sum \delta_{in}}
-
-    The degrees are summed over all batches before the ratio is formed; dropout is off and batch
-    norms are in inference mode. Frozen parameters are nodes like any others.
-
-    Parameters
-    ----------
-    model : keras.Model
-        For ``scope="probe"`` with a probe from `attach_probe`.
-    x : array_like, shape (n_samples, *input shape)
-    y : array_like
-        Targets as the loss takes them.
-    scope : {"probe", "network"}
-        ``probe``: the line graph of the probe alone, in closed form, on the features that the
-        backbone gives; ``network``: that of the whole network, by two sweeps.
-    coupling : {"direct", "full"}
-        ``full`` in network scope takes one Hessian-vector product a layer and batch.
-    strength : {"magnitude", "absolute", "signed"}
-        ``absolute`` in probe scope only; the full coupling is ``signed`` only.
-    nodes : {"kernels", "all"}
-        ``kernels``: biases and batch norms are parameter-free; ``all``: biases are nodes, too,
-        and batch norms become scale layers with gamma and beta as nodes.
-    loss : str or keras.losses.Loss, optional
-        By default the one the model is compiled with, else sparse categorical cross-entropy.
-        Known: sparse and plain categorical cross-entropy, from probabilities or logits, with
-        label smoothing; mean squared error. Regularisers, sample and class weights are left out.
-    batch_size : int
-        Samples taken at a time; does not change the value.
-
-    Returns
-    -------
-    Capacitance
-        ``per_layer`` names the layers.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For unknown layers, losses and options, by name, and for data that do not fit: wrong
-        shapes, NaN or infinity, labels out of range, one class only.
-
-    See Also
-    --------
-    edgedyn.neural_capacitance : the same for a `ReLUMLP`.
-
-    Notes
-    -----
-    Jiang et al., Nat. Commun. 15:5718 (2024), Eqs. 2 and 5-7 and Algorithm 1. The network scope
-    costs about two training gradients on the same samples, whatever the number of layer pairs.
-
-    Examples
-    --------
-    >>> import keras, numpy as np
-    >>> from edgedyn import nn
-    >>> inputs = keras.Input((4,))
-    >>> backbone = keras.Model(inputs, keras.layers.Dense(6, activation="relu")(inputs))
-    >>> model = nn.attach_probe(backbone, n_classes=3, units=(8, 5), seed=0)
-    >>> x = np.random.default_rng(0).standard_normal((30, 4))
-    >>> cap = nn.neural_capacitance(model, x, np.arange(30) % 3)
-    >>> cap.status, [layer.name for layer in cap.per_layer]
-    ('ok', ['probe_dense_1', 'probe_dense_2', 'probe_output'])
-    """
-    meter = CapacitanceMeter(
-        model,
-        scope=scope,
-        coupling=coupling,
-        strength=strength,
-        nodes=nodes,
-        loss=loss,
-        batch_size=batch_size,
-    )
-    return meter.measure(*meter.check_data(x, y))
+BATCH = 64  # samples taken at a time
 
 
 class CapacitanceMeter:
     """Measures beta_eff of one model as often as wanted, compiled once.
 
-    Parameters as for `neural_capacitance`; the model's present parameters are read at each
+    Parameters as for `edgedyn.neural_capacitance`; the model's present parameters are read at each
     `measure`.
+
+    Examples
+    --------
+    >>> import edgedyn as ed, keras, numpy as np
+    >>> from edgedyn import nn
+    >>> inputs = keras.Input((4,))
+    >>> backbone = keras.Model(inputs, keras.layers.Dense(6, activation="relu")(inputs))
+    >>> model = nn.attach_probe(backbone, n_classes=3, units=(8, 5), seed=0)
+    >>> x = np.random.default_rng(0).standard_normal((30, 4))
+    >>> cap = ed.neural_capacitance(model, x, np.arange(30) % 3, stderr=True)
+    >>> cap.status, [layer.name for layer in cap.per_layer], cap.stderr > 0
+    ('ok', ['probe_dense_1', 'probe_dense_2', 'probe_output'], True)
     """
 
     def __init__(
@@ -128,8 +65,9 @@ class CapacitanceMeter:
         coupling: str = "direct",
         strength: str = "magnitude",
         nodes: str = "kernels",
+        stderr: bool = False,
         loss: Any = None,
-        batch_size: int = 64,
+        batch_size: int = BATCH,
     ) -> None:
         check_kind(scope, coupling, strength, nodes)
         if not isinstance(model, keras.Model):
@@ -137,6 +75,7 @@ class CapacitanceMeter:
         self.model, self.scope = model, scope
         self.coupling, self.strength, self.nodes = coupling, strength, nodes
         self.batch_size = check.positive_int(batch_size, "batch_size")
+        self.groups = jackknife_groups(stderr)
         self.loss_given = loss
         if scope == "probe":
             features = probe_input(model)
@@ -162,6 +101,7 @@ class CapacitanceMeter:
     def check_data(self, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         """Return samples as they are and targets as the loss takes them, or say what is wrong."""
         x = check_samples(x, self.model)
+        check_enough(len(x), self.groups)
         return x, self.loss.targets(y, len(x), self.model.output_shape[-1], self.graph.dtype)
 
     def measure(self, x: Array, targets: Array, progress: Progress | None = None) -> Capacitance:
@@ -188,32 +128,32 @@ class CapacitanceMeter:
 
     def of_features(self, features: Array, targets: Array) -> Capacitance:
         """Compute the probe's beta_eff in closed form from the features."""
-        return self.form(self._sums_of_features(features, targets))
+        return self.form(self.sums_of_features(features, targets))
 
     def by_differentiation(
         self, x: Array, targets: Array, progress: Progress | None = None
     ) -> tuple[Capacitance, list[LayerDegrees]]:
         """Compute beta_eff and degrees of the graph by automatic differentiation, in batches."""
-        degrees = self._differentiator(min(self.batch_size, len(x)))
-        degrees.sums = self._differentiated(degrees, x, targets, progress)
-        found = degrees.degrees()
-        return degrees.capacitance(found), found
+        size = min(self.batch_size, -(-len(x) // self.groups))
+        sums = self._differentiated(size, x, targets, progress)
+        return self.form(sums), sums.degrees(self._names)
 
-    def count(self, x: Array, targets: Array) -> DegreeAccumulator | DegreeSums:
+    def count(self, x: Array, targets: Array) -> DegreeSums:
         """Sum the degrees over a part of the data; parts `append`, and `form` takes the whole."""
         if self.scope == "probe":
-            return self._sums_of_features(self.features(x), targets)
-        return self._differentiated(self._differentiator(self.batch_size), x, targets)
+            return self.sums_of_features(self.features(x), targets)
+        return self._differentiated(self.batch_size, x, targets)
 
-    def form(self, sums: DegreeAccumulator | DegreeSums) -> Capacitance:
+    def form(self, sums: DegreeSums) -> Capacitance:
         """Form beta_eff from the sums of all parts."""
-        if isinstance(sums, DegreeAccumulator):
-            return sums.capacitance(tuple(layer.name for layer in self.graph.layers))
-        degrees = self._differentiator(self.batch_size)
-        degrees.sums = sums
-        return degrees.capacitance(degrees.degrees())
+        return sums.capacitance(self._names)
 
-    def _sums_of_features(self, features: Array, targets: Array) -> DegreeAccumulator:
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """The layers' names."""
+        return tuple(layer.name for layer in self.graph.layers)
+
+    def sums_of_features(self, features: Array, targets: Array) -> DegreeSums:
         """Sum the probe's degrees in closed form."""
         if not np.isfinite(features).all():
             raise DivergedError(
@@ -225,12 +165,18 @@ class CapacitanceMeter:
             coupling=self.coupling,
             strength=self.strength,
             nodes=self.nodes,
+            groups=self.groups,
         )
         accumulator.update(features, targets)
         return accumulator
 
-    def _differentiator(self, batch_size: int) -> GraphDegrees:
-        """Return the compiled sweeps of the graph; the first call decides the size of a batch."""
+    def _differentiated(
+        self, batch_size: int, x: Array, targets: Array, progress: Progress | None = None
+    ) -> DegreeSums:
+        """Sum degrees by automatic differentiation, in batches of one group each.
+
+        The sweeps are compiled at the first call, which decides the size of a batch.
+        """
         if self._network is None:
             self._network = GraphDegrees(
                 self.graph,
@@ -240,19 +186,15 @@ class CapacitanceMeter:
                 nodes=self.nodes,
                 batch_size=batch_size,
             )
-        return self._network
-
-    def _differentiated(
-        self, degrees: GraphDegrees, x: Array, targets: Array, progress: Progress | None = None
-    ) -> DegreeSums:
-        """Sum degrees by automatic differentiation, in batches."""
-        degrees.reset()
-        for start in range(0, len(x), degrees.batch_size):
-            if progress is not None:
-                progress(start / len(x), "sweeps")
-            chunk = slice(start, start + degrees.batch_size)
-            degrees.update(x[chunk], targets[chunk])
-        return degrees.sums
+        size, sums = self._network.batch_size, self._network.empty(self.groups)
+        for g in range(self.groups):
+            own, own_targets = x[g :: self.groups], targets[g :: self.groups]  # views
+            for start in range(0, len(own), size):
+                if progress is not None:
+                    progress(sums.n_samples / len(x), "sweeps")
+                batch = slice(start, start + size)
+                self._network.add(sums, own[batch], own_targets[batch], g)
+        return sums
 
 
 def check_kind(scope: str, coupling: str, strength: str, nodes: str) -> None:

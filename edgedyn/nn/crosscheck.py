@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedyn.capacitance import LayerDegrees
-from edgedyn.mlp import degree_accumulator
 from edgedyn.nn.capacitance import CapacitanceMeter
-from edgedyn.nn.chain import to_chain
 
 Array = NDArray[Any]
 
@@ -79,13 +77,7 @@ def cross_check(meter: CapacitanceMeter, features: Array, targets: Array) -> Cro
             "the check compares probe-scope magnitude or signed strengths; got "
             f"scope={meter.scope!r}, strength={meter.strength!r}."
         )
-    accumulator = degree_accumulator(
-        to_chain(meter.graph, meter.loss.name),
-        coupling=meter.coupling,
-        strength=meter.strength,
-        nodes=meter.nodes,
-    )
-    accumulator.update(features, targets)
+    accumulator = meter.sums_of_features(features, targets)
     closed = accumulator.capacitance()
     other, theirs = meter.by_differentiation(features, targets)
     ours = accumulator.degrees()

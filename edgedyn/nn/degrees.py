@@ -1,14 +1,14 @@
 """Degrees of a graph's line graph by automatic differentiation, summed batch by batch."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from edgedyn.capacitance import Capacitance, DivergedError, LayerDegrees, Provenance, from_degrees
+from edgedyn.capacitance import Provenance
+from edgedyn.degrees import DegreeSums
 from edgedyn.mlp.loss import SOFTMAX_LOSSES
 from edgedyn.nn import sweeps
 from edgedyn.nn.autodiff import compiled, hessian_product
@@ -18,46 +18,6 @@ from edgedyn.nn.steps import Layer, Shift, read
 
 Array = NDArray[Any]
 Tensor = Any
-
-
-@dataclass
-class DegreeSums:
-    """Degrees summed over samples, without the graph: to be sent and added up.
-
-    Parameters
-    ----------
-    n_samples : int
-    magnitude_total, largest_error : float
-        As for `edgedyn.capacitance.Provenance`; the former summed over samples.
-    sums : dict
-        By way ("in" or "out") and the layer's place in the graph: one array a parameter.
-    """
-
-    n_samples: int = 0
-    magnitude_total: float = 0.0
-    largest_error: float = 0.0
-    sums: dict[tuple[str, int], list[Array]] = field(default_factory=dict)
-
-    def add(self, way: str, place: int, parts: Sequence[Any]) -> None:
-        """Add one layer's degrees on a batch in float64."""
-        if not parts:
-            return
-        if (way, place) not in self.sums:
-            self.sums[way, place] = [np.zeros(tuple(p.shape)) for p in parts]
-        for total, part in zip(self.sums[way, place], parts, strict=True):
-            total += ops.convert_to_numpy(part)
-
-    def append(self, other: "DegreeSums") -> "DegreeSums":
-        """Return the sums over both sets of samples; neither changes."""
-        total = DegreeSums(
-            self.n_samples + other.n_samples,
-            self.magnitude_total + other.magnitude_total,
-            max(self.largest_error, other.largest_error),
-        )
-        for part in (self, other):
-            for (way, place), arrays in part.sums.items():
-                total.add(way, place, arrays)
-        return total
 
 
 class GraphDegrees:
@@ -95,66 +55,40 @@ class GraphDegrees:
         self.batch_size = batch_size
         self._sweep = compiled(self._sweep_batch)
         self._product = compiled(self._hessian_product)
-        self.reset()
 
-    def reset(self) -> None:
-        """Forget all samples."""
-        self.sums = DegreeSums()
+    def empty(self, groups: int = 1) -> DegreeSums:
+        """Return the sums over no samples, for `add`."""
+        return DegreeSums(
+            [tuple(tuple(p.shape) for p in nodes_of(layer)) for layer in self.graph.layers],
+            Provenance(
+                coupling=self.coupling,
+                strength=self.strength,
+                nodes=self.nodes,
+                epsilon=float(np.finfo(self.graph.dtype).eps),
+                **self.graph.structure(self.loss.name in SOFTMAX_LOSSES),
+            ),
+            groups,
+        )
 
-    def update(self, x: Array, targets: Array) -> None:
-        """Add a batch of at most `batch_size` samples.
+    def add(self, sums: DegreeSums, x: Array, targets: Array, group: int = 0) -> None:
+        """Add a batch of at most `batch_size` samples, all of one group.
 
         Raises
         ------
-        ValueError
+        DivergedError
             If the network's output is not finite; nothing is added then.
         """
         n = len(x)
         x, targets, weight = self._filled(x, targets)
         result = self._sweep(x, targets, weight)
-        largest = float(result["largest"])
-        if not np.isfinite(largest):
-            raise DivergedError(
-                "the network's output is not finite on these samples: its weights have diverged "
-                "or the inputs are too large."
-            )
-        self.sums.n_samples += n
-        self.sums.largest_error = max(self.sums.largest_error, largest)
-        self.sums.magnitude_total += float(result["magnitude"])
-        if self.coupling == "direct":
-            for way, place, parts in self._labelled(result):
-                self.sums.add(way, place, parts)
-        else:
-            self._add_full(x, targets, weight, result)
-
-    def degrees(self) -> list[LayerDegrees]:
-        """Return the mean degrees, layers in topological order."""
-        return [
-            LayerDegrees(k + 1, self._mean("in", k), self._mean("out", k), layer.name)
-            for k, layer in enumerate(self.graph.layers)
-        ]
-
-    def _mean(self, way: str, place: int) -> tuple[Array, ...]:
-        """Return one array a parameter; zeros where nothing was summed."""
-        sums, n = self.sums.sums.get((way, place), []), self.sums.n_samples
-        return tuple(
-            sums[i] / n if i < len(sums) else np.broadcast_to(0.0, tuple(p.shape))
-            for i, p in enumerate(nodes_of(self.graph.layers[place]))
-        )
-
-    def capacitance(self, degrees: list[LayerDegrees]) -> Capacitance:
-        """Form beta_eff from all samples so far, given their `degrees()`."""
-        provenance = Provenance(
-            coupling=self.coupling,
-            strength=self.strength,
-            nodes=self.nodes,
-            n_samples=self.sums.n_samples,
-            magnitude_total=self.sums.magnitude_total / self.sums.n_samples,
-            largest_error=self.sums.largest_error,
-            epsilon=float(np.finfo(self.graph.dtype).eps),
-            **self.graph.structure(self.loss.name in SOFTMAX_LOSSES),
-        )
-        return from_degrees(degrees, provenance)
+        sums.count(np.full(n, group), float(result["largest"]))
+        sums.magnitude_totals[group] += float(result["magnitude"])
+        if self.coupling == "full":
+            self._add_full(sums, group, (x, targets, weight), result["in"])
+            return
+        for way in ("in", "out"):
+            for layer, parts in enumerate(result[way], start=1):
+                sums.add(way, layer, group, _arrays(parts))
 
     # One batch -------------------------------------------------------------------------------
 
@@ -188,31 +122,30 @@ class GraphDegrees:
             "largest": ops.max(ops.abs(at_logits)),
         }
 
-    def _labelled(self, result: dict[str, Any]) -> Iterator[tuple[str, int, list[Tensor]]]:
-        """Yield (way, place, parts)."""
-        for way in ("in", "out"):
-            for place, parts in enumerate(result[way]):
-                yield way, place, parts
-
     # The full coupling -------------------------------------------------------------------------
 
-    def _add_full(self, x: Tensor, targets: Tensor, weight: Tensor, direct: dict[str, Any]) -> None:
+    def _add_full(
+        self,
+        sums: DegreeSums,
+        group: int,
+        batch: tuple[Tensor, Tensor, Tensor],
+        direct: list[list[Tensor]],
+    ) -> None:
         """Add one Hessian-vector product a layer, read at its neighbours."""
         layers = self.graph.layers
         before = self.graph.predecessors
-        bend = {layer: [-ops.convert_to_numpy(p) for p in parts]
-                for layer, parts in zip(layers, direct["in"], strict=True)}  # fmt: skip
+        bend = [[-part for part in _arrays(parts)] for parts in direct]
         for source in layers:
-            products = self._product(x, targets, weight, self._ones_at(source))
-            for place, (layer, parts) in enumerate(zip(layers, products, strict=True)):
+            products = self._product(*batch, self._ones_at(source))
+            for k, (layer, parts) in enumerate(zip(layers, products, strict=True)):
                 if layer in before.get(source, set()):
-                    self.sums.add("in", place, parts)
-                    for total, part in zip(bend[layer], parts, strict=True):
+                    sums.add("in", k + 1, group, _arrays(parts))
+                    for total, part in zip(bend[k], parts, strict=True):
                         total += ops.convert_to_numpy(part)
                 if source in before.get(layer, set()):
-                    self.sums.add("out", place, parts)
+                    sums.add("out", k + 1, group, _arrays(parts))
         # The direct part counts per sample and link, the curvature's per batch and target node.
-        self.sums.magnitude_total += float(sum(np.abs(p).sum() for ps in bend.values() for p in ps))
+        sums.magnitude_totals[group] += float(sum(np.abs(p).sum() for ps in bend for p in ps))
 
     def _ones_at(self, source: Layer | Shift) -> list[Tensor]:
         """Return tangents that are 1 on one layer's nodes and 0 on the others'."""
@@ -245,3 +178,8 @@ class GraphDegrees:
             return ops.sum(self.loss.per_sample(logits, targets) * weight)
 
         return cut(hessian_product(total_loss, theta, tangents))
+
+
+def _arrays(parts: Iterable[Tensor]) -> list[Array]:
+    """Return float64 copies, of which nobody else holds the memory."""
+    return [np.array(ops.convert_to_numpy(part), np.float64) for part in parts]

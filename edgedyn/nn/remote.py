@@ -11,14 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgedyn.capacitance import Capacitance
-from edgedyn.mlp import DegreeAccumulator
+from edgedyn.degrees import DegreeSums
 from edgedyn.nn.capacitance import CapacitanceMeter, check_samples
-from edgedyn.nn.degrees import DegreeSums
 from edgedyn.nn.loss import OutputLoss
 
 Array = NDArray[Any]
 Packed = dict[str, Any]
-Sums = DegreeAccumulator | DegreeSums
 
 # The last model that came to this process, compiled: its next parts find it here. Keras builds and
 # traces in one thread at a time; TensorFlow has threads of its own.
@@ -56,7 +54,7 @@ def check_shape(packed: Packed, shape: tuple[int, ...], dtype: Any) -> None:
     check_samples(np.zeros((1, *shape[1:]), dtype), _METERS[packed["token"]].model)
 
 
-def count(packed: Packed, x: ArrayLike, y: ArrayLike) -> tuple[Sums, Array | None]:
+def count(packed: Packed, x: ArrayLike, y: ArrayLike) -> tuple[DegreeSums, Array | None]:
     """Return a part's sums of degrees, and its samples' classes where the loss knows them.
 
     Raises
@@ -77,7 +75,7 @@ def count(packed: Packed, x: ArrayLike, y: ArrayLike) -> tuple[Sums, Array | Non
         return meter.count(x, targets), meter.loss.classes(targets)
 
 
-def form(packed: Packed, sums: Sums) -> Capacitance:
+def form(packed: Packed, sums: DegreeSums) -> Capacitance:
     """Form beta_eff where the model was packed."""
     with _LOCK:
         return _METERS[packed["token"]].form(sums)

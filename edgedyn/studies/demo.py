@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedyn import _data
-from edgedyn.capacitance import neural_capacitance
+from edgedyn.measure import neural_capacitance
 from edgedyn.mlp import ReLUMLP
 from edgedyn.predict import NeuralCapacitanceRegressor
 from edgedyn.predict.rank import Ranking, rank

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedyn import _validate as check
-from edgedyn.capacitance import JACKKNIFE_GROUPS, Capacitance, DivergedError
+from edgedyn.capacitance import Capacitance, DivergedError, check_enough, jackknife_groups
+from edgedyn.mlp.accumulator import CHUNK
 
 Array = NDArray[Any]
 
 FAN_IN = 8  # parts that are joined at a time where the tree of joins is built
-CHAIN_CHUNK, KERAS_CHUNK = 1024, 64  # samples at a time, as in one pass
 
 
 def spread_capacitance(
@@ -41,9 +41,8 @@ def spread_capacitance(
               \qquad \delta = \frac{1}{n} \sum_{parts} \sum_{s \in part} \delta_s
 
     The degrees of all parts are added up before the ratio is formed; the mean of the parts' own
-    values would be biased. The result is that of one pass (`edgedyn.neural_capacitance`,
-    `edgedyn.nn.neural_capacitance`) up to rounding, and does not depend on which part is done
-    first.
+    values would be biased. The result is that of one pass (`edgedyn.neural_capacitance`)
+    up to rounding, and does not depend on which part is done first.
 
     Parameters
     ----------
@@ -63,9 +62,9 @@ def spread_capacitance(
         As for `edgedyn.neural_capacitance`. The strength ``absolute`` keeps the records of all
         samples, which end up on one machine.
     stderr : bool
-        As for `edgedyn.neural_capacitance`; not for Keras models.
+        As for `edgedyn.neural_capacitance`.
     scope, loss
-        As for `edgedyn.nn.neural_capacitance`; for Keras models only.
+        As for `edgedyn.neural_capacitance`; for Keras models only.
     chunk_size : int, optional
         Samples that a worker takes at a time within a part; by default 1024, for Keras models 64.
     in_flight : int
@@ -116,7 +115,7 @@ def spread_capacitance(
     run = _partitions(X, y, executor) if y is not None else _batches(X, executor, in_flight)
     work = _work(net, kind, stderr, scope, loss, chunk_size)
     try:
-        return _formed(work, run(work), JACKKNIFE_GROUPS if stderr else 1)
+        return _formed(work, run(work), jackknife_groups(stderr))
     finally:
         work.forget()
 
@@ -141,9 +140,7 @@ class _Chain:
         """Return the sums over a part, and its samples' classes where the loss knows them."""
         X, y = self.net.inspect_data(X, y)
         sums = self.net.degree_accumulator(**self.kind, groups=self.groups)
-        for start in range(0, len(X), self.chunk_size):
-            chunk = slice(start, start + self.chunk_size)
-            sums.update(X[chunk], y[chunk])
+        sums.update_in_chunks(X, y, self.chunk_size)
         return sums, y if y.ndim == 1 and y.dtype.kind in "iu" else None
 
     def form(self, sums: Any) -> Capacitance:
@@ -353,20 +350,17 @@ def _work(
     if hasattr(net, "degree_accumulator") and hasattr(net, "inspect_data"):
         if scope != "probe" or loss is not None:
             raise ValueError("scope and loss are for Keras models; a perceptron has its own loss.")
-        groups = JACKKNIFE_GROUPS if stderr else 1
+        groups = jackknife_groups(stderr)
         net.degree_accumulator(**kind, groups=groups)  # refuses unknown names
-        return _Chain(net, kind, groups, chunk_size or CHAIN_CHUNK)
-    keras = sys.modules.get("keras")
-    if keras is None or not isinstance(net, keras.Model):
+        return _Chain(net, kind, groups, chunk_size or CHUNK)
+    if not check.is_keras_model(net):
         raise TypeError(
             f"net must be a ReLUMLP, a ReLUChain or a Keras model; got {type(net).__name__}."
         )
-    if stderr:
-        raise ValueError("stderr is for perceptrons; Keras models have none: pass stderr=False.")
     from edgedyn.nn import remote
 
-    size = chunk_size or KERAS_CHUNK
-    return _Keras(remote.pack(net, **kind, scope=scope, loss=loss, batch_size=size))
+    size = {} if chunk_size is None else {"batch_size": chunk_size}
+    return _Keras(remote.pack(net, **kind, stderr=stderr, scope=scope, loss=loss, **size))
 
 
 def _formed(work: _Work, total: _Part, groups: int) -> Capacitance:
@@ -374,11 +368,7 @@ def _formed(work: _Work, total: _Part, groups: int) -> Capacitance:
     if total.sums is None:
         raise ValueError("there are no samples: every part is empty.")
     n = total.sums.n_samples
-    if n < groups:
-        raise ValueError(
-            f"a standard error needs at least {groups} samples; got {n}: give more samples or "
-            "stderr=False."
-        )
+    check_enough(n, groups)
     if len(total.classes) == 1 and n > 1:
         raise ValueError(
             f"y holds one class only ({min(total.classes)}) over all parts; give samples of at "

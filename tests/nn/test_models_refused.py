@@ -65,7 +65,7 @@ def test_what_is_no_sequential_or_functional_model_is_refused():
         extract(Own())
     with pytest.raises(TypeError, match="is not built"):
         extract(keras.Sequential([kl.Dense(2)]))
-    with pytest.raises(TypeError, match="must be a Keras model"):
+    with pytest.raises(TypeError, match="or a Keras model; got str"):
         nn.neural_capacitance("MobileNet", *data())
     inputs = keras.Input((3,))
     two = keras.Model(inputs, [kl.Dense(2)(inputs), kl.Dense(2)(inputs)])

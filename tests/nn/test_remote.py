@@ -96,8 +96,10 @@ def assert_same(actual, expected, rtol):
 def test_parts_give_one_pass_in_float64(scope, coupling, strength, nodes):
     model, (x, y) = model_of(), data()
     options = {"coupling": coupling, "strength": strength, "nodes": nodes, "scope": scope}
-    once = nn.neural_capacitance(model, x, y, **options)
-    assert_same(spread_capacitance(model, *partitions(x, y), **options), once, 1e-12)
+    once = nn.neural_capacitance(model, x, y, stderr=True, **options)
+    spread = spread_capacitance(model, *partitions(x, y), stderr=True, **options)
+    assert_same(spread, once, 1e-12)
+    assert spread.stderr == pytest.approx(once.stderr, rel=1e-7, nan_ok=True)
 
 
 @pytest.mark.parametrize("scope", ["probe", "network"])
@@ -209,7 +211,6 @@ def test_wrong_data_and_options_are_refused():
     with pytest.raises(ValueError, match="X is cut along other axes"):
         spread_capacitance(model, parts[0].rechunk({3: 1}), parts[1])
     for options, sentence in (
-        ({"stderr": True}, "stderr is for perceptrons"),
         ({"scope": "layer"}, "scope must be one of"),
         ({"scope": "network", "strength": "absolute"}, "no 'absolute' strength"),
         ({"loss": "hinge"}, "the loss 'hinge' is not known"),

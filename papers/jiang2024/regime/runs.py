@@ -14,7 +14,7 @@ import numpy as np
 
 from edgedyn._environment import environment
 from edgedyn._files import atomic, to_json
-from edgedyn.capacitance import neural_capacitance
+from edgedyn.measure import neural_capacitance
 from edgedyn.mlp import ReLUMLP
 from papers.jiang2024.regime.candidates import CANDIDATES, TASKS, backbone, split
 
