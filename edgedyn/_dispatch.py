@@ -11,7 +11,7 @@ from edgedyn import linegraph
 def line_graph(source: Any, **options: Any) -> linegraph.LineGraph:
     """See `edgedyn.linegraph.line_graph`; Keras models become networks first."""
     if check.is_keras_model(source):
-        from edgedyn.nn.extract import extract
+        from edgedyn.nn.graph.extract import extract
 
         if options.get("bias") is not None:
             raise TypeError("bias belongs to sizes; a model's layers have their own.")

@@ -114,7 +114,7 @@ def neural_capacitance(
     if batch_size is not None:
         options["batch_size"] = batch_size
     if check.is_keras_model(source):
-        from edgedyn.nn.capacitance import CapacitanceMeter
+        from edgedyn.nn.meter import CapacitanceMeter
 
         meter = CapacitanceMeter(source, scope=scope, loss=loss, **options)
         return meter.measure(*meter.check_data(X, y))

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgedyn.studies.journal import Journal
 
 TESTS = Path(__file__).resolve().parent
-TRIAL = "edgedyn.studies.trial"
+TRIAL = "edgedyn.studies.worker"
 WAIT = 600  # seconds, before a test gives up; TensorFlow starts slowly on a busy machine
 # Inherited by all processes of these tests, so that they do not take others' for their own.
 os.environ["EDGEDYN_TESTS"] = MARK = str(os.getpid())

@@ -22,7 +22,7 @@ import tensorflow as tf
 from edgedyn import nn
 from edgedyn._environment import environment
 from edgedyn._files import to_json, write_text
-from edgedyn.nn.capacitance import CapacitanceMeter
+from edgedyn.nn.meter import CapacitanceMeter
 
 NETWORKS = ("MobileNetV2", "ResNet50")
 BATCH, BATCHES, ROUNDS = 64, 4, 5

@@ -37,7 +37,7 @@ def timed(work):
 
 def large(name):
     """Measure one network; called in a process of its own."""
-    from edgedyn.nn.backbones import architecture
+    from edgedyn.nn.models.backbones import architecture
 
     seconds = {}
     seconds["model"], model = timed(lambda: architecture(name))

@@ -31,7 +31,7 @@ def overhead() -> dict[str, float]:
     """Compare a study with the bare trainings: the same models, data, steps, validation."""
     fields = {
         "data": {"spec": "digits", "image_size": 32},
-        "candidates": [{"name": c, "factory": f"edgedyn.nn.small:{c}"} for c in CANDIDATES],
+        "candidates": [{"name": c, "factory": f"edgedyn.nn.models.small:{c}"} for c in CANDIDATES],
         "training": {"epochs": EPOCHS},
         "stage": "full",
     }
@@ -61,7 +61,7 @@ def bare_trainings() -> float:
     import keras
 
     from edgedyn import nn
-    from edgedyn.nn import small
+    from edgedyn.nn.models import small
 
     data = nn.load_dataset("digits", image_size=32, validation_size=0.3)
     seconds = 0.0
@@ -91,7 +91,7 @@ def load(epochs: int) -> dict[str, float]:
     study = read_study(
         {
             "data": "digits",
-            "candidates": [{"name": "model", "factory": "edgedyn.nn.small:mlp"}],
+            "candidates": [{"name": "model", "factory": "edgedyn.nn.models.small:mlp"}],
             "training": {"seeds": list(range(N))},
         }
     )

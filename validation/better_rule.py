@@ -19,7 +19,7 @@ from edgedyn import _data
 from edgedyn._environment import environment
 from edgedyn._files import to_json, write_text
 from edgedyn.predict import PooledCapacitanceRegressor
-from edgedyn.predict.judging import spearman
+from edgedyn.predict.rank_quality import spearman
 from edgedyn.studies import demo
 
 CHOICE, REPORT = range(1, 7), range(7, 15)

@@ -46,9 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     from edgedyn._environment import environment
     from edgedyn._files import to_json
     from edgedyn._validate import positive_int
-    from edgedyn.nn.capacitance import CapacitanceMeter, check_kind
     from edgedyn.nn.crosscheck import cross_check
-    from edgedyn.nn.sampling import sample_dataset
+    from edgedyn.nn.data.sampling import sample_dataset
+    from edgedyn.nn.meter import CapacitanceMeter, check_kind
 
     check_seed(arguments.seed)
     positive_int(arguments.samples, "--samples")
@@ -86,8 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _inputs(arguments: argparse.Namespace) -> tuple[Any, Any]:
     """Load the data, then the model, with a probe if it has none and needs one."""
     from edgedyn import nn
-    from edgedyn.nn.probe import has_probe
-    from edgedyn.nn.weights import is_model_file, load_model
+    from edgedyn.nn.models.probe import has_probe
+    from edgedyn.nn.models.weights import is_model_file, load_model
 
     data = nn.load_dataset(arguments.data, image_size=arguments.image_size, seed=arguments.seed)
     options = {} if arguments.alpha is None else {"alpha": arguments.alpha}

@@ -137,8 +137,8 @@ def _of_sizes(arguments: argparse.Namespace) -> _Subject:
 def _of_model(arguments: argparse.Namespace) -> _Subject:
     """Return what belongs to a named network or a model file."""
     from edgedyn._dispatch import line_graph
-    from edgedyn.nn.backbones import architecture
-    from edgedyn.nn.weights import is_model_file, load_model
+    from edgedyn.nn.models.backbones import architecture
+    from edgedyn.nn.models.weights import is_model_file, load_model
 
     if is_model_file(arguments.model):
         if arguments.image_size or arguments.no_top:
@@ -165,9 +165,9 @@ def _on_data(model: Any, data: str, nodes: str) -> tuple[Any, Any]:
 
     from edgedyn._data import load_table
     from edgedyn.nn import interaction, load_dataset
-    from edgedyn.nn.extract import extract
-    from edgedyn.nn.graph import nodes_of
-    from edgedyn.nn.sampling import sample_dataset
+    from edgedyn.nn.data.sampling import sample_dataset
+    from edgedyn.nn.graph.extract import extract
+    from edgedyn.nn.graph.graph import nodes_of
 
     if len(model.input_shape) == 2:
         x, y = load_table(data)

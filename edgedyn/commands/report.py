@@ -33,7 +33,7 @@ def write_report(folder: Path, out: Path | None = None, rankings: Any = None) ->
     `rankings` are those of a `Selection`, where the study has just ended.
     """
     from edgedyn._files import write_text
-    from edgedyn.report.study_page import study_page
+    from edgedyn.report.study.page import study_page
     from edgedyn.studies.summary import summary
 
     path = out or folder / NAME

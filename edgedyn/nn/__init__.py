@@ -15,29 +15,29 @@ if any(find_spec(name) is None for name in ("tensorflow", "keras")):
 
 if TYPE_CHECKING:
     from edgedyn.measure import neural_capacitance
-    from edgedyn.nn.backbones import backbone, list_backbones
     from edgedyn.nn.callback import CapacitanceCallback
-    from edgedyn.nn.datasets import load_dataset
-    from edgedyn.nn.nas import nas201
-    from edgedyn.nn.nas_table import load_nas_table
-    from edgedyn.nn.probe import attach_probe, detach_probe
-    from edgedyn.nn.proxies import zero_cost
+    from edgedyn.nn.data.datasets import load_dataset
+    from edgedyn.nn.data.nas_table import load_nas_table
+    from edgedyn.nn.models.backbones import backbone, list_backbones
+    from edgedyn.nn.models.nas import nas201
+    from edgedyn.nn.models.probe import attach_probe, detach_probe
+    from edgedyn.nn.scores.transferability import transfer_scores
+    from edgedyn.nn.scores.zero_cost import zero_cost
     from edgedyn.nn.strengths import interaction
-    from edgedyn.nn.transfer import transfer_scores
 
 _HOME = {
     "CapacitanceCallback": "edgedyn.nn.callback",
-    "attach_probe": "edgedyn.nn.probe",
-    "backbone": "edgedyn.nn.backbones",
-    "detach_probe": "edgedyn.nn.probe",
+    "attach_probe": "edgedyn.nn.models.probe",
+    "backbone": "edgedyn.nn.models.backbones",
+    "detach_probe": "edgedyn.nn.models.probe",
     "interaction": "edgedyn.nn.strengths",
-    "list_backbones": "edgedyn.nn.backbones",
-    "load_dataset": "edgedyn.nn.datasets",
-    "load_nas_table": "edgedyn.nn.nas_table",
-    "nas201": "edgedyn.nn.nas",
+    "list_backbones": "edgedyn.nn.models.backbones",
+    "load_dataset": "edgedyn.nn.data.datasets",
+    "load_nas_table": "edgedyn.nn.data.nas_table",
+    "nas201": "edgedyn.nn.models.nas",
     "neural_capacitance": "edgedyn.measure",
-    "transfer_scores": "edgedyn.nn.transfer",
-    "zero_cost": "edgedyn.nn.proxies",
+    "transfer_scores": "edgedyn.nn.scores.transferability",
+    "zero_cost": "edgedyn.nn.scores.zero_cost",
 }
 
 __all__ = [

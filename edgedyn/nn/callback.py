@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from edgedyn import _validate as check
 from edgedyn.capacitance import Capacitance, DivergedError
-from edgedyn.nn.capacitance import CapacitanceMeter, check_kind
-from edgedyn.nn.sampling import sample_dataset
+from edgedyn.nn.data.sampling import sample_dataset
+from edgedyn.nn.meter import CapacitanceMeter, check_kind
 
 if TYPE_CHECKING:
     import pandas as pd

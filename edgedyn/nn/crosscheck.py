@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedyn.capacitance import LayerDegrees
-from edgedyn.nn.capacitance import CapacitanceMeter
+from edgedyn.nn.meter import CapacitanceMeter
 
 Array = NDArray[Any]
 
@@ -54,7 +54,7 @@ def cross_check(meter: CapacitanceMeter, features: Array, targets: Array) -> Cro
     """Compute a probe's degrees twice: in closed form, and by automatic differentiation.
 
     The second route differentiates the Keras layers themselves: the direct coupling by two sweeps
-    (`edgedyn.nn.sweeps`), the full one by Hessian-vector products.
+    (`edgedyn.nn.graph.sweeps`), the full one by Hessian-vector products.
 
     Parameters
     ----------

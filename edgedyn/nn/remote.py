@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from edgedyn.capacitance import Capacitance
 from edgedyn.degrees import DegreeSums
-from edgedyn.nn.capacitance import CapacitanceMeter, check_samples
-from edgedyn.nn.loss import OutputLoss
+from edgedyn.nn.graph.loss import OutputLoss
+from edgedyn.nn.meter import CapacitanceMeter, check_samples
 
 Array = NDArray[Any]
 Packed = dict[str, Any]

@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from edgedyn import _validate as check
 from edgedyn.linegraph import line_graph
 from edgedyn.linegraph.interaction import Interaction
-from edgedyn.nn import sweeps
-from edgedyn.nn.autodiff import compiled
-from edgedyn.nn.capacitance import CapacitanceMeter
-from edgedyn.nn.extract import extract
-from edgedyn.nn.graph import nodes_of
-from edgedyn.nn.steps import Layer, Shift
+from edgedyn.nn.graph import sweeps
+from edgedyn.nn.graph.autodiff import compiled
+from edgedyn.nn.graph.extract import extract
+from edgedyn.nn.graph.graph import nodes_of
+from edgedyn.nn.graph.steps import Layer, Shift
+from edgedyn.nn.meter import CapacitanceMeter
 
 Array = NDArray[Any]
 Tensor = Any

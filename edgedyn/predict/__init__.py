@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from edgedyn._lazy import attach
 
 if TYPE_CHECKING:
-    from edgedyn.predict.capacitance import NeuralCapacitanceRegressor
     from edgedyn.predict.pooled import PooledCapacitanceRegressor
+    from edgedyn.predict.regressor import NeuralCapacitanceRegressor
 
 _HOME = {
-    "NeuralCapacitanceRegressor": "edgedyn.predict.capacitance",
+    "NeuralCapacitanceRegressor": "edgedyn.predict.regressor",
     "PooledCapacitanceRegressor": "edgedyn.predict.pooled",
 }
 _ROOMS = ("curves", "stopping", "transferability", "zero_cost")

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedyn import _validate as check
-from edgedyn.predict.judging import Judgement, judge
 from edgedyn.predict.methods import METHODS, Curve, Method, Prediction, Sight, method_named
+from edgedyn.predict.rank_quality import Judgement, judge
 
 if TYPE_CHECKING:
     import pandas as pd

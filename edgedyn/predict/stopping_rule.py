@@ -7,7 +7,7 @@ from math import inf, isfinite
 import numpy as np
 
 from edgedyn import _validate as check
-from edgedyn.predict.capacitance import MIN_OBSERVATIONS, NeuralCapacitanceRegressor
+from edgedyn.predict.regressor import MIN_OBSERVATIONS, NeuralCapacitanceRegressor
 
 
 @dataclass(frozen=True)

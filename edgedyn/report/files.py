@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from edgedyn._files import to_json, write_text
 from edgedyn.report import figures
-from edgedyn.report.graph_page import MOST_DRAWN_LINKS, graph_page
+from edgedyn.report.linegraph.page import MOST_DRAWN_LINKS, graph_page
 
 DRAWING_SUFFIXES = (".png", ".svg", ".html")
 

@@ -28,9 +28,9 @@ def cost(
     ----------
     study : Study
     seen : mapping
-        Of the data, from `edgedyn.nn.rehearsal.survey`.
+        Of the data, from `edgedyn.nn.training.rehearsal.survey`.
     rehearsed : mapping
-        Of the candidate, from `edgedyn.nn.rehearsal.rehearse`.
+        Of the candidate, from `edgedyn.nn.training.rehearsal.rehearse`.
     gpu_tflops : float
         What a GPU sustains, in 1e12 floating-point operations a second.
 

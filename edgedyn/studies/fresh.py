@@ -23,7 +23,7 @@ _THREADS = (
 
 
 def run_fresh(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Run a job of `edgedyn.studies.trial` in a process of its own and wait for its outcome.
+    """Run a job of `edgedyn.studies.worker` in a process of its own and wait for its outcome.
 
     Works in any thread of any process, so also on a Dask worker. The process reads our end of a
     pipe and is gone as soon as we are, even by ``kill -9``.
@@ -36,13 +36,13 @@ def run_fresh(job: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        What `edgedyn.studies.trial.run` gives, or ``kind`` "killed" where the process ended
+        What `edgedyn.studies.worker.run` gives, or ``kind`` "killed" where the process ended
         without an outcome.
     """
     log = _log(job["folder"])
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "edgedyn.studies.trial"],
+            [sys.executable, "-m", "edgedyn.studies.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

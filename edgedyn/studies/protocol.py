@@ -18,8 +18,8 @@ from edgedyn.studies.fields import (
     yes_or_no,
 )
 
-BATCH_NORMS = ("identity", "statistics", "none")  # as edgedyn.nn.probe has them
-SPLITS = ("stratified", "ordered")  # as edgedyn.nn.datasets has them
+BATCH_NORMS = ("identity", "statistics", "none")  # as edgedyn.nn.models.probe has them
+SPLITS = ("stratified", "ordered")  # as edgedyn.nn.data.datasets has them
 MIN_OBSERVED = 3  # a line through fewer points says nothing
 OPTIMIZERS = (
     "adam",

@@ -151,7 +151,7 @@ def select(
     >>> import edgedyn as ed
     >>> found = ed.select(
     ...     data={"spec": "digits", "n_train": [50]},
-    ...     candidates=[{"name": "mlp", "factory": "edgedyn.nn.small:mlp"}],
+    ...     candidates=[{"name": "mlp", "factory": "edgedyn.nn.models.small:mlp"}],
     ...     training={"epochs": 3, "early_epochs": 3},
     ...     output=tempfile.mkdtemp(),
     ... )
@@ -277,7 +277,7 @@ def _job(study: Study, trial: Trial, folder: str, target: int) -> dict[str, Any]
 def _checked(study: Study, task: str = "check") -> dict[str, Any]:
     """Let a process look at data and names before any trial is started; return what it found.
 
-    As `edgedyn.nn.trials.check` does, or `edgedyn.nn.rehearsal.survey`.
+    As `edgedyn.nn.training.trial.check` does, or `edgedyn.nn.training.rehearsal.survey`.
     """
     candidates, measures = study.candidates, study.capacitance.measures
     outcome = run_fresh(

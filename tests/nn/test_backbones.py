@@ -14,7 +14,7 @@ from keras import layers as kl  # noqa: E402
 
 from edgedyn import nn  # noqa: E402
 from edgedyn.nn import backbones  # noqa: E402
-from edgedyn.nn.alexnet import AlexNet  # noqa: E402
+from edgedyn.nn.models.alexnet import AlexNet  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 realdata = pytest.mark.realdata

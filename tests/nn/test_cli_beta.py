@@ -37,7 +37,7 @@ def test_a_saved_model_gives_the_librarys_number(saved, capsys):
     model, path = saved
     code, out = run(capsys, "--model", path, "--samples", "200", "--seed", "3", "--json", "--check")
     result = json.loads(out.out)
-    from edgedyn.nn.sampling import sample_dataset
+    from edgedyn.nn.data.sampling import sample_dataset
 
     train = nn.load_dataset("digits", seed=3).train
     x, y = sample_dataset(train.x, train.y, 200, np.random.default_rng(3))

@@ -13,7 +13,7 @@ import keras  # noqa: E402
 from edgedyn import nn  # noqa: E402
 from edgedyn._data import digits  # noqa: E402
 from edgedyn.cli import main  # noqa: E402
-from edgedyn.nn.sampling import sample_dataset  # noqa: E402
+from edgedyn.nn.data.sampling import sample_dataset  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 

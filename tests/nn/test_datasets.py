@@ -342,7 +342,7 @@ def test_the_first_images(split):
 
 
 def test_files_are_read_late_and_once(tmp_path, monkeypatch):
-    import edgedyn.nn.datasets as module
+    import edgedyn.nn.data.datasets as module
 
     read = []
     original = module.read_image
@@ -421,7 +421,7 @@ def test_real_cifar100(real):
 
 @pytest.mark.realdata
 def test_keras_cifar100_has_the_names_of_the_real_classes(real):
-    from edgedyn.nn.readers import _NAMES
+    from edgedyn.nn.data.readers import _NAMES
 
     names = _NAMES["cifar100"]
     with np.load(real / "cifar100_40classes.npz") as stored:

@@ -7,7 +7,8 @@ pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 
 from dataset_files import folder_of, numbered_images, numbers, refused, save  # noqa: E402
 
-from edgedyn.nn import datasets, load_dataset, trials  # noqa: E402
+from edgedyn.nn import load_dataset, trials  # noqa: E402
+from edgedyn.nn.data import datasets
 from edgedyn.studies import protocol  # noqa: E402
 from edgedyn.studies.record import upgraded_settings  # noqa: E402
 from edgedyn.studies.study import read_study  # noqa: E402

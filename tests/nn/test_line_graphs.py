@@ -11,8 +11,8 @@ from keras import layers as kl  # noqa: E402
 
 import edgedyn as ed  # noqa: E402
 from edgedyn import nn  # noqa: E402
-from edgedyn.nn.backbones import architecture  # noqa: E402
-from edgedyn.nn.capacitance import CapacitanceMeter  # noqa: E402
+from edgedyn.nn.meter import CapacitanceMeter  # noqa: E402
+from edgedyn.nn.models.backbones import architecture  # noqa: E402
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("float64")]
 

@@ -12,7 +12,7 @@ from oracles import direct_matrix  # noqa: E402
 
 import edgedyn as ed  # noqa: E402
 from edgedyn import nn  # noqa: E402
-from edgedyn.nn.capacitance import CapacitanceMeter  # noqa: E402
+from edgedyn.nn.meter import CapacitanceMeter  # noqa: E402
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("float64")]
 GROUPS = 10

@@ -9,8 +9,8 @@ import keras  # noqa: E402
 from keras import layers as kl  # noqa: E402
 
 from edgedyn import nn  # noqa: E402
-from edgedyn.nn.extract import extract  # noqa: E402
-from edgedyn.nn.loss import output_loss  # noqa: E402
+from edgedyn.nn.graph.extract import extract  # noqa: E402
+from edgedyn.nn.graph.loss import output_loss  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 

@@ -17,8 +17,8 @@ from keras import layers as kl  # noqa: E402
 
 import edgedyn as ed  # noqa: E402
 from edgedyn import nn  # noqa: E402
-from edgedyn.nn.extract import without_values  # noqa: E402
-from edgedyn.nn.nas import cell_coding, cell_string  # noqa: E402
+from edgedyn.nn.graph.extract import without_values  # noqa: E402
+from edgedyn.nn.models.nas import cell_coding, cell_string  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -369,7 +369,9 @@ def as_oracle(cell):
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("cell", [(0, 4, 3, 2, 1, 0), (1, 1, 4, 3, 0, 1)])
 def test_degrees_are_those_of_dense_double_differentiation(cell, monkeypatch):
-    monkeypatch.setattr("edgedyn.nn.nas.STAGES", 1)  # the oracle is slow for each pair of layers
+    monkeypatch.setattr(
+        "edgedyn.nn.models.nas.STAGES", 1
+    )  # the oracle is slow for each pair of layers
     model = random_values(nn.nas201(cell, **TINY))
     made = {layer.name: layer for layer in model.layers}
     x, y = np.random.default_rng(1).uniform(0, 255, (1, 4, 4, 3)), np.array([1])
@@ -390,7 +392,7 @@ def test_degrees_are_those_of_dense_double_differentiation(cell, monkeypatch):
 @pytest.mark.parametrize("cell", [(0, 0, 0, 4, 4, 0), (1, 1, 0, 3, 0, 4), (3, 1, 4, 1, 1, 1)])
 def test_links_are_where_strengths_are_not_zero(cell, monkeypatch):
     """With positive parameters nothing cancels and no ReLU is closed."""
-    monkeypatch.setattr("edgedyn.nn.nas.STAGES", 2)
+    monkeypatch.setattr("edgedyn.nn.models.nas.STAGES", 2)
     model = random_values(nn.nas201(cell, **TINY), low=0.5)
     classifier = model.get_layer("classifier")
     classifier.kernel.assign(1e-6 * classifier.kernel)  # no probability is near zero

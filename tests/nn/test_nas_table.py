@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 
 from edgedyn import nn  # noqa: E402
-from edgedyn.nn.nas import cell_string  # noqa: E402
+from edgedyn.nn.models.nas import cell_string  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 

@@ -11,8 +11,8 @@ import keras  # noqa: E402
 from oracles import direct_matrix, finite_difference_full  # noqa: E402
 
 from edgedyn import nn  # noqa: E402
-from edgedyn.nn.capacitance import CapacitanceMeter  # noqa: E402
 from edgedyn.nn.crosscheck import cross_check  # noqa: E402
+from edgedyn.nn.meter import CapacitanceMeter  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 KINDS = [("direct", "magnitude"), ("direct", "signed"), ("full", "signed")]

@@ -11,8 +11,8 @@ from keras import layers as kl  # noqa: E402
 
 from edgedyn import nn  # noqa: E402
 from edgedyn.capacitance import DivergedError  # noqa: E402
-from edgedyn.nn import proxies as module  # noqa: E402
-from edgedyn.nn.extract import extract  # noqa: E402
+from edgedyn.nn.graph.extract import extract  # noqa: E402
+from edgedyn.nn.scores import zero_cost as module  # noqa: E402
 from edgedyn.predict import zero_cost as formulas  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow

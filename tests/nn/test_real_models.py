@@ -12,8 +12,8 @@ import keras  # noqa: E402
 
 import edgedyn as ed  # noqa: E402
 from edgedyn import nn  # noqa: E402
-from edgedyn.nn.capacitance import CapacitanceMeter  # noqa: E402
 from edgedyn.nn.crosscheck import cross_check  # noqa: E402
+from edgedyn.nn.meter import CapacitanceMeter  # noqa: E402
 
 FOLDER = Path(os.environ.get("EDGEDYN_DATA", "."))
 pytestmark = [

@@ -12,7 +12,7 @@ pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 
 import tensorflow as tf  # noqa: E402
 
-from edgedyn.nn.sampling import nested_order, sample_dataset, stratified_indices  # noqa: E402
+from edgedyn.nn.data.sampling import nested_order, sample_dataset, stratified_indices  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
@@ -201,7 +201,7 @@ def test_sorted_data_are_sampled_evenly():
 
 
 def test_memory_stays_in_proportion_to_the_sample(monkeypatch):
-    import edgedyn.nn.sampling as module
+    import edgedyn.nn.data.sampling as module
 
     seen = []
     prune = module._prune

@@ -11,7 +11,7 @@ from dense_oracle import NETWORKS, case, degrees, full_degrees  # noqa: E402
 from keras import layers as kl  # noqa: E402
 
 from edgedyn import nn  # noqa: E402
-from edgedyn.nn.capacitance import CapacitanceMeter  # noqa: E402
+from edgedyn.nn.meter import CapacitanceMeter  # noqa: E402
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("float64")]
 

@@ -13,7 +13,7 @@ import keras  # noqa: E402
 from keras import layers as kl  # noqa: E402
 
 from edgedyn import nn  # noqa: E402
-from edgedyn.nn.weights import load_model, load_weights  # noqa: E402
+from edgedyn.nn.models.weights import load_model, load_weights  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 realdata = pytest.mark.realdata

@@ -124,8 +124,8 @@ stage = "{stage}"
 output = "records/{name}"
 methods = ["capacitance", "last_value", "logme"]
 candidates = [
-    {{ name = "mlp", factory = "edgedyn.nn.small:mlp" }},
-    {{ name = "cnn", factory = "edgedyn.nn.small:cnn" }},
+    {{ name = "mlp", factory = "edgedyn.nn.models.small:mlp" }},
+    {{ name = "cnn", factory = "edgedyn.nn.models.small:cnn" }},
 ]
 data = {{ spec = "digits", n_train = [{n_train}] }}
 training = {{ epochs = 6, early_epochs = 5, seeds = {seeds} }}

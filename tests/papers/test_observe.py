@@ -11,7 +11,7 @@ pytestmark = pytest.mark.tensorflow
 N_TRAIN, BATCH = 80, 10
 CANDIDATE = {
     "name": "mlp",
-    "factory": "edgedyn.nn.small:mlp",
+    "factory": "edgedyn.nn.models.small:mlp",
     "options": {"units": (8,)},
     "image_size": 8,
 }

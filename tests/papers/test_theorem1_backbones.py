@@ -9,8 +9,8 @@ import keras  # noqa: E402
 
 from edgedyn import nn  # noqa: E402
 from edgedyn.mlp import Affine, ChainLayer, ReLUChain, degree_accumulator  # noqa: E402
-from edgedyn.nn.capacitance import CapacitanceMeter  # noqa: E402
-from edgedyn.nn.chain import to_chain  # noqa: E402
+from edgedyn.nn.graph.chain import to_chain  # noqa: E402
+from edgedyn.nn.meter import CapacitanceMeter  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 

@@ -8,7 +8,7 @@ from scipy.stats import kendalltau, spearmanr
 
 from edgedyn.predict import bootstrap
 from edgedyn.predict.bootstrap import counts, weighted_regret, weighted_rho, weighted_tau
-from edgedyn.predict.judging import judge
+from edgedyn.predict.rank_quality import judge
 
 ORACLES = {weighted_rho: spearmanr, weighted_tau: kendalltau}
 both = pytest.mark.parametrize("weighted", ORACLES, ids=lambda f: f.__name__)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import kendalltau, spearmanr
 
 import edgedyn as ed
-from edgedyn.predict.judging import regret, regret_of_first, spearman
+from edgedyn.predict.rank_quality import regret, regret_of_first, spearman
 from edgedyn.studies import EpochRecord, TrialRecord
 
 

@@ -11,7 +11,7 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from edgedyn.report import figures
-from edgedyn.report import style as looks
+from edgedyn.report.figures import style as looks
 
 
 def draw(path, **size):

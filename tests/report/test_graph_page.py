@@ -14,10 +14,10 @@ from page_reader import Reader, data_of
 
 import edgedyn as ed
 from edgedyn.linegraph import Conv2D, Network
-from edgedyn.report import graph_page as pages
 from edgedyn.report.files import write_line_graph
-from edgedyn.report.graph_channels import describe, kernel_ends, layer_geometries
-from edgedyn.report.graph_page import graph_page
+from edgedyn.report.linegraph import page as pages
+from edgedyn.report.linegraph.channels import describe, kernel_ends, layer_geometries
+from edgedyn.report.linegraph.page import graph_page
 
 
 @pytest.fixture(params=GRAPHS.values(), ids=GRAPHS)

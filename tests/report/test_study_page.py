@@ -10,9 +10,9 @@ import pytest
 from page_reader import Reader, data_of
 from report_cases import MARKUP, nasty, record, three, write_study
 
-from edgedyn.report import study_words as words
-from edgedyn.report.study_drawings import Scale, interval
-from edgedyn.report.study_page import study_page
+from edgedyn.report.study import words
+from edgedyn.report.study.drawings import Scale, interval
+from edgedyn.report.study.page import study_page
 from edgedyn.studies.summary import summary
 
 MEGABYTE = 2**20

@@ -83,7 +83,7 @@ stage = "full"
 output = "out"
 training = { epochs = 10, seeds = [0, 1] }
 candidates = [
-    { name = "mlp", factory = "edgedyn.nn.small:mlp" },
+    { name = "mlp", factory = "edgedyn.nn.models.small:mlp" },
     { backbone = "MobileNet", options = { alpha = 0.25 } },
 ]
 """

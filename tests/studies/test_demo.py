@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from edgedyn.cli import main
-from edgedyn.predict.judging import regret, spearman
+from edgedyn.predict.rank_quality import regret, spearman
 from edgedyn.studies import TrialRecord, run_demo
 from edgedyn.studies.demo import OBSERVED
 

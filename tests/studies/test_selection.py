@@ -303,7 +303,7 @@ def test_bad_input_is_found_before_any_trial(fields, change, words):
 def test_scores_seeds_sizes_and_any_executor(fields):
     """Training-free scores beside the curves; two seeds, two sizes, a pool of one's own."""
     from edgedyn import nn
-    from edgedyn.nn.transfer import MEASURES
+    from edgedyn.nn.scores.transferability import MEASURES
 
     assert {*MEASURES, *PROXIES} == {m.name for m in METHODS.values() if not m.is_accuracy}
     fields.update(

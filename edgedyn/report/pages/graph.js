@@ -1,5 +1,5 @@
 // A line graph weight by weight, beside its network. The data block holds places and links; see
-// edgedyn/report/graph_page.py. Weights are numbered as in edgedyn's NodeIndex.
+// edgedyn/report/linegraph/page.py. Weights are numbered as in edgedyn's NodeIndex.
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);

@@ -1,5 +1,5 @@
 // A large line graph layer by layer, beside its network. The data block holds layers and the
-// numbers of links between them; see edgedyn/report/graph_page.py. Layers count from 0 here.
+// numbers of links between them; see edgedyn/report/linegraph/page.py. Layers count from 0 here.
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);

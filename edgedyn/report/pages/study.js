@@ -1,5 +1,5 @@
 // Panels of a study's candidates: accuracy and beta_eff after each epoch, one against the other
-// with the fitted line. The data block is that of edgedyn/report/study_page.py; null: not known.
+// with the fitted line. The data block is that of edgedyn/report/study/page.py; null: not known.
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);

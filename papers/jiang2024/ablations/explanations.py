@@ -8,7 +8,7 @@ from math import nan
 import numpy as np
 
 from edgedyn.predict import lines
-from edgedyn.predict.judging import spearman
+from edgedyn.predict.rank_quality import spearman
 from papers.jiang2024.judging.evidence import interval, judge
 from papers.jiang2024.judging.rules import applied, by_choice, falling, line, mean_curves, pooled
 

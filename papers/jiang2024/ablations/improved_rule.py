@@ -14,7 +14,7 @@ import numpy as np
 from edgedyn._environment import environment
 from edgedyn._files import output_folder, to_json, write_text
 from edgedyn.predict import lines
-from edgedyn.predict.judging import spearman
+from edgedyn.predict.rank_quality import spearman
 from papers.jiang2024.judging.evidence import (
     HERE,
     RESULTS,

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edgedyn.nn.capacitance import CapacitanceMeter
-from edgedyn.nn.probe import probe_input
-from edgedyn.nn.sampling import stratified_indices
+from edgedyn.nn.data.sampling import stratified_indices
+from edgedyn.nn.meter import CapacitanceMeter
+from edgedyn.nn.models.probe import probe_input
 
 FORMS = {
     "absolute": {"strength": "absolute"},

@@ -13,9 +13,9 @@ import numpy as np
 
 from edgedyn import nn
 from edgedyn._environment import environment
-from edgedyn.nn.capacitance import CapacitanceMeter
-from edgedyn.nn.sampling import stratified_indices
-from edgedyn.nn.trials import factory
+from edgedyn.nn.data.sampling import stratified_indices
+from edgedyn.nn.meter import CapacitanceMeter
+from edgedyn.nn.training.trial import factory
 from edgedyn.studies import EpochRecord, TrialRecord
 from papers.jiang2024.zoo.candidates import IMAGE_SIZE, TASKS
 

@@ -7,8 +7,8 @@ was measured on, without another forward pass.
 import keras
 import numpy as np
 
-from edgedyn.nn.capacitance import CapacitanceMeter
-from edgedyn.nn.probe import probe_input
+from edgedyn.nn.meter import CapacitanceMeter
+from edgedyn.nn.models.probe import probe_input
 
 FORMS = {
     "absolute": {"strength": "absolute"},

@@ -10,9 +10,9 @@ from pathlib import Path
 from edgedyn import nn
 from edgedyn._environment import environment
 from edgedyn._files import to_json, write_text
-from edgedyn.nn.extract import without_values
-from edgedyn.nn.flops import work
-from edgedyn.nn.rehearsal import KNOWN
+from edgedyn.nn.graph.extract import without_values
+from edgedyn.nn.models.flops import work
+from edgedyn.nn.training.rehearsal import KNOWN
 from edgedyn.studies.cost import GPU, GPU_LAYER_SECONDS, GPU_TFLOPS, gpu_epoch_seconds
 from edgedyn.studies.study_file import load_study
 

@@ -1,6 +1,6 @@
 """The dead runs of the zoo, and Table 1 without them, as Markdown."""
 
-from edgedyn.report._inputs import words
+from edgedyn.report.figures._inputs import words
 from papers.jiang2024.judging.bootstrap import with_interval
 
 MAIN = 5  # epochs observed in the comparison side by side

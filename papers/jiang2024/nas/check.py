@@ -11,7 +11,7 @@ import numpy as np
 import edgedyn as ed
 from edgedyn._environment import environment
 from edgedyn._files import output_folder, to_json, write_text
-from edgedyn.nn.extract import without_values
+from edgedyn.nn.graph.extract import without_values
 from papers.jiang2024.nas import run as nas
 
 EMPTY = (1,) * 6  # zeros on all edges

@@ -8,8 +8,8 @@ from time import perf_counter
 import numpy as np
 
 from edgedyn.capacitance import DivergedError
-from edgedyn.nn.capacitance import CapacitanceMeter
-from edgedyn.nn.sampling import stratified_indices
+from edgedyn.nn.data.sampling import stratified_indices
+from edgedyn.nn.meter import CapacitanceMeter
 from papers.jiang2024.nas.run import SAMPLES
 
 _known = {}

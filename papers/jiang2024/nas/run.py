@@ -111,7 +111,7 @@ def study(given: argparse.Namespace) -> Study:
         "candidates": [
             {
                 "name": name(cell),
-                "factory": "edgedyn.nn.nas:nas201",
+                "factory": "edgedyn.nn.models.nas:nas201",
                 "options": {
                     "cell": list(cell),
                     "channels": CHANNELS,

@@ -15,7 +15,7 @@ import numpy as np
 import edgedyn as ed
 from edgedyn._environment import environment
 from edgedyn._files import output_folder, to_json, write_text
-from edgedyn.predict.judging import judge
+from edgedyn.predict.rank_quality import judge
 from papers.jiang2024.judging import headline
 from papers.jiang2024.nas import page as nas_page
 from papers.jiang2024.nas import run as nas

@@ -18,7 +18,7 @@ import edgedyn as ed
 from edgedyn import nn
 from edgedyn._environment import environment
 from edgedyn._files import to_json, write_text
-from edgedyn.nn.backbones import architecture
+from edgedyn.nn.models.backbones import architecture
 
 HERE = Path(__file__).resolve().parents[1]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import keras
 
 from edgedyn import nn
-from edgedyn.nn import small
+from edgedyn.nn.models import small
 
 PICTURE = Path(__file__).resolve().parents[1] / "figures" / "tensorboard.png"
 EPOCHS = 12

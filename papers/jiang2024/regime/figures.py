@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 
-from edgedyn.report.style import COLOURS, legend_below, saved_figure
+from edgedyn.report.figures.style import COLOURS, legend_below, saved_figure
 from papers.jiang2024.judging.pages import those
 from papers.jiang2024.regime.candidates import POOLS
 from papers.jiang2024.regime.cells import BETA_POOLS, ENDS, ENDS_IN_WORDS, OBSERVED, REPEATS

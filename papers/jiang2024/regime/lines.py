@@ -9,7 +9,7 @@ thousandths of the standard deviation. The tests hold both beside the regressor.
 
 import numpy as np
 
-from edgedyn.predict.capacitance import FLAT, MIN_OBSERVATIONS
+from edgedyn.predict.regressor import FLAT, MIN_OBSERVATIONS
 from edgedyn.predict.window import _CHI2_MEDIAN
 
 

@@ -32,8 +32,8 @@ from edgedyn._environment import environment
 from edgedyn._files import output_folder, to_json, write_text
 from edgedyn.mlp import Affine
 from edgedyn.mlp.theorem1 import log_log_slope
-from edgedyn.nn.capacitance import CapacitanceMeter
-from edgedyn.nn.chain import to_chain
+from edgedyn.nn.graph.chain import to_chain
+from edgedyn.nn.meter import CapacitanceMeter
 from papers.jiang2024.theorem1.page import draw, page
 from papers.jiang2024.zoo import networks as zoo
 from papers.jiang2024.zoo import weights as zoo_weights

@@ -19,7 +19,7 @@ import numpy as np
 from edgedyn import nn
 from edgedyn._environment import environment
 from edgedyn._files import output_folder, to_json, write_text
-from edgedyn.nn.images import resize_images
+from edgedyn.nn.data.images import resize_images
 from papers.jiang2024.zoo import networks as zoo
 from papers.jiang2024.zoo import weights as zoo_weights
 from papers.jiang2024.zoo.candidates import PRETRAINED, image_size

@@ -10,7 +10,7 @@ import keras
 from keras import layers as kl
 
 from edgedyn import nn
-from edgedyn.nn import small
+from edgedyn.nn.models import small
 from papers.jiang2024.zoo import weights as zoo_weights
 
 IMAGE = (32, 32, 3)
@@ -18,7 +18,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CAFFE_MEAN = (122.679, 116.669, 104.006)  # red, green, blue
 FIRE = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))
 
-# Small networks: the function in edgedyn.nn.small, and its options.
+# Small networks: the function in edgedyn.nn.models.small, and its options.
 SMALL = {
     "vgg": ("vgg", {"width": 16, "stages": 3}),
     "densenet": ("densenet", {"growth": 12, "layers": 4, "strides": 2}),

@@ -2,9 +2,10 @@
 
 Both ask what the *source* task's classifier says of the new task's images, so they exist only for
 candidates that carry one with trained weights; the others are listed with the reason. Every run of
-zoo/run.py is set up again as its record says (`edgedyn.nn.trials.prepare`: the same seed, the same
-training images), and must show it: the digest of the data is that of the record, and LogME, which
-both have, is its value. Writes ``results/source_scores.json``; tables/tables.py reads it. Run:
+zoo/run.py is set up again as its record says (`edgedyn.nn.training.trial.prepare`: the same seed,
+the same training images), and must show it: the digest of the data is that of the record, and
+LogME, which both have, is its value. Writes ``results/source_scores.json``; tables/tables.py reads
+it. Run:
 ``EDGEDYN_DATA=... python -m papers.jiang2024.zoo.source_scores`` (a few minutes on one core).
 """
 
@@ -16,8 +17,8 @@ import keras
 import edgedyn as ed
 from edgedyn._environment import command, environment
 from edgedyn._files import output_folder, to_json, write_text
-from edgedyn.nn import trials
-from edgedyn.nn.transfer import transfer_scores
+from edgedyn.nn.scores.transferability import transfer_scores
+from edgedyn.nn.training import trial as trials
 from papers.jiang2024.judging.evidence import RECORDS, RESULTS, tasks
 from papers.jiang2024.zoo.candidates import PRETRAINED, write_task
 

@@ -69,7 +69,9 @@ def _keras_order(array):
 
 def fill_resnet8(model):
     """Fill ResNet-8 from a whole model of Keras 2."""
-    from edgedyn.nn.weights import load_weights  # here: the list of candidates needs no Keras
+    from edgedyn.nn.models.weights import (
+        load_weights,  # here: the list of candidates needs no Keras
+    )
 
     load_weights(model, data_file("weights", "cifar10_resnet8.h5"))
 

@@ -1,0 +1,1 @@
+"""Data sets, image files, samples, tables."""

@@ -1,0 +1,135 @@
+"""Image files: finding them in folders, checking them, reading them as RGB."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from edgedyn.nn.data.readers import DataNotFound, Raw
+
+Array = NDArray[Any]
+
+DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # modes of more than 8 bits a channel
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+VALIDATION_WORDS = ("valid", "val", "validation")
+
+
+def read_folder(path: Path, *, fixed: bool) -> Raw:
+    """Find the images of a folder; nothing is decoded yet, but every file is checked.
+
+    With `fixed` it must have train, validation and test parts of its own.
+    """
+    if not path.is_dir():
+        raise DataNotFound(f"there is no folder {str(path)!r}; give one with a sub-folder a class.")
+    folders = _part_folders(path, fixed=fixed)
+    if not folders:
+        files = class_folders(path)
+        return Raw(_listed(files, tuple(files)), None, None, tuple(files))
+    found = {part: class_folders(folder) for part, folder in folders.items()}
+    names = tuple(found["train"])
+    for part, files in found.items():
+        if different := set(files) ^ set(names):
+            raise ValueError(
+                f"{path}: the folders train and {part} differ in class {sorted(different)[0]!r}."
+            )
+    parts = {part: _listed(files, names) for part, files in found.items()}
+    return Raw(parts["train"], parts.get("validation"), parts["test"], names)
+
+
+def _part_folders(path: Path, *, fixed: bool) -> dict[str, Path]:
+    """Return the folders of the parts by name; none where the sub-folders are classes."""
+    present = {sub.name: sub for sub in path.iterdir() if sub.is_dir()}
+    validation = [word for word in VALIDATION_WORDS if word in present]
+    if len(validation) > 1:
+        raise ValueError(f"{path} has the folders {' and '.join(validation)}; keep one of them.")
+    if not {"train", "test"} <= set(present) or (fixed and not validation):
+        # Classes may be called train or test, but not all of them.
+        if fixed or (present and set(present) <= {"train", "test", *validation}):
+            wanted = "train, valid and test" if fixed else "both train and test"
+            raise ValueError(
+                f"{path} has the folders {', '.join(sorted(present)) or 'none'}; it must have "
+                f"{wanted}, each with one sub-folder a class."
+            )
+        return {}
+    folders = {"train": present["train"], "test": present["test"]}
+    if validation:
+        folders["validation"] = present[validation[0]]
+    return folders
+
+
+def _listed(files: dict[str, list[Path]], names: tuple[str, ...]) -> tuple[Array, Array]:
+    """Return all files with their labels."""
+    paths = np.array([p for name in names for p in files[name]], dtype=object)
+    for path in paths:
+        check_image(path)
+    return paths, np.repeat(np.arange(len(names)), [len(files[name]) for name in names])
+
+
+def class_folders(folder: Path) -> dict[str, list[Path]]:
+    """Return each class's image files, classes and files in sorted order.
+
+    Raises
+    ------
+    ValueError
+        For a folder that is missing, has fewer than two sub-folders, or an empty one.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {str(folder)!r}; give one with a sub-folder a class.")
+    found = {
+        sub.name: sorted(p for p in sub.iterdir() if _is_image(p))
+        for sub in sorted(folder.iterdir())
+        if sub.is_dir() and not sub.name.startswith(".")
+    }
+    if len(found) < 2:
+        raise ValueError(
+            f"{folder} has {len(found)} class folders; give at least two, one sub-folder a class."
+        )
+    for name, files in found.items():
+        if not files:
+            raise ValueError(
+                f"the class folder {str(folder / name)!r} holds no images ({', '.join(SUFFIXES)})."
+            )
+    return found
+
+
+def _is_image(path: Path) -> bool:
+    """Tell image files by their suffix; hidden ones (``._a.jpg`` of macOS) are none."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def check_image(path: Path) -> None:
+    """Refuse a file that is no image, before any work; the pixels are not decoded yet."""
+    try:
+        with Image.open(path) as image:
+            mode = image.mode
+            image.verify()
+    except Exception:  # Pillow's readers raise what they like
+        raise ValueError(f"{path} could not be read as an image; repair or remove it.") from None
+    if mode in DEEP:  # Pillow would clip them: nearly all pixels white
+        raise ValueError(f"{path} has more than 8 bits a channel; convert it to 8 bits.")
+
+
+def read_image(path: Path, size: tuple[int, int]) -> Array:
+    """Return an image as RGB, shape (height, width, 3) uint8, resized bilinearly."""
+    try:
+        with Image.open(path) as image:
+            if image.mode == "P":  # else Pillow warns of palettes with transparent colours
+                image = image.convert("RGBA")
+            turned = (size[1], size[0])
+            return np.asarray(image.convert("RGB").resize(turned, Image.Resampling.BILINEAR))
+    except Exception:  # Pillow's readers raise what they like
+        raise ValueError(
+            f"{path} could not be read as an image, it may be cut short; repair or remove it."
+        ) from None
+
+
+def resize_images(x: Array, size: tuple[int, int]) -> Array:
+    """Resize (n, height, width, 3) uint8 images bilinearly, one by one."""
+    if x.shape[1:3] == size:
+        return x
+    turned = (size[1], size[0])
+    return np.stack(
+        [np.asarray(Image.fromarray(one).resize(turned, Image.Resampling.BILINEAR)) for one in x]
+    )

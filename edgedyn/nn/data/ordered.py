@@ -1,0 +1,76 @@
+"""Training and validation images as they are stored: the first ones and the last ones."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedyn.nn.data.readers import Raw
+
+Part = tuple[Any, NDArray[Any]]
+
+
+def first_and_last(raw: Raw, n_train: int | None, n_validation: int) -> tuple[Part, Part]:
+    """Return the first training images, and the last ones to validate.
+
+    Jiang et al. (2024) vary the number of training samples this way. Nothing is drawn, so all
+    seeds see the same images.
+
+    Parameters
+    ----------
+    raw : Raw
+        A validation part of its own is taken as it is.
+    n_train : int or None
+        None: all that do not validate.
+    n_validation : int
+        Does not count where there is a validation part.
+
+    Returns
+    -------
+    train, validation : (images, labels)
+
+    Raises
+    ------
+    ValueError
+        Where the parts would overlap or exceed the images (by how many), a class has no training
+        image, or only one class validates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from edgedyn.nn.data.ordered import first_and_last
+    >>> from edgedyn.nn.data.readers import Raw
+    >>> images, labels = np.arange(6), np.array([0, 1, 0, 1, 0, 1])
+    >>> train, validation = first_and_last(Raw((images, labels), None, None, ("a", "b")), 3, 2)
+    >>> train[0].tolist(), validation[0].tolist()
+    ([0, 1, 2], [4, 5])
+    """
+    images, y = raw.train
+    n, n_last = len(y), 0 if raw.validation else n_validation
+    if not raw.validation and not 0 < n_last < n:
+        raise ValueError(f"a validation part must take 1..{n - 1} of {n} images; got {n_last}.")
+    n_first = n - n_last if n_train is None else n_train
+    if n_first + n_last > n:
+        raise ValueError(
+            f"of {n} training images the first {n_first} were to train and the last {n_last} to "
+            f"validate: {n_first + n_last - n} too many; take fewer."
+        )
+    train = images[:n_first], y[:n_first]
+    validation = raw.validation or (images[n - n_last :], y[n - n_last :])
+    _check_classes(train[1], validation[1], raw.class_names)
+    return train, validation
+
+
+def _check_classes(train: Any, validation: Any, names: tuple[str, ...]) -> None:
+    """Refuse what images that are stored class by class become."""
+    missing = np.setdiff1d(np.arange(len(names)), train)
+    if len(missing):
+        fault = f"class {names[missing[0]]!r} has no training image"
+    elif (validation == validation[0]).all():
+        fault = f"all validation images are of class {names[validation[0]]!r}"
+    else:
+        return
+    raise ValueError(
+        f"with split='ordered' {fault}: the images are stored class by class, or the part is too "
+        "small; take split='stratified', or shuffle what is stored."
+    )

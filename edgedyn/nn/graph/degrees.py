@@ -1,0 +1,185 @@
+"""Degrees of a graph's line graph by automatic differentiation, summed batch by batch."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from edgedyn.capacitance import Provenance
+from edgedyn.degrees import DegreeSums
+from edgedyn.mlp.loss import SOFTMAX_LOSSES
+from edgedyn.nn.graph import sweeps
+from edgedyn.nn.graph.autodiff import compiled, hessian_product
+from edgedyn.nn.graph.graph import Graph, nodes_of
+from edgedyn.nn.graph.loss import OutputLoss
+from edgedyn.nn.graph.steps import Layer, Shift, read
+
+Array = NDArray[Any]
+Tensor = Any
+
+
+class GraphDegrees:
+    """Degrees of every layer's parameters, for direct or full coupling.
+
+    Direct: two sweeps a batch (`edgedyn.nn.graph.sweeps`), whatever the number of pairs. Full: one
+    Hessian-vector product a layer, ``H 1_B``, read at B's predecessors (in-degrees) and successors
+    (out-degrees). The parameters are read anew for each batch, so one object serves a whole
+    training run.
+
+    Parameters
+    ----------
+    graph : Graph
+    loss : OutputLoss
+    coupling : {"direct", "full"}
+    strength : {"magnitude", "signed"}
+    nodes : {"kernels", "all"}
+    batch_size : int
+        Every batch is filled up to this size with samples of weight 0, so that the compiled
+        functions see one shape.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        loss: OutputLoss,
+        *,
+        coupling: str,
+        strength: str,
+        nodes: str,
+        batch_size: int,
+    ) -> None:
+        self.graph, self.loss = graph, loss
+        self.coupling, self.strength, self.nodes = coupling, strength, nodes
+        self.batch_size = batch_size
+        self._sweep = compiled(self._sweep_batch)
+        self._product = compiled(self._hessian_product)
+
+    def empty(self, groups: int = 1) -> DegreeSums:
+        """Return the sums over no samples, for `add`."""
+        return DegreeSums(
+            [tuple(tuple(p.shape) for p in nodes_of(layer)) for layer in self.graph.layers],
+            Provenance(
+                coupling=self.coupling,
+                strength=self.strength,
+                nodes=self.nodes,
+                epsilon=float(np.finfo(self.graph.dtype).eps),
+                **self.graph.structure(self.loss.name in SOFTMAX_LOSSES),
+            ),
+            groups,
+        )
+
+    def add(self, sums: DegreeSums, x: Array, targets: Array, group: int = 0) -> None:
+        """Add a batch of at most `batch_size` samples, all of one group.
+
+        Raises
+        ------
+        DivergedError
+            If the network's output is not finite; nothing is added then.
+        """
+        n = len(x)
+        x, targets, weight = self._filled(x, targets)
+        result = self._sweep(x, targets, weight)
+        sums.count(np.full(n, group), float(result["largest"]))
+        sums.magnitude_totals[group] += float(result["magnitude"])
+        if self.coupling == "full":
+            self._add_full(sums, group, (x, targets, weight), result["in"])
+            return
+        for way in ("in", "out"):
+            for layer, parts in enumerate(result[way], start=1):
+                sums.add(way, layer, group, _arrays(parts))
+
+    # One batch -------------------------------------------------------------------------------
+
+    def _filled(self, x: Array, targets: Array) -> tuple[Tensor, Tensor, Tensor]:
+        """Fill a batch up with repetitions of weight 0; return tensors."""
+        missing = self.batch_size - len(x)
+        rows = np.r_[np.arange(len(x)), np.zeros(missing, int)] if missing else slice(None)
+        dtype = self.graph.dtype
+        weight = np.r_[np.ones(len(x)), np.zeros(missing)]
+        targets = targets[rows]
+        return (
+            ops.convert_to_tensor(x[rows], dtype=dtype),
+            ops.convert_to_tensor(targets, dtype="int32" if targets.ndim == 1 else dtype),
+            ops.convert_to_tensor(weight, dtype=dtype),
+        )
+
+    def _sweep_batch(self, x: Tensor, targets: Tensor, weight: Tensor) -> dict[str, Any]:
+        """Forward pass, backward pass, and the two sweeps."""
+        magnitude = self.strength == "magnitude"
+        values = self.graph.forward(x)
+        at_logits = self.loss.cotangent(values[self.graph.logits], targets) * weight[:, None]
+        e = sweeps.cotangents(self.graph, values, at_logits)
+        inward = sweeps.in_degrees(self.graph, values, e, magnitude)
+        arrived = sweeps.arrivals(self.graph, values, magnitude)
+        outward = sweeps.out_degrees(arrived, e, magnitude)
+        total = 0.0 if magnitude else sweeps.total_magnitude(self.graph, values, e)
+        return {
+            "in": [inward.get(layer, []) for layer in self.graph.layers],
+            "out": [outward.get(layer, []) for layer in self.graph.layers],
+            "magnitude": total,
+            "largest": ops.max(ops.abs(at_logits)),
+        }
+
+    # The full coupling -------------------------------------------------------------------------
+
+    def _add_full(
+        self,
+        sums: DegreeSums,
+        group: int,
+        batch: tuple[Tensor, Tensor, Tensor],
+        direct: list[list[Tensor]],
+    ) -> None:
+        """Add one Hessian-vector product a layer, read at its neighbours."""
+        layers = self.graph.layers
+        before = self.graph.predecessors
+        bend = [[-part for part in _arrays(parts)] for parts in direct]
+        for source in layers:
+            products = self._product(*batch, self._ones_at(source))
+            for k, (layer, parts) in enumerate(zip(layers, products, strict=True)):
+                if layer in before.get(source, set()):
+                    sums.add("in", k + 1, group, _arrays(parts))
+                    for total, part in zip(bend[k], parts, strict=True):
+                        total += ops.convert_to_numpy(part)
+                if source in before.get(layer, set()):
+                    sums.add("out", k + 1, group, _arrays(parts))
+        # The direct part counts per sample and link, the curvature's per batch and target node.
+        sums.magnitude_totals[group] += float(sum(np.abs(p).sum() for ps in bend for p in ps))
+
+    def _ones_at(self, source: Layer | Shift) -> list[Tensor]:
+        """Return tangents that are 1 on one layer's nodes and 0 on the others'."""
+        return [
+            ops.ones(p.shape, p.dtype) if layer is source else ops.zeros(p.shape, p.dtype)
+            for layer in self.graph.layers
+            for p in nodes_of(layer)
+        ]
+
+    def _hessian_product(
+        self, x: Tensor, targets: Tensor, weight: Tensor, tangents: list[Tensor]
+    ) -> list[list[Tensor]]:
+        """Return ``H t`` of the summed loss, cut by layers."""
+        layers = self.graph.layers
+        counts = [len(nodes_of(layer)) for layer in layers]
+        theta = [read(p) for layer in layers for p in nodes_of(layer)]
+
+        def cut(flat: list[Tensor]) -> list[list[Tensor]]:
+            ends = np.cumsum(counts)
+            return [flat[end - n : end] for n, end in zip(counts, ends, strict=True)]
+
+        def total_loss(flat: list[Tensor]) -> Tensor:
+            parameters: dict[Any, tuple[Any, Any]] = {}
+            for layer, parts in zip(layers, cut(flat), strict=True):
+                if isinstance(layer, Shift):
+                    parameters[layer] = (None, parts[0])
+                else:
+                    parameters[layer] = (parts[0], parts[1] if len(parts) > 1 else None)
+            logits = self.graph.forward(x, parameters)[self.graph.logits]
+            return ops.sum(self.loss.per_sample(logits, targets) * weight)
+
+        return cut(hessian_product(total_loss, theta, tangents))
+
+
+def _arrays(parts: Iterable[Tensor]) -> list[Array]:
+    """Return float64 copies, of which nobody else holds the memory."""
+    return [np.array(ops.convert_to_numpy(part), np.float64) for part in parts]

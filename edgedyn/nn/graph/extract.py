@@ -1,0 +1,224 @@
+"""From a Keras model to a `Graph` of steps: the only file that touches Keras' internals."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+from keras import layers as kl
+from keras.src.backend.common import global_state
+from keras.src.models.functional import Functional
+
+from edgedyn import linegraph as lg
+from edgedyn.nn.graph import converters
+from edgedyn.nn.graph.graph import INPUT, Graph
+from edgedyn.nn.graph.steps import Elementwise, Layer, Linear, Map, Shift, Step
+
+
+def extract(model: keras.Model, *, nodes: str = "kernels") -> Graph:
+    """Return the steps of a sequential or functional model, nested models unrolled.
+
+    Parameters
+    ----------
+    model : keras.Model
+        One input, one output, channels last.
+    nodes : {"kernels", "all"}
+        ``kernels``: biases and batch norms are parameter-free; ``all``: biases are nodes and
+        batch norms become scale layers.
+
+    Returns
+    -------
+    Graph
+
+    Raises
+    ------
+    TypeError
+        For anything but a built sequential or functional Keras model.
+    ValueError
+        For a layer that is not known, by name and type, a layer used twice, mixed precision, a
+        softmax before the end, several inputs or outputs.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from edgedyn.nn.graph.extract import extract
+    >>> inputs = keras.Input((8, 8, 3))
+    >>> x = keras.layers.Conv2D(4, 3, activation="relu")(inputs)
+    >>> x = keras.layers.GlobalAveragePooling2D()(x)
+    >>> graph = extract(keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(x)))
+    >>> [type(step).__name__ for step in graph.steps], graph.softmax
+    (['Conv', 'Elementwise', 'Linear', 'Dense'], True)
+    """
+    walker = _Walker(nodes)
+    inner = _functional(model)
+    if len(inner.inputs) != 1 or len(inner.outputs) != 1:
+        raise ValueError(
+            f"model {model.name!r} has {len(inner.inputs)} inputs and {len(inner.outputs)} "
+            "outputs; give one with a single input and a single output."
+        )
+    output = walker.walk(model, [INPUT])[0]
+    softmax = output in walker.softmax
+    logits = walker.softmax.get(output, output)
+    shape = tuple(inner.inputs[0].shape[1:])
+    graph = Graph(tuple(walker.steps), logits, softmax, shape, walker.shapes)
+    if not graph.predecessors:
+        raise ValueError(f"model {model.name!r} has no layer with a kernel.")
+    return graph
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Let models be built whose parameters have shapes but no values, at once and without memory.
+
+    For their structure only. Keras would fill in the values when the next model is built; it is
+    made to forget that.
+    """
+    waiting = "uninitialized_variables"
+    before = list(global_state.get_global_attribute(waiting, []))
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        global_state.set_global_attribute(waiting, before)
+
+
+def _functional(model: Any) -> Functional:
+    """Return the functional model itself, or the one behind a sequential model."""
+    if isinstance(model, keras.Sequential):
+        if not model.built or getattr(model, "_functional", None) is None:
+            raise TypeError(
+                f"the sequential model {model.name!r} is not built; give it an Input layer."
+            )
+        return model._functional
+    if not isinstance(model, Functional):
+        raise TypeError(
+            f"only sequential and functional Keras models can be read; got {type(model).__name__}."
+        )
+    return model
+
+
+class _Walker:
+    """Collects steps; tensors get numbers as they appear."""
+
+    def __init__(self, nodes: str) -> None:
+        self.all_nodes = nodes == "all"
+        self.steps: list[Step] = []
+        self.softmax: dict[int, int] = {}
+        self.shapes: dict[int, tuple[int | None, ...]] = {}
+        self._next = INPUT + 1
+        self._owners: set[int] = set()
+        self._dependent: set[int] = set()
+
+    def walk(self, model: Any, inputs: Sequence[int]) -> list[int]:
+        """Unroll a model; return the numbers of its outputs."""
+        inner = _functional(model)
+        numbers = {id(t): k for t, k in zip(inner.inputs, inputs, strict=True)}
+        for depth in sorted(inner._nodes_by_depth, reverse=True):
+            for node in inner._nodes_by_depth[depth]:
+                if node.is_input or not node.operation:
+                    continue
+                given = [numbers[id(t)] for t in node.input_tensors]
+                for tensor, k in zip(node.outputs, self._operation(node, given), strict=True):
+                    numbers[id(tensor)] = k
+                    self.shapes[k] = tuple(tensor.shape[1:])
+        return [numbers[id(t)] for t in inner.outputs]
+
+    def _operation(self, node: Any, given: list[int]) -> list[int]:
+        """Turn one node of the Keras graph into steps; return the numbers of its outputs."""
+        operation = node.operation
+        if isinstance(operation, Functional | keras.Sequential):
+            return self.walk(operation, given)
+        for k in given:
+            if k in self.softmax:
+                raise ValueError(
+                    f"layer {operation.name!r} follows a softmax; only one at the very end is "
+                    "supported."
+                )
+        if getattr(operation, "weights", None):
+            self._claim(operation)
+        for kinds, convert in converters.CONVERTERS:
+            if isinstance(operation, kinds):
+                return [convert(self, operation, given)]
+        if not isinstance(operation, kl.Layer) and converters.is_elementwise(operation):
+            name = operation.name
+            return [self.add(Elementwise, name, given, operation, structure=lg.Identity())]
+        if type(operation).__name__ == "CustomScaleLayer":  # InceptionResNetV2's residual weight
+            return [converters.residual(self, operation, given)]
+        if not isinstance(operation, kl.Layer) and self._dependent.intersection(given):
+            if (number := converters.arithmetic(self, node, given)) is not None:
+                return [number]
+        return self._before_the_first_layer(node, given)
+
+    def _before_the_first_layer(self, node: Any, given: list[int]) -> list[int]:
+        """Accept any operation on what no parameter influences: no derivative passes there."""
+        operation = node.operation
+        trained = [w for w in getattr(operation, "weights", []) if w.trainable]
+        if trained or self._dependent.intersection(given) or len(node.outputs) != 1:
+            raise ValueError(
+                f"layer {operation.name!r} of type {type(operation).__name__} is not known to "
+                f"the line graph{converters.why_not(operation)}; known are: {converters.KNOWN}."
+            )
+
+        def call(*values: Any) -> Any:
+            table = {id(t): v for t, v in zip(node.input_tensors, values, strict=True)}
+            args, kwargs = node.arguments.fill_in(table)
+            return operation(*args, **kwargs)
+
+        structure = lg.Opaque(tuple(node.outputs[0].shape[1:]))
+        return [self.add(Map, operation.name, given, call, structure=structure)]
+
+    def _claim(self, layer: Any) -> None:
+        """Refuse layers whose parameters this model uses twice, or in mixed precision."""
+        if id(layer) in self._owners:
+            raise ValueError(f"layer {layer.name!r} is used twice; shared layers are not known.")
+        self._owners.add(id(layer))
+        if layer.compute_dtype != layer.variable_dtype:
+            raise ValueError(
+                f"layer {layer.name!r} computes in {layer.compute_dtype} on {layer.variable_dtype} "
+                "variables; build the model without mixed precision."
+            )
+        if getattr(layer, "data_format", "channels_last") != "channels_last":
+            raise ValueError(f"layer {layer.name!r} is channels-first; give a channels-last model.")
+
+    def add(
+        self, kind: type[Step], name: str, given: Sequence[int], *details: Any, structure: Any
+    ) -> int:
+        """Append a step; return the number of its output."""
+        number = self._next
+        self._next += 1
+        self.steps.append(kind(name, tuple(given), number, *details, structure=structure))
+        if issubclass(kind, Layer | Shift) or self._dependent.intersection(given):
+            self._dependent.add(number)
+        return number
+
+    def linear(
+        self,
+        name: str,
+        given: Sequence[int],
+        function: Callable[..., Any],
+        linear: Callable[..., Any] | None = None,
+        absolute: Callable[..., Any] | None = None,
+        *,
+        structure: Any,
+    ) -> int:
+        """Append a linear map; by default its own linear part without negative coefficients."""
+        linear = linear or function
+        functions = (function, linear, absolute or linear)
+        return self.add(Linear, name, given, *functions, structure=structure)
+
+    def activation(self, name: str, k: int, function: Any) -> int:
+        """Append an activation function; a softmax is kept apart."""
+        word = getattr(function, "__name__", type(function).__name__)
+        if function is None or word == "linear":
+            return k
+        if word == "softmax":
+            number = self._next
+            self._next += 1
+            self.softmax[number] = k
+            return number
+        if word not in converters.ACTIVATIONS:
+            raise ValueError(
+                f"the activation {word!r} of layer {name!r} is not elementwise or not known; "
+                f"known are: {', '.join(sorted(converters.ACTIVATIONS))}, and softmax at the end."
+            )
+        return self.add(Elementwise, name, [k], function, structure=lg.Identity())

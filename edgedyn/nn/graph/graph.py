@@ -1,0 +1,137 @@
+"""A network as its operations in topological order, between numbered tensors."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from edgedyn.linegraph import Network
+from edgedyn.nn.graph.steps import Dense, Layer, Map, Shift, Step
+
+Tensor = Any
+INPUT = 0
+
+
+def nodes_of(layer: Layer | Shift) -> list[Any]:
+    """Return the parameters of a layer that are nodes: the kernel, then the bias."""
+    if isinstance(layer, Shift):
+        return [layer.bias]
+    biased = layer.bias is not None and layer.bias_is_node
+    return [layer.kernel, layer.bias] if biased else [layer.kernel]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What `extract` makes of a Keras model.
+
+    Parameters
+    ----------
+    steps : tuple of Step
+        In topological order; tensor 0 is the input.
+    logits : int
+        The tensor the loss acts on; a softmax after it belongs to the loss.
+    softmax : bool
+        Whether there is one.
+    input_shape : tuple of int or None
+        Of one sample.
+    shapes : dict
+        What Keras says of some tensors' shapes, by number.
+    """
+
+    steps: tuple[Step, ...]
+    logits: int
+    softmax: bool
+    input_shape: tuple[int | None, ...]
+    shapes: dict[int, tuple[int | None, ...]]
+
+    @cached_property
+    def layers(self) -> tuple[Layer | Shift, ...]:
+        """The steps that own nodes of the line graph, in order."""
+        return tuple(s for s in self.steps if isinstance(s, Layer | Shift))
+
+    @property
+    def dtype(self) -> str:
+        """Precision of the parameters."""
+        return str(next(s for s in self.steps if isinstance(s, Layer)).kernel.dtype)
+
+    @cached_property
+    def predecessors(self) -> dict[Layer | Shift, set[Layer | Shift]]:
+        """For each layer those from which a parameter-free path leads to it."""
+        reach: dict[int, set[Layer | Shift]] = {INPUT: set()}
+        found: dict[Layer | Shift, set[Layer | Shift]] = {}
+        for step in self.steps:
+            arriving = set().union(*(reach[i] for i in step.inputs))
+            if isinstance(step, Layer):
+                found[step] = arriving
+                arriving = {step}
+            elif isinstance(step, Shift):
+                arriving = arriving | {step}
+            reach[step.output] = arriving
+        return found
+
+    def structure(self, softmax: bool) -> dict[str, int]:
+        """Return `edgedyn.capacitance.Provenance`'s counts of interior and informative layers.
+
+        `softmax` tells whether the loss acts on the softmax of the logits, be it in the model or
+        in the loss.
+        """
+        followers: dict[Layer | Shift, set[Layer | Shift]] = {}
+        for layer, before in self.predecessors.items():
+            for other in before:
+                followers.setdefault(other, set()).add(layer)
+        gauge = {
+            layer
+            for layer in self.predecessors
+            if softmax and layer.output == self.logits and isinstance(layer, Dense)
+        }
+        interior = [a for a, before in self.predecessors.items() if before and a in followers]
+        informative = [a for a in interior if followers[a] - gauge]
+        return {"n_interior": len(interior), "n_informative": len(informative)}
+
+    @cached_property
+    def downstream(self) -> set[int]:
+        """Tensors that depend on a layer's parameters."""
+        found: set[int] = set()
+        for step in self.steps:
+            if isinstance(step, Layer | Shift) or found.intersection(step.inputs):
+                found.add(step.output)
+        return found
+
+    def network(self) -> Network:
+        """Return the structure alone.
+
+        Raises
+        ------
+        ValueError
+            Where the size of the input is not fixed.
+        """
+        if None in self.input_shape:
+            raise ValueError(
+                f"a line graph needs inputs of a fixed size; the model takes {self.input_shape}: "
+                "build it with input_shape=(height, width, channels)."
+            )
+        network = Network([n for n in self.input_shape if n is not None])
+        tensors = {INPUT: network.input}
+        for step in self.steps:
+            given = [tensors[i] for i in step.inputs]
+            tensors[step.output] = network.add(step.structure, *given, name=step.name)
+            shape = self.shapes.get(step.output, tensors[step.output].shape)
+            if shape != tensors[step.output].shape:
+                raise ValueError(
+                    f"layer {step.name!r} gives shape {shape}, its line graph expects "
+                    f"{tensors[step.output].shape}; this is a mistake in edgedyn."
+                )
+        return network
+
+    def forward(self, x: Tensor, parameters: dict[Step, tuple[Any, Any]] | None = None) -> dict:
+        """Return every tensor's value; with `parameters` at given (kernel, bias) instead."""
+        values = {INPUT: x}
+        for step in self.steps:
+            given = [values[i] for i in step.inputs]
+            if parameters is not None and isinstance(step, Layer):
+                values[step.output] = step.forward(given[0], *parameters[step])
+            elif parameters is not None and isinstance(step, Shift):
+                values[step.output] = step.forward(given[0], parameters[step][1])
+            else:
+                assert isinstance(step, Layer | Shift | Map)
+                values[step.output] = step.forward(*given)
+        return values

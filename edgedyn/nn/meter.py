@@ -1,0 +1,228 @@
+"""beta_eff of a Keras model: of its probe in closed form, or of the whole network.
+
+`edgedyn.neural_capacitance` comes here with Keras models.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import ArrayLike, NDArray
+
+from edgedyn import _validate as check
+from edgedyn.capacitance import (
+    Capacitance,
+    DivergedError,
+    LayerDegrees,
+    check_choices,
+    check_enough,
+    jackknife_groups,
+)
+from edgedyn.degrees import DegreeSums
+from edgedyn.mlp import degree_accumulator
+from edgedyn.nn.graph.autodiff import compiled
+from edgedyn.nn.graph.chain import to_chain
+from edgedyn.nn.graph.degrees import GraphDegrees
+from edgedyn.nn.graph.extract import extract
+from edgedyn.nn.graph.graph import Graph
+from edgedyn.nn.graph.loss import OutputLoss, output_loss
+from edgedyn.nn.models.probe import probe_input
+
+Array = NDArray[Any]
+
+Progress = Callable[[float, str], None]
+
+SCOPES = ("probe", "network")
+BATCH = 64  # samples taken at a time
+
+
+class CapacitanceMeter:
+    """Measures beta_eff of one model as often as wanted, compiled once.
+
+    Parameters as for `edgedyn.neural_capacitance`; the model's present parameters are read at each
+    `measure`.
+
+    Examples
+    --------
+    >>> import edgedyn as ed, keras, numpy as np
+    >>> from edgedyn import nn
+    >>> inputs = keras.Input((4,))
+    >>> backbone = keras.Model(inputs, keras.layers.Dense(6, activation="relu")(inputs))
+    >>> model = nn.attach_probe(backbone, n_classes=3, units=(8, 5), seed=0)
+    >>> x = np.random.default_rng(0).standard_normal((30, 4))
+    >>> cap = ed.neural_capacitance(model, x, np.arange(30) % 3, stderr=True)
+    >>> cap.status, [layer.name for layer in cap.per_layer], cap.stderr > 0
+    ('ok', ['probe_dense_1', 'probe_dense_2', 'probe_output'], True)
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        scope: str = "probe",
+        coupling: str = "direct",
+        strength: str = "magnitude",
+        nodes: str = "kernels",
+        stderr: bool = False,
+        loss: Any = None,
+        batch_size: int = BATCH,
+    ) -> None:
+        check_kind(scope, coupling, strength, nodes)
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"model must be a Keras model; got {type(model).__name__}.")
+        self.model, self.scope = model, scope
+        self.coupling, self.strength, self.nodes = coupling, strength, nodes
+        self.batch_size = check.positive_int(batch_size, "batch_size")
+        self.groups = jackknife_groups(stderr)
+        self.loss_given = loss
+        if scope == "probe":
+            features = probe_input(model)
+            self.backbone = keras.Model(model.input, features)
+            part = keras.Model(features, model.output)
+            self._forward = compiled(lambda x: self.backbone(x, training=False))
+        else:
+            part = model
+        self.graph: Graph = extract(part, nodes=nodes)
+        self._loss: OutputLoss | None = None
+        self._network: GraphDegrees | None = None
+
+    @property
+    def loss(self) -> OutputLoss:
+        """The loss: the given one, the compiled one, or sparse categorical cross-entropy."""
+        if self._loss is None:
+            given = self.loss_given
+            if given is None and getattr(self.model, "compiled", False):
+                given = self.model.loss
+            self._loss = output_loss(given, self.graph.softmax)
+        return self._loss
+
+    def check_data(self, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+        """Return samples as they are and targets as the loss takes them, or say what is wrong."""
+        x = check_samples(x, self.model)
+        check_enough(len(x), self.groups)
+        return x, self.loss.targets(y, len(x), self.model.output_shape[-1], self.graph.dtype)
+
+    def measure(self, x: Array, targets: Array, progress: Progress | None = None) -> Capacitance:
+        """Compute beta_eff on what `check_data` returned.
+
+        `progress` is called with the fraction done and a word for what is being done.
+        """
+        if self.scope == "network":
+            return self.by_differentiation(x, targets, progress)[0]
+        return self.of_features(self.features(x, progress), targets)
+
+    def features(self, x: Array, progress: Progress | None = None) -> Array:
+        """Return what the probe receives, shape (n_samples, n_features)."""
+        parts = []
+        for start in range(0, len(x), self.batch_size):
+            if progress is not None:
+                progress(start / len(x), "features")
+            batch = x[start : start + self.batch_size]
+            short = self.batch_size - len(batch) if start else 0  # one shape, one compilation
+            filled = np.concatenate([batch, batch[:1].repeat(short, 0)]) if short else batch
+            filled = ops.convert_to_tensor(filled, dtype=self.model.inputs[0].dtype)
+            parts.append(ops.convert_to_numpy(self._forward(filled))[: len(batch)])
+        return np.concatenate(parts)
+
+    def of_features(self, features: Array, targets: Array) -> Capacitance:
+        """Compute the probe's beta_eff in closed form from the features."""
+        return self.form(self.sums_of_features(features, targets))
+
+    def by_differentiation(
+        self, x: Array, targets: Array, progress: Progress | None = None
+    ) -> tuple[Capacitance, list[LayerDegrees]]:
+        """Compute beta_eff and degrees of the graph by automatic differentiation, in batches."""
+        size = min(self.batch_size, -(-len(x) // self.groups))
+        sums = self._differentiated(size, x, targets, progress)
+        return self.form(sums), sums.degrees(self._names)
+
+    def count(self, x: Array, targets: Array) -> DegreeSums:
+        """Sum the degrees over a part of the data; parts `append`, and `form` takes the whole."""
+        if self.scope == "probe":
+            return self.sums_of_features(self.features(x), targets)
+        return self._differentiated(self.batch_size, x, targets)
+
+    def form(self, sums: DegreeSums) -> Capacitance:
+        """Form beta_eff from the sums of all parts."""
+        return sums.capacitance(self._names)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """The layers' names."""
+        return tuple(layer.name for layer in self.graph.layers)
+
+    def sums_of_features(self, features: Array, targets: Array) -> DegreeSums:
+        """Sum the probe's degrees in closed form."""
+        if not np.isfinite(features).all():
+            raise DivergedError(
+                "the backbone's features are not finite on these samples: its weights have "
+                "diverged or the inputs are too large."
+            )
+        accumulator = degree_accumulator(
+            to_chain(self.graph, self.loss.name),
+            coupling=self.coupling,
+            strength=self.strength,
+            nodes=self.nodes,
+            groups=self.groups,
+        )
+        accumulator.update(features, targets)
+        return accumulator
+
+    def _differentiated(
+        self, batch_size: int, x: Array, targets: Array, progress: Progress | None = None
+    ) -> DegreeSums:
+        """Sum degrees by automatic differentiation, in batches of one group each.
+
+        The sweeps are compiled at the first call, which decides the size of a batch.
+        """
+        if self._network is None:
+            self._network = GraphDegrees(
+                self.graph,
+                self.loss,
+                coupling=self.coupling,
+                strength=self.strength,
+                nodes=self.nodes,
+                batch_size=batch_size,
+            )
+        size, sums = self._network.batch_size, self._network.empty(self.groups)
+        for g in range(self.groups):
+            own, own_targets = x[g :: self.groups], targets[g :: self.groups]  # views
+            for start in range(0, len(own), size):
+                if progress is not None:
+                    progress(sums.n_samples / len(x), "sweeps")
+                batch = slice(start, start + size)
+                self._network.add(sums, own[batch], own_targets[batch], g)
+        return sums
+
+
+def check_kind(scope: str, coupling: str, strength: str, nodes: str) -> None:
+    """Refuse unknown names and what has no meaning together."""
+    check.choice(scope, "scope", SCOPES)
+    check_choices(coupling, strength, nodes)
+    if scope == "network" and strength == "absolute":
+        raise ValueError(
+            "the network scope has no 'absolute' strength (it needs every entry of P); pass "
+            "strength='magnitude' or 'signed'."
+        )
+
+
+def check_samples(x: ArrayLike, model: keras.Model) -> Array:
+    """Return the samples as an array that fits the model's input, all values finite."""
+    try:
+        x = np.asarray(x)
+    except ValueError:
+        raise TypeError("x must be one array of samples; its parts differ in shape.") from None
+    if x.dtype.kind not in "biuf":
+        raise TypeError(f"x must hold real numbers; got an array of {x.dtype}.")
+    shape = model.input_shape
+    fits = x.ndim == len(shape) and all(
+        n is None or n == m for n, m in zip(shape[1:], x.shape[1:], strict=True)
+    )
+    if not fits:
+        raise ValueError(f"x has shape {x.shape}; the model takes (n_samples, *{shape[1:]}).")
+    if not len(x):
+        raise ValueError(f"x is empty: its shape is {x.shape}; give at least one sample.")
+    check.number_matrix(x.reshape(len(x), -1), "x")
+    return x

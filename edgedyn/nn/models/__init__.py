@@ -1,0 +1,1 @@
+"""Networks: pre-trained backbones and their weights, the probe, small ones, cells."""

@@ -1,0 +1,100 @@
+"""AlexNet in Keras, which keras.applications lacks; its signature is that of its neighbours."""
+
+from typing import Any
+
+import keras
+from keras import layers as kl
+
+SIZE = 227  # the side at which the first 11x11/4 convolution fits without padding
+
+# filters, kernel, stride, padding, groups, whether overlapping max pooling follows
+_CONVOLUTIONS = (
+    (96, 11, 4, "valid", 1, True),
+    (256, 5, 1, "same", 2, True),
+    (384, 3, 1, "same", 1, False),
+    (384, 3, 1, "same", 2, False),
+    (256, 3, 1, "same", 2, True),
+)
+
+
+def AlexNet(
+    *,
+    include_top: bool = True,
+    weights: None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "AlexNet",
+) -> keras.Model:
+    """Build AlexNet with the published layer sizes.
+
+    Five convolutions of 96, 256, 384, 384 and 256 filters (11x11/4, 5x5, 3x3, 3x3, 3x3), the
+    second, fourth and fifth in two groups as published, overlapping 3x3/2 max pooling after the
+    first, second and fifth, ReLU; the top is dense 4096-4096-`classes` with dropout of one half.
+
+    Parameters
+    ----------
+    include_top : bool, default True
+    weights : None
+        There are no weights to download; the initialisation is random (Keras' defaults).
+    input_tensor : keras tensor, optional
+    input_shape : tuple, optional
+        By default (227, 227, 3).
+    pooling : {None, "avg", "max"}
+        Without the top: None keeps the last feature map (6x6x256 at 227x227).
+    classes : int, default 1000
+    classifier_activation : str or None, default "softmax"
+    name : str
+
+    Returns
+    -------
+    keras.Model
+        2,334,080 parameters without the top, 60,965,224 with the top for 1000 classes.
+
+    Notes
+    -----
+    Left out: the local response normalisation (Keras has no such layer; Simonyan and Zisserman,
+    ICLR 2015, measured no gain from it) and the paper's own initialisation.
+
+    References
+    ----------
+    Krizhevsky, Sutskever, Hinton, NeurIPS 2012, section 3.5 (its text says 224, its sizes need
+    227).
+
+    Examples
+    --------
+    >>> from edgedyn.nn.models.alexnet import AlexNet
+    >>> model = AlexNet(include_top=False, pooling="avg")
+    >>> model.output.shape, f"{model.count_params():,}"
+    ((None, 256), '2,334,080')
+    """
+    if weights is not None:
+        raise ValueError("AlexNet has no weights to download; give weights=None.")
+    inputs = keras.Input(input_shape or (SIZE, SIZE, 3)) if input_tensor is None else input_tensor
+    x = inputs
+    for k, (filters, kernel, stride, padding, groups, pool) in enumerate(_CONVOLUTIONS, 1):
+        x = kl.Conv2D(
+            filters,
+            kernel,
+            strides=stride,
+            padding=padding,
+            groups=groups,
+            activation="relu",
+            name=f"conv{k}",
+        )(x)
+        if pool:
+            x = kl.MaxPooling2D(3, strides=2, name=f"pool{k}")(x)
+    if include_top:
+        x = kl.Flatten(name="flatten")(x)
+        for k in (6, 7):
+            x = kl.Dense(4096, activation="relu", name=f"fc{k}")(x)
+            x = kl.Dropout(0.5, name=f"drop{k}")(x)
+        x = kl.Dense(classes, activation=classifier_activation, name="predictions")(x)
+    elif pooling == "avg":
+        x = kl.GlobalAveragePooling2D(name="avg_pool")(x)
+    elif pooling == "max":
+        x = kl.GlobalMaxPooling2D(name="max_pool")(x)
+    source = inputs if input_tensor is None else keras.utils.get_source_inputs(input_tensor)[0]
+    return keras.Model(source, x, name=name)

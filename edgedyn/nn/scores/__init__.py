@@ -1,0 +1,1 @@
+"""Scores of a Keras model before any training."""

@@ -1,0 +1,1 @@
+"""Training that resumes: fine-tuning, what a trial does, what it would take."""

@@ -1,0 +1,260 @@
+"""Fine-tuning that can be interrupted at any moment and ends with the same numbers."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from inspect import signature
+from math import nan
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import keras
+import numpy as np
+
+from edgedyn._bits import pack_bits
+from edgedyn.nn.callback import CapacitanceCallback
+from edgedyn.nn.data.datasets import Dataset, Split
+
+DRAWS = 10_000_000  # of one random layer in one epoch, at most
+Report = Callable[[dict[str, Any]], None]
+Measure = Callable[..., Mapping[str, float]]
+
+
+def finetune(
+    model: keras.Model,
+    data: Dataset,
+    *,
+    epochs: int,
+    backup: Path,
+    report: Report,
+    first_epoch: int = 0,
+    batch_size: int = 64,
+    seed: int = 0,
+    watch: CapacitanceCallback | None = None,
+    measure: Measure | None = None,
+) -> None:
+    """Train from the last backup on, or from the beginning.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Compiled, with the metric ``accuracy``.
+    data : Dataset
+    epochs : int
+        At which to stop; a backup of so many epochs leaves nothing to do.
+    backup : Path
+        Folder of the backups, see `EpochBackup`.
+    report : callable
+        Called after each epoch with its numbers, before the backup is made: an interruption
+        between the two repeats an epoch, and loses none.
+    first_epoch : int
+        Where training begins when there is no backup.
+    batch_size : int
+    seed : int
+        Decides the order of the samples in each epoch.
+    watch : CapacitanceCallback, optional
+        Measures beta_eff; absent where the probe was taken off.
+    measure : callable, optional
+        Called after each epoch as ``measure(model, x, y)`` with the samples of `watch`; returns
+        numbers by name. One that has a parameter `features` is also given what the probe received.
+    """
+    with keras.device("cpu"):
+        order = keras.Variable(np.arange(len(data.train)), dtype="int64", trainable=False)
+    clock = _Clock(order, seed)
+    train = data.train.batches_in(order, batch_size)
+    judge = _Validation(data.validation, batch_size)
+    log = _EpochLog(watch, clock, judge, report, measure)
+    callbacks = [clock, *([] if watch is None else [watch]), judge, log, EpochBackup(backup)]
+    model.fit(
+        train,
+        initial_epoch=first_epoch,
+        epochs=epochs,
+        verbose=0,
+        shuffle=False,  # the pipeline does
+        callbacks=callbacks,
+    )
+
+
+class EpochBackup(keras.callbacks.Callback):
+    """Keras' own `BackupAndRestore`, each epoch in a folder of its own.
+
+    That callback overwrites the weights and then the epoch's number, so that a process killed in
+    between or in the midst of writing leaves a backup that lies about its epoch or cannot be read.
+    Here it writes into a new folder, which takes its name ``epoch-0005`` only when it is whole;
+    older ones are then removed.
+
+    Parameters
+    ----------
+    folder : Path
+        Of this training run alone.
+
+    Examples
+    --------
+    >>> import keras, numpy as np, tempfile
+    >>> from pathlib import Path
+    >>> from edgedyn.nn.training.finetune import EpochBackup, backed_up
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> options = {"verbose": 0, "callbacks": [EpochBackup(folder)]}
+    >>> history = model.fit(np.ones((4, 2)), np.ones(4), epochs=2, **options)
+    >>> backed_up(folder)
+    2
+    >>> history = model.fit(np.ones((4, 2)), np.ones(4), epochs=3, **options)
+    >>> history.epoch
+    [2]
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Restore the newest backup, if there is one."""
+        epochs = _backups(self.folder)
+        if epochs:
+            self._keras(self.folder / _name(epochs[-1])).on_train_begin()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Make a backup, then remove the older ones."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        new = self.folder / "unfinished"
+        shutil.rmtree(new, ignore_errors=True)
+        self._keras(new).on_epoch_end(epoch)
+        final = self.folder / _name(epoch + 1)
+        if final.exists():
+            shutil.rmtree(final)
+        new.rename(final)
+        for older in _backups(self.folder):
+            if older <= epoch:
+                shutil.rmtree(self.folder / _name(older))
+
+    def _keras(self, folder: Path) -> keras.callbacks.BackupAndRestore:
+        """Return Keras' callback for a folder."""
+        backup = keras.callbacks.BackupAndRestore(str(folder), delete_checkpoint=False)
+        backup.set_model(self.model)
+        return backup
+
+
+def backed_up(folder: Path) -> int:
+    """Return the number of epochs of the newest backup in a folder; 0 without one."""
+    return max(_backups(folder), default=0)
+
+
+def restore(model: keras.Model, folder: Path) -> None:
+    """Load the newest backup's weights into a compiled model."""
+    backup = EpochBackup(folder)
+    backup.set_model(model)
+    backup.on_train_begin()
+
+
+def _name(epoch: int) -> str:
+    """Return a backup's folder name."""
+    return f"epoch-{epoch:04d}"
+
+
+def _backups(folder: Path) -> list[int]:
+    """Return the epochs of all whole backups, in order."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(p.name.removeprefix("epoch-")) for p in folder.glob("epoch-*"))
+
+
+class _Clock(keras.callbacks.Callback):
+    """Times an epoch's training, and makes its order and its dropout functions of its number."""
+
+    began = 0.0
+    seconds = 0.0
+
+    def __init__(self, order: keras.Variable, seed: int) -> None:
+        super().__init__()
+        self.order, self.seed = order, seed
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        # Keras' backups leave the states of random layers out, so a resumed epoch would draw anew.
+        for state in self.model.variables:
+            if state.path.endswith("seed_generator_state"):
+                seed = keras.ops.convert_to_numpy(state)[0]
+                state.assign([int(seed), epoch * DRAWS])
+        rng = np.random.default_rng([self.seed, epoch])
+        self.order.assign(rng.permutation(self.order.shape[0]))
+        self.began, self.seconds = perf_counter(), 0.0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.seconds = perf_counter() - self.began
+
+
+class _Validation(keras.callbacks.Callback):
+    """Judges the model on the validation images, sample by sample, which Keras' own pass hides."""
+
+    def __init__(self, split: Split, batch_size: int) -> None:
+        super().__init__()
+        self.batches, self.y = split.batches(batch_size), split.y
+        self.correct = np.zeros(len(split), bool)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        probabilities = self.model.predict(self.batches, verbose=0)
+        # Of NaN, argmax would be the first class.
+        known = np.isfinite(probabilities).all(axis=1)
+        self.correct = known & (probabilities.argmax(axis=1) == self.y)
+        losses = keras.losses.sparse_categorical_crossentropy(self.y, probabilities)
+        if logs is not None:
+            logs["val_accuracy"] = float(self.correct.mean())
+            logs["val_loss"] = float(np.mean(keras.ops.convert_to_numpy(losses), dtype=float))
+
+
+class _EpochLog(keras.callbacks.Callback):
+    """Reports every epoch and stops a diverged run."""
+
+    def __init__(
+        self,
+        watch: CapacitanceCallback | None,
+        clock: _Clock,
+        judge: _Validation,
+        report: Report,
+        measure: Measure | None,
+    ) -> None:
+        super().__init__()
+        self.watch, self.clock, self.judge = watch, clock, judge
+        self.report, self.measure = report, measure
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = {name: float(value) for name, value in (logs or {}).items()}
+        seen = None if self.watch is None else self.watch.records[-1]
+        beta: dict[str, Any] = {"beta_eff": nan, "beta_status": "no_probe", "beta_seconds": 0.0}
+        if seen is not None:
+            beta = {
+                "beta_eff": seen.beta_eff,
+                "beta_status": seen.status,
+                "beta_seconds": seen.seconds,
+            }
+        own: Mapping[str, float] = {}
+        if self.measure is not None and self.watch is not None:
+            own = self._measured(self.measure, self.watch)
+        diverged = not np.isfinite(logs["loss"]) or beta["beta_status"] == "diverged"
+        self.report(
+            {
+                "epoch": epoch + 1,
+                "train_loss": logs["loss"],
+                "val_accuracy": logs["val_accuracy"],
+                **beta,
+                "train_seconds": self.clock.seconds,
+                "val_correct": pack_bits(self.judge.correct),
+                "measures": {
+                    "train_accuracy": logs["accuracy"],
+                    "val_loss": logs["val_loss"],
+                    **{str(name): float(value) for name, value in own.items()},
+                },
+                "diverged": diverged,
+            }
+        )
+        if diverged:
+            self.model.stop_training = True
+
+    def _measured(self, measure: Measure, watch: CapacitanceCallback) -> Mapping[str, float]:
+        """Call a function of the user's own, with the probe's features if it asks for them."""
+        if "features" not in signature(measure).parameters:
+            return measure(self.model, watch.x, watch.y)
+        if watch.features is None:  # the run has diverged, or the scope is the network
+            return {}
+        return measure(self.model, watch.x, watch.y, features=watch.features)

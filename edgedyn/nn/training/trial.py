@@ -1,0 +1,303 @@
+"""What a trial of a model-selection study does with Keras, step by step."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import keras
+
+from edgedyn._environment import environment
+from edgedyn.nn.callback import CapacitanceCallback
+from edgedyn.nn.data.datasets import PAPER_VALIDATION, Dataset, load_dataset
+from edgedyn.nn.models.backbones import backbone, known_name
+from edgedyn.nn.models.probe import attach_probe, detach_probe
+from edgedyn.nn.models.weights import load_model, load_weights
+from edgedyn.nn.training.finetune import finetune, restore
+
+VALIDATION_SHARE = 0.3
+SCORED_SAMPLES = 64  # for the training-free proxies, which hold a whole batch in float64
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Data and candidate of a trial.
+
+    Parameters
+    ----------
+    data : Dataset
+    model : keras.Model
+        As the candidate gives it, maybe with a head.
+    backbone : keras.Model
+        The same layers without the head.
+    provenance : dict
+    """
+
+    data: Dataset
+    model: keras.Model
+    backbone: keras.Model
+    provenance: dict[str, Any]
+
+
+def prepare(job: Mapping[str, Any]) -> Setup:
+    """Load the data and build the candidate, both as the seed decides."""
+    data = dataset(job)
+    keras.utils.set_random_seed(job["seed"])  # this process is the trial's own
+    model = candidate(job, data.image_shape)
+    provenance = {
+        "environment": {**environment(), "command": job["command"]},
+        "data_fingerprint": data.fingerprint,
+        "data": data.to_dict(),
+        "parameters": int(model.count_params()),
+        "threads": job["threads"],
+    }
+    return Setup(data, model, backbone(model), provenance)
+
+
+def dataset(job: Mapping[str, Any]) -> Dataset:
+    """Load the study's data; by default 30 % validate, at most the paper's 15 000."""
+    settings = job["settings"]["data"]
+    given = settings["validation_size"]
+    size = job["settings"]["candidate"]["image_size"] or settings["image_size"]
+
+    def load(validation_size: Any) -> Dataset:
+        return load_dataset(
+            job["data"],
+            image_size=size,
+            validation_size=validation_size,
+            n_train=job["n_train"],
+            split=settings["split"],
+            seed=job["seed"],
+        )
+
+    if given is not None:
+        return load(given)
+    try:
+        data = load(VALIDATION_SHARE)
+    except ValueError as error:
+        if "validation part of its own" not in str(error):
+            raise
+        return load(None)
+    return load(PAPER_VALIDATION) if len(data.validation) > PAPER_VALIDATION else data
+
+
+def candidate(job: Mapping[str, Any], image_shape: tuple[int, int, int]) -> keras.Model:
+    """Build or load the candidate's model."""
+    given, paths = job["settings"]["candidate"], job["files"]
+    options = dict(given["options"])
+    weights = paths.get("weights", given["weights"])
+    if given["backbone"] is not None:
+        weights = None if weights == "none" else weights
+        return backbone(given["backbone"], weights=weights, input_shape=image_shape, **options)
+    if given["file"] is not None:
+        model = load_model(paths["file"], compile=False)
+    else:
+        build = factory(given["factory"])
+        if "input_shape" in inspect.signature(build).parameters:
+            options.setdefault("input_shape", image_shape)
+        model = build(**options)
+        if not isinstance(model, keras.Model):
+            raise TypeError(
+                f"{given['factory']} must return a Keras model; it returned {type(model).__name__}."
+            )
+    if "weights" in paths:
+        load_weights(model, paths["weights"])
+    return model
+
+
+def factory(name: str) -> Callable[..., Any]:
+    """Return the function that ``module:function`` names.
+
+    Raises
+    ------
+    ValueError
+        Where there is none.
+    """
+    module, _, function = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), function, None)
+    except ImportError as error:
+        raise ValueError(f"{name!r} cannot be imported: {error}.") from error
+    if not callable(found):
+        raise ValueError(f"{name!r}: module {module!r} has no function {function!r}.")
+    return found
+
+
+def with_probe(setup: Setup, job: Mapping[str, Any]) -> keras.Model:
+    """Put the probe on and compile."""
+    probe = job["settings"]["probe"]
+    model = attach_probe(
+        setup.backbone,
+        setup.data.n_classes,
+        units=tuple(probe["units"]),
+        dropout=probe["dropout"],
+        batch_norm=probe["batch_norm"],
+        momentum=probe["momentum"],
+        frozen=probe["frozen"],
+        initializer=probe["initializer"],
+        seed=job["seed"],
+    )
+    momentum = job["settings"]["training"]["batch_norm_momentum"]
+    if momentum is not None:
+        for layer in setup.backbone.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = momentum
+    return _compiled(model, job)
+
+
+def with_head(model: keras.Model, job: Mapping[str, Any]) -> keras.Model:
+    """Take the probe off, put a dense layer in its place, and compile."""
+    restore(model, Path(job["folder"]) / "checkpoint")
+    return _compiled(detach_probe(model, model.output_shape[-1], seed=job["seed"]), job)
+
+
+def _compiled(model: keras.Model, job: Mapping[str, Any]) -> keras.Model:
+    """Compile with the study's optimiser."""
+    training = job["settings"]["training"]
+    optimizer = keras.optimizers.get(_optimizer(training))
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def _optimizer(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the optimiser as Keras deserialises it."""
+    options = {k: v for k, v in training["optimizer"].items() if k != "name"}
+    rate = training["learning_rate"]
+    name = training["optimizer"]["name"]
+    return {"class_name": name, "config": {**options, "learning_rate": rate}}
+
+
+def watch(setup: Setup, job: Mapping[str, Any]) -> CapacitanceCallback:
+    """Return the callback that measures beta_eff as the study says."""
+    train = setup.data.train
+    options = {k: v for k, v in job["settings"]["capacitance"].items() if k != "measures"}
+    return CapacitanceCallback(train.x, train.y, seed=job["seed"], **options)
+
+
+def train(
+    model: keras.Model,
+    setup: Setup,
+    job: Mapping[str, Any],
+    epochs: int,
+    backup: Path,
+    report: Callable[[dict[str, Any]], None],
+    *,
+    first_epoch: int = 0,
+    watch: CapacitanceCallback | None = None,
+) -> None:
+    """Train up to an epoch; see `edgedyn.nn.training.finetune.finetune`."""
+    measures = job["settings"]["capacitance"]["measures"]
+    finetune(
+        model,
+        setup.data,
+        epochs=epochs,
+        backup=backup,
+        report=report,
+        first_epoch=first_epoch,
+        batch_size=job["settings"]["training"]["batch_size"],
+        seed=job["seed"],
+        watch=watch,
+        measure=None if measures is None else factory(measures),
+    )
+
+
+def test_accuracy(model: keras.Model, setup: Setup, job: Mapping[str, Any]) -> float:
+    """Return the accuracy on the test images."""
+    batches = setup.data.test.batches(job["settings"]["training"]["batch_size"])
+    return float(model.evaluate(batches, verbose=0, return_dict=True)["accuracy"])
+
+
+def save(model: keras.Model, path: Path) -> None:
+    """Save a whole model under its name only when it is written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.stem}-unfinished.keras")
+    try:
+        model.save(unfinished, include_optimizer=False)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def scores(setup: Setup, names: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
+    """Return training-free scores of the candidate before training, and what each took.
+
+    Higher is better: those where the opposite holds change sign.
+    """
+    from edgedyn.nn.scores.transferability import MEASURES, transfer_scores
+    from edgedyn.nn.scores.zero_cost import zero_cost
+    from edgedyn.predict.methods import method_named
+
+    train = setup.data.train
+    values: dict[str, float] = {}
+    seconds: dict[str, float] = {}
+    if any(name in MEASURES for name in names):
+        headed = setup.model if _softmax(setup.model) else setup.backbone
+        source = "auto" if headed is setup.model else "none"
+        began = perf_counter()
+        found = transfer_scores(headed, train.x, train.y, source_head=source)
+        took = perf_counter() - began
+        for name in names:
+            if name in MEASURES:
+                values[name], seconds[name] = float(getattr(found, name)), took
+    proxies = [name for name in names if name not in MEASURES]
+    if proxies:
+        head = detach_probe(
+            attach_probe(setup.backbone, setup.data.n_classes, seed=0), setup.data.n_classes, seed=0
+        )
+        n = min(SCORED_SAMPLES, len(train))
+        first = train.first(n)
+        costs = zero_cost(
+            head, first.x, first.y, proxies=proxies, loss="sparse_categorical_crossentropy"
+        )
+        for name in proxies:
+            sign = 1.0 if method_named(name).higher_is_better else -1.0
+            values[name], seconds[name] = sign * float(costs[name]), costs.seconds[name]
+    return values, seconds
+
+
+def _softmax(model: keras.Model) -> bool:
+    """Tell whether a model ends in a softmax."""
+    return getattr(model.layers[-1], "activation", None) is keras.activations.softmax
+
+
+def peak_memory() -> float:
+    """Return the most memory this process has held, in MiB; NaN where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kib / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+def check_names(job: Mapping[str, Any]) -> None:
+    """Seek every candidate's builder, the optimiser and the initialiser."""
+    keras.optimizers.get(_optimizer(job["settings"]["training"]))
+    keras.initializers.get(job["settings"]["probe"]["initializer"])
+    for name in job["functions"]:
+        factory(name)
+    for name in job["backbones"]:
+        known_name(name)
+
+
+def check(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Load the data for every training size and seek every candidate's builder.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For data, factories, initialisers and optimiser options that cannot be had.
+    """
+    check_names(job)
+    data = {n: dataset({**job, "n_train": n}) for n in job["n_trains"]}
+    first = next(iter(data.values()))
+    return {
+        "n_classes": first.n_classes,
+        "n_validation": len(first.validation),
+        "n_test": len(first.test),
+        "n_train": [len(one.train) for one in data.values()],
+    }

@@ -1,0 +1,1 @@
+"""A line graph's page."""

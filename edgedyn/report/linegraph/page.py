@@ -1,0 +1,290 @@
+"""A page about one line graph: weight by weight beside its network, or layer by layer if large."""
+
+from string import Template
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgedyn.report import html
+from edgedyn.report.linegraph.channels import describe, layer_geometries
+from edgedyn.report.linegraph.layout import Drawing, draw
+
+Array = NDArray[Any]
+
+MOST_DRAWN_LINKS, MOST_DRAWN_NODES = 10_000, 2_000
+MOST_DEGREES = 400  # different degrees on the curve of a degree distribution
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+BETA = (
+    "β<sub>eff</sub>, the neural capacitance, sums up G<sub>B</sub> in one number: the mean "
+    "in-degree of the nodes that its links come from, 0 where no node has links both in and out, "
+    "as with only two layers."
+)
+BETA_BY_P = " Weighted by P, in-degrees are sums of P, and a link counts by its P."
+
+
+def graph_page(graph: Any, values: ArrayLike | None = None, name: str | None = None) -> str:
+    """Return a self-contained, interactive page about a line graph.
+
+    Up to 10 000 links between 2000 nodes every weight is shown, beyond that every layer.
+
+    Parameters
+    ----------
+    graph : edgedyn.LineGraph or edgedyn.linegraph.Interaction
+        An interaction's strengths P become the weights of the links.
+    values : array_like, shape (n_nodes,), optional
+        The parameters' values in the order of the nodes, shown weight by weight.
+    name : str, optional
+        Of the network; by default its sizes.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        For values of another shape, or not finite.
+
+    Examples
+    --------
+    >>> import edgedyn as ed
+    >>> from edgedyn.report.linegraph.page import graph_page
+    >>> graph_page(ed.line_graph([4, 5, 3])).count("<tr>")  # the table of nodes, with its head
+    36
+    """
+    interaction = graph if hasattr(graph, "strength") else None
+    graph = graph if interaction is None else interaction.graph
+    if values is not None:
+        values = np.asarray(values, float)
+        if values.shape != (graph.n_nodes,) or not np.isfinite(values).all():
+            raise ValueError(
+                f"values must hold one finite number for each of the {graph.n_nodes} nodes, in "
+                f"their order; got shape {values.shape}."
+            )
+    if graph.n_links <= MOST_DRAWN_LINKS and graph.n_nodes <= MOST_DRAWN_NODES:
+        return _page_of_weights(graph, interaction, values, name or _name(graph))
+    return _page_of_layers(graph, interaction, name or _name(graph))
+
+
+def _page_of_weights(graph: Any, interaction: Any, values: Array | None, name: str) -> str:
+    """Return the page on which every weight can be chosen."""
+    links = graph.to_scipy("multiplicities", dtype=np.int64).tocoo()
+    targets, sources = (np.asarray(c, np.int64) for c in links.coords)
+    drawing = draw(graph, targets, sources)
+    labels = node_labels(graph)
+    several = bool((links.data > 1).any())
+    data = {
+        **vars(drawing),
+        "layers": _layers(graph),
+        "labels": labels,
+        "values": values,
+        "links": {
+            "source": sources,
+            "target": targets,
+            "multiplicity": links.data if several else None,
+            # The matrix of strengths holds the graph's own links, in the same order.
+            "strength": None if interaction is None else interaction.to_scipy().data,
+        },
+    }
+    body = Template(html.asset("graph.html")).substitute(
+        name=html.escape(name),
+        counts=_counts(graph, interaction),
+        beta=_beta(graph, interaction),
+        circles=_circles(drawing),
+        weights=_link_weights(interaction, several),
+        filter="\n".join(_checkbox(k, layer["name"]) for k, layer in enumerate(data["layers"])),
+        stacked=" stacked" if len(drawing.columns) > 7 else "",
+        n_nodes=f"{graph.n_nodes:,}",
+        table=_table_of_weights(graph, drawing, labels, values),
+        data=html.data_block("data", data),
+    )
+    return _page(name, body, "graph.js")
+
+
+def _circles(drawing: Drawing) -> str:
+    """Say what the vertices of G_A are."""
+    kinds = {kind for *_, kind, _ in drawing.vertices}
+    found = "Circles are neurons, the input on the left."
+    if "channel" in kinds:
+        found = (
+            "Circles are neurons, squares channels of a convolution, which slides the same weights "
+            "over all positions: a small grid of edges is its kernel from one channel to another."
+        )
+    if "constant" in kinds:
+        found += " Grey squares are the constants behind biases."
+    if drawing.joints:
+        found += " Dotted lines are paths without weights, such as pooling and flattening."
+    return found
+
+
+def _table_of_weights(graph: Any, drawing: Drawing, labels: list[str], values: Array | None) -> str:
+    """Return a row for each node."""
+    names = [name for *_, name in drawing.vertices]
+    columns: dict[str, Any] = {"weight": labels}
+    columns["layer"] = [graph.index.name(graph.index.locate(k)[0]) for k in range(len(labels))]
+    columns["from"] = [names[edge[2]] for edge in drawing.edges]
+    columns["to"] = [names[edge[3]] for edge in drawing.edges]
+    if values is not None:
+        columns["value"] = [f"{v:.4g}" for v in values.tolist()]
+    columns["in-degree"] = graph.in_degree().tolist()
+    columns["out-degree"] = graph.out_degree().tolist()
+    return html.table(list(columns), zip(*columns.values(), strict=True))
+
+
+def node_labels(graph: Any) -> list[str]:
+    """Return each node's symbol: W₁[i, j] for a kernel entry, b₁[i] for a bias, γ₁[c] for a scale.
+
+    Examples
+    --------
+    >>> import edgedyn as ed
+    >>> from edgedyn.report.linegraph.page import node_labels
+    >>> node_labels(ed.line_graph([2, 1, 1], bias=True))
+    ['W₁[0, 0]', 'W₁[0, 1]', 'b₁[0]', 'W₂[0, 0]', 'b₂[0]']
+    """
+    found = []
+    for node in range(graph.n_nodes):
+        layer, position = graph.index.locate(node)
+        scale = len(graph.index.layers[layer - 1].kernel_shape) == 1
+        symbol = "γ" if scale else "W"
+        if position[0] == "bias":
+            symbol, position = "β" if scale else "b", position[1:]
+        found.append(
+            f"{symbol}{layer}".translate(SUBSCRIPTS) + f"[{', '.join(map(str, position))}]"
+        )
+    return found
+
+
+def _layers(graph: Any) -> list[dict[str, Any]]:
+    """Return each layer's name, what it is, and which nodes are its."""
+    found = []
+    for k, geometry in enumerate(layer_geometries(graph), start=1):
+        nodes = graph.index.layer_slice(k)
+        name, size = graph.index.name(k), nodes.stop - nodes.start
+        found.append({"name": name, "text": describe(geometry), "first": nodes.start, "size": size})
+    return found
+
+
+def _link_weights(interaction: Any, several: bool) -> str:
+    """Say what the links' weights are."""
+    if interaction is not None:
+        signed = interaction.strength == "signed"
+        mean = "mean, below 0 in orange" if signed else "mean magnitude"
+        return (
+            "Links are as wide as the square root of <b>P</b>, the direct coupling (Eqs. 5-6): the "
+            "mixed derivative of the loss by both weights, errors held fixed, "
+            f"{mean} over {interaction.n_samples:,} samples; dotted where it is 0."
+        )
+    if several:
+        return (
+            "Links are as wide as the square root of their multiplicity, the number of paths that "
+            "positions offer two shared weights."
+        )
+    return ""
+
+
+def _checkbox(k: int, name: str) -> str:
+    """Return the filter's box for one layer."""
+    swatch = f'<span class="swatch swatch{k % 6}"></span>'
+    return (
+        f'<label><input type="checkbox" value="{k}" checked autocomplete="off">{swatch}'
+        f"{html.escape(name)}</label>"
+    )
+
+
+def _page_of_layers(graph: Any, interaction: Any, name: str) -> str:
+    """Return the page on which every layer can be chosen."""
+    layers = _layers(graph)
+    pairs = graph.layer_links()
+    into, out = [0] * len(layers), [0] * len(layers)
+    for target, source, n in pairs:
+        into[target - 1] += n
+        out[source - 1] += n
+    for k, layer in enumerate(layers):
+        size = max(layer["size"], 1)
+        layer |= {"nodes": f"{layer['size']:,} weights", "mean_in": into[k] / size}
+        layer |= {"links_in": f"{into[k]:,}", "links_out": f"{out[k]:,}", "mean_out": out[k] / size}
+    if interaction is not None:
+        degrees = {"in": interaction.in_degree(), "out": interaction.out_degree()}
+        for k, layer in enumerate(layers, start=1):
+            nodes = graph.index.layer_slice(k)
+            layer |= {f"strength_{way}": float(d[nodes].sum()) for way, d in degrees.items()}
+    data = {
+        "layers": layers,
+        "pairs": [(a - 1, b - 1, n, f"{n:,}") for a, b, n in pairs],
+        "strength": None if interaction is None else interaction.strength,
+        "degrees": {way: _shares(*graph.degree_distribution(way)) for way in ("in", "out")},
+    }
+    rows = [
+        (
+            k,
+            layer["name"],
+            layer["text"],
+            f"{layer['size']:,}",
+            layer["links_in"],
+            layer["links_out"],
+        )
+        for k, layer in enumerate(layers, start=1)
+    ]
+    body = Template(html.asset("layers.html")).substitute(
+        name=html.escape(name),
+        counts=_counts(graph, interaction),
+        beta=_beta(graph, interaction),
+        message=(
+            f"{graph.n_links:,} links between {graph.n_nodes:,} nodes are more than a drawing can "
+            f"tell apart (at most {MOST_DRAWN_LINKS:,} links and {MOST_DRAWN_NODES:,} nodes are "
+            "drawn one by one), so that the graph is shown layer by layer."
+        ),
+        degrees=(
+            "Without weights. Nodes without links count in the shares, but have no place on a "
+            "logarithmic axis."
+        ),
+        n_layers=len(layers),
+        table=html.table(("layer", "name", "what", "nodes", "links in", "links out"), rows),
+        data=html.data_block("data", data),
+    )
+    return _page(name, body, "layers.js")
+
+
+def _shares(degrees: Array, counts: Array) -> list[tuple[int, float]]:
+    """Return (degree, share of the nodes with it or more), thinned out where there are many."""
+    shares = np.cumsum(counts[::-1].astype(float))[::-1] / counts.sum(dtype=float)
+    found = [(int(d), s) for d, s in zip(degrees, shares.tolist(), strict=True) if d > 0]
+    step = max(1, -(-len(found) // MOST_DEGREES))
+    return found[::-1][::step][::-1]
+
+
+def _name(graph: Any) -> str:
+    """Name a graph: by its sizes if it is a perceptron's."""
+    sizes = getattr(graph, "sizes", None)
+    return "-".join(map(str, sizes)) if sizes else f"a network of {graph.n_layers} layers"
+
+
+def _counts(graph: Any, interaction: Any) -> str:
+    """Return the numbers below the title."""
+    found = [f"{graph.n_nodes:,} nodes", f"{graph.n_links:,} links"]
+    if np.isfinite(graph.beta_eff):
+        found.append(f"β<sub>eff</sub> = {graph.beta_eff:.4g} (unweighted)")
+    if interaction is not None:
+        into = interaction.in_degree()
+        if into.sum():
+            beta = float(interaction.out_degree() @ into / into.sum())
+            found.append(f"β<sub>eff</sub> = {beta:.4g} (weighted by P)")
+    return " · ".join(found)
+
+
+def _beta(graph: Any, interaction: Any) -> str:
+    """Say what the number beta_eff below the title is, if there is one."""
+    if not graph.n_links:
+        return ""
+    return f'<p class="soft">{BETA}{"" if interaction is None else BETA_BY_P}</p>'
+
+
+def _page(name: str, body: str, script: str) -> str:
+    """Return a page with D3 and one script of ours."""
+    return html.page(
+        f"Line graph of {name}",
+        body,
+        scripts=[html.vendored("d3"), html.asset("common.js"), html.asset(script)],
+        styles=["common.css", "graph.css"],
+    )

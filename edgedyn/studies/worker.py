@@ -1,0 +1,211 @@
+"""One trial in a process of its own: ``python -m edgedyn.studies.worker``, a job on its input.
+
+TensorFlow never returns memory, so every trial has a fresh process. It gives its outcome on the
+standard output, and ends at once when its input closes, that is, when whoever started it is gone.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgedyn._files import json_ready
+from edgedyn.studies.journal import Journal, record_of
+
+DISK = "No space left", "errno = 28", "Disk quota", "Read-only file system"
+CHECKPOINT, HEAD_CHECKPOINT, LOCK = "checkpoint", "checkpoint-head", "trial.lock"
+
+
+def main() -> None:
+    """Read a job, run it, and write its outcome."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever waits for us
+    line = sys.stdin.buffer.readline()
+    outcome_pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what candidates print is no outcome
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    job = json.loads(line)
+    outcome = run(job)
+    try:
+        outcome_pipe.write(json.dumps(json_ready(outcome)))
+        outcome_pipe.close()
+    except BrokenPipeError:
+        pass
+    os._exit(0)  # TensorFlow's threads may keep an ordinary exit waiting
+
+
+def _end_with_parent() -> None:
+    """Wait until the input closes, which happens when the parent ends, however it does."""
+    while os.read(0, 1):
+        pass
+    os._exit(3)
+
+
+def run(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Run a job of any kind and return its outcome, also where it fails.
+
+    Parameters
+    ----------
+    job : mapping
+        With ``task`` in "trial", "check", "survey", "rehearse"; see `edgedyn.studies.selection`.
+
+    Returns
+    -------
+    dict
+        ``kind``: "done" with the task's result, "failed" or "disk" with a ``reason``.
+    """
+    sys.path[:0] = [p for p in job["paths"] if p not in sys.path]
+    os.chdir(job["cwd"])  # relative paths of data start at the study file
+    tasks = {"trial": _trial, "check": _check, "survey": _survey, "rehearse": _rehearse}
+    try:
+        return {"kind": "done", "result": tasks[job["task"]](job)}
+    except Exception as error:
+        traceback.print_exc()
+        reason = _reason(error)
+        if any(word in f"{error} {reason}" for word in DISK):
+            return {"kind": "disk", "reason": reason}
+        if job["task"] != "trial":
+            return {"kind": "failed", "reason": reason}
+        record = record_of(Journal(Path(job["folder"])), job, "failed", reason)
+        return {"kind": "failed", "reason": reason, "result": record.to_dict()}
+
+
+def _reason(error: Exception) -> str:
+    """Return one line that says what went wrong."""
+    name = type(error).__name__
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or "ResourceExhausted" in name or "OOM when" in text:
+        return f"ran out of memory: {text or name}"[:500]
+    return (f"{name}: {text}" if text else name)[:500]
+
+
+# A trial -----------------------------------------------------------------------------------------
+
+
+def _trial(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Train up to the job's epoch, from wherever an earlier process has come to."""
+    from filelock import FileLock
+
+    folder = Path(job["folder"])
+    folder.mkdir(parents=True, exist_ok=True)
+    # An earlier process may still be at it, on a worker whose study was killed.
+    with FileLock(folder / LOCK):
+        journal = Journal(folder)
+        if not _finished(journal, job):
+            _train(job, journal, folder)
+        status, reason = "", ""
+        if journal.diverged:
+            status, reason = "diverged", f"the loss was not finite in epoch {len(journal.epochs)}"
+        return record_of(journal, job, status, reason).to_dict()
+
+
+def _finished(journal: Journal, job: Mapping[str, Any]) -> bool:
+    """Tell whether the journal holds everything the job asks for."""
+    if journal.diverged:
+        return True
+    n = len(journal.epochs)
+    if n < job["target"] or job["target"] < job["last"]:
+        return n >= job["target"]
+    tested = any(line.get("test", {}).get("after") == n for line in journal.lines)
+    return tested and Path(job["save"]).is_file()
+
+
+def _train(job: Mapping[str, Any], journal: Journal, folder: Path) -> None:
+    """Load data and candidate, go on from the last backup, test at the end."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from edgedyn.nn.training import finetune
+    from edgedyn.nn.training import trial as trials
+
+    setup = trials.prepare(job)
+    _check_meta(job, journal, setup.provenance)
+    done = {}
+    for name in (CHECKPOINT, HEAD_CHECKPOINT):
+        done[name] = finetune.backed_up(folder / name)
+        if done[name] > len(journal.epochs):  # of no use without the numbers that led there
+            shutil.rmtree(folder / name)
+            done[name] = 0
+    journal.cut(min(max(done.values()), job["target"]))
+    if journal.find("scores") is None and job["scores"]:
+        values, seconds = trials.scores(setup, job["scores"])
+        journal.append({"scores": values})
+        journal.append({"score_seconds": seconds})
+    head = job["target"] > job["early"] and job["finish_probe"] == "remove"
+    first = job["early"] if head else job["target"]
+    model = trials.with_probe(setup, job)
+    watch = trials.watch(setup, job)
+    if done[HEAD_CHECKPOINT] == 0:
+        trials.train(model, setup, job, first, folder / CHECKPOINT, journal.append, watch=watch)
+    if head and not journal.diverged:
+        model = trials.with_head(model, job)
+        trials.train(
+            model,
+            setup,
+            job,
+            job["target"],
+            folder / HEAD_CHECKPOINT,
+            journal.append,
+            first_epoch=job["early"],
+        )
+    if journal.diverged:
+        return
+    if job["target"] == job["last"]:
+        trials.save(model, Path(job["save"]))
+        accuracy = trials.test_accuracy(model, setup, job)
+        journal.append({"test": {"after": job["target"], "accuracy": accuracy}})
+        for name in done:  # the model is saved; optimisers' states would triple the space
+            shutil.rmtree(folder / name, ignore_errors=True)
+    journal.append({"peak_memory_mib": trials.peak_memory()})
+
+
+def _check_meta(job: Mapping[str, Any], journal: Journal, provenance: Mapping[str, Any]) -> None:
+    """Write what the trial is run with, or refuse data that have changed since it began."""
+    meta = journal.meta()
+    known = meta.get("provenance", {}).get("data_fingerprint")
+    if journal.epochs and known not in (None, provenance["data_fingerprint"]):
+        raise ValueError(
+            f"the data have changed since this trial began (fingerprint {known}, now "
+            f"{provenance['data_fingerprint']}); start a new study folder."
+        )
+    if not journal.epochs or not meta:
+        journal.write_meta({"settings": job["settings"], "provenance": provenance})
+    if job["target"] > job["early"]:
+        settings = {**job["settings"], "finish_probe": job["finish_probe"]}
+        if job["finish_probe"] == "remove":
+            settings["early_epochs"] = job["early"]  # after which the head took its place
+        journal.write_meta({"settings": settings, "provenance": provenance})
+
+
+# Other tasks -------------------------------------------------------------------------------------
+
+
+def _check(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Load the data and look for the candidates' builders, before any trial is started."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from edgedyn.nn.training import trial as trials
+
+    return trials.check(job)
+
+
+def _survey(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Do the same, but go on without data that are not here."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from edgedyn.nn.training import rehearsal
+
+    return rehearsal.survey(job)
+
+
+def _rehearse(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Train a candidate for a few steps and tell what it takes."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from edgedyn.nn.training import rehearsal
+
+    return rehearsal.rehearse(job)
+
+
+if __name__ == "__main__":
+    main()
