@@ -136,6 +136,7 @@ def test_text_in_a_csv(capsys, tmp_path):
     assert "row 2, column 2 holds 'four'" in sentence
 
 
+@pytest.mark.slow
 def test_theorem1_writes_its_results(capsys, tmp_path):
     rng = np.random.default_rng(0)
     y = np.arange(60) % 3

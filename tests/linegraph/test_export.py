@@ -154,6 +154,7 @@ def test_exports_read_back(graph, tmp_path):
     check_all(tmp_path, graph)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(networks(), st.sampled_from(["kernels", "all"]), st.integers(1, 50), st.integers(1, 9))
 def test_random_networks_read_back(tmp_path_factory, network, nodes, piece, lines):
@@ -230,6 +231,7 @@ def large_graphs():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["perceptron", "own patterns"])
 @pytest.mark.parametrize("suffix", [*SUFFIXES, "multiplicities"])
 def test_little_memory(case, suffix, tmp_path):

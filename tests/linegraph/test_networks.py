@@ -57,6 +57,7 @@ def check_matrices(network, nodes):
 # Random networks ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=350)
 @given(networks())
 def test_every_multiplicity_equals_brute_force(network):
@@ -65,7 +66,9 @@ def test_every_multiplicity_equals_brute_force(network):
         check_matrices(network, nodes)
 
 
-@pytest.mark.parametrize("chunk", range(8))
+@pytest.mark.parametrize(
+    "chunk", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, 8))]
+)
 def test_seeded_networks_equal_brute_force(chunk):
     for seed in range(100 * chunk, 100 * chunk + 100):
         network = seeded_network(seed)

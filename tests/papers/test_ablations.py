@@ -12,6 +12,8 @@ import edgedyn as ed
 from edgedyn.predict import PooledCapacitanceRegressor
 from edgedyn.studies import EpochRecord, TrialRecord
 
+pytestmark = pytest.mark.slow
+
 PAPER = Path(__file__).resolve().parents[2] / "papers" / "jiang2024"
 EPOCHS, N_VALIDATION = 12, 10_000
 MODELS = ("mlp", "cnn2", "cnn4", "vgg", "resnet8", "densenet", "mlp-scratch", "cnn4-scratch")

@@ -12,6 +12,8 @@ from edgedyn.studies import EpochRecord, TrialRecord, pack_records
 from edgedyn.studies.store import Store
 from papers.jiang2024.judging import headline
 
+pytestmark = pytest.mark.slow
+
 N, EPOCHS = 200, 12
 # Candidates of three families, their final accuracies and the slopes of their lines.
 FINAL = {"mobilenet-0.5": 0.80, "mobilenet-0.75": 0.85, "mobilenetv2": 0.70, "squeezenet": 0.60}

@@ -10,6 +10,8 @@ import pytest
 from report_cases import BETA, DATA, record, write_study
 from scipy.stats import spearmanr
 
+pytestmark = pytest.mark.slow
+
 TASK = "cifar100-a"
 # Candidates of the zoo, two of them not pretrained, and their final test accuracies.
 FINAL = {"vgg": 0.9, "mlp": 0.5, "cnn2": 0.6, "cnn4": 0.7, "mlp-scratch": 0.3, "cnn4-scratch": 0.4}

@@ -10,6 +10,8 @@ import edgedyn as ed
 from edgedyn.cli import main
 from edgedyn.studies.study_file import load_study
 
+pytestmark = pytest.mark.slow
+
 FULL = Path(__file__).resolve().parents[2] / "papers" / "jiang2024" / "full"
 TASKS = {"cifar10": "cifar10", "cifar100": "cifar100", "fashion-mnist": "fashion_mnist",
          "svhn": "svhn:data/svhn", "birds": "birds:data/birds"}  # fmt: skip

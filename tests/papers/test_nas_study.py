@@ -12,6 +12,8 @@ pytest.importorskip("h5py", reason="install the extra 'tf'")
 
 from edgedyn.studies import EpochRecord, TrialRecord  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 NAMES = [f"c{k:02d}" for k in range(12)]
 TRUTH = {name: 0.5 + 0.03 * k for k, name in enumerate(NAMES)}
 

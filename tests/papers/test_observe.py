@@ -7,7 +7,7 @@ pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 
 from edgedyn.studies.protocol import Training  # noqa: E402
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 N_TRAIN, BATCH = 80, 10
 CANDIDATE = {
     "name": "mlp",

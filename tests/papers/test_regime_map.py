@@ -11,6 +11,8 @@ from scipy.stats import rankdata, spearmanr
 import edgedyn as ed
 from edgedyn.mlp import ReLUMLP
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def paper():

@@ -10,6 +10,8 @@ import pytest
 
 import edgedyn as ed
 
+pytestmark = pytest.mark.slow
+
 PAPER = Path(__file__).resolve().parents[2] / "papers" / "jiang2024"
 STORED = PAPER / "results" / "source_scores.json"
 TASKS = {"cifar100-a": 20, "cifar100-b": 20, "fashion-mnist": 10}

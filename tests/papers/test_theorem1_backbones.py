@@ -12,7 +12,7 @@ from edgedyn.mlp import Affine, ChainLayer, ReLUChain, degree_accumulator  # noq
 from edgedyn.nn.graph.chain import to_chain  # noqa: E402
 from edgedyn.nn.meter import CapacitanceMeter  # noqa: E402
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from edgedyn import nn  # noqa: E402
 
 PAPER = Path(__file__).resolve().parents[2] / "papers" / "jiang2024"
 FOLDER = Path(os.environ.get("EDGEDYN_DATA", "."))
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 SMALL = ("vgg", "densenet", "mobilenetv2", "mlp", "cnn2", "cnn4", "resnet10")
 
 

@@ -74,6 +74,7 @@ def test_bad_input(X, y, groups, message):
         PooledCapacitanceRegressor().fit(X, y, groups=groups)
 
 
+@pytest.mark.slow
 def test_it_is_a_method_of_rank():
     from edgedyn.studies import run_demo
 

@@ -91,6 +91,7 @@ def test_a_clear_line_has_the_textbook_standard_error():
     assert reg.dof_ == pytest.approx(5, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("K", [3, 5, 8])
 def test_the_deviation_covers_what_student_t_says(K):
     rng = np.random.default_rng(0)

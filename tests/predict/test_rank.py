@@ -86,7 +86,7 @@ def test_over_runs_is_the_mean_over_seeds_and_over_means_averages_curves():
     assert mean.rows[0].seed is None and len(mean.rows) == 6
 
 
-@pytest.mark.parametrize("method", ["bgrn", "cl"])
+@pytest.mark.parametrize("method", [pytest.param("bgrn", marks=pytest.mark.slow), "cl"])
 def test_methods_that_learn_never_see_the_candidate_itself(method):
     runs = curves(n=8)
     honest = ed.rank(runs, [method], observed=4)

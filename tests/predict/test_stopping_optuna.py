@@ -11,6 +11,7 @@ from edgedyn.predict.stopping import CapacitancePruner, report_epoch  # noqa: E4
 
 EPOCHS = 12
 FINALS = [0.9, 0.5, 0.93, 0.7, 0.95, 0.3]  # with these, 0.5, 0.7 and 0.3 are pruned
+STORAGES = ["memory", pytest.param("sqlite", marks=pytest.mark.slow), "journal"]
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +61,7 @@ def storages(tmp_path):
     }
 
 
-@pytest.mark.parametrize("where", ["memory", "sqlite", "journal"])
+@pytest.mark.parametrize("where", STORAGES)
 def test_hopeless_trials_end_after_the_observed_epochs(where, tmp_path):
     study = study_of(FINALS, storage=storages(tmp_path)[where])
     assert isinstance(study.pruner, optuna.pruners.BasePruner)
@@ -100,7 +101,7 @@ def test_failed_trials_do_not_count():
 
 
 @pytest.mark.parametrize("beta", [np.nan, np.inf])
-@pytest.mark.parametrize("where", ["memory", "sqlite", "journal"])
+@pytest.mark.parametrize("where", STORAGES)
 def test_trials_without_a_usable_beta_go_on(beta, where, tmp_path):
     def degenerate(trial):
         if trial.suggest_categorical("final", FINALS) == 0.9:
@@ -116,7 +117,7 @@ def test_trials_without_a_usable_beta_go_on(beta, where, tmp_path):
     assert set(study.trials[1].user_attrs["beta_eff"].values()) == {None}
 
 
-@pytest.mark.parametrize("where", ["memory", "sqlite", "journal"])
+@pytest.mark.parametrize("where", STORAGES)
 def test_a_diverged_trial_is_pruned_at_once_even_the_first(where, tmp_path):
     def diverging(trial):
         trial.suggest_categorical("final", FINALS)

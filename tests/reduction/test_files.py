@@ -62,6 +62,7 @@ def test_mat_npz_and_graphml(tmp_path):
         np.testing.assert_array_equal(found, A)
 
 
+@pytest.mark.slow
 def test_exported_line_graphs_come_back(tmp_path):
     gb = ed.line_graph([4, 5, 3], bias=True)
     write(tmp_path / "gb.npz", gb)
