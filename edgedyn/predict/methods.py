@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedyn.predict import lines
+from edgedyn.predict.level import levels
 
 Array = NDArray[Any]
 
@@ -29,6 +30,10 @@ class Curve:
         NaN unless completed.
     failed : str
         Why there is nothing to predict from; empty if there is.
+    training : ndarray or None
+        Training accuracy after each epoch, NaN where it was not recorded.
+    n_runs : int
+        Runs behind each accuracy.
     """
 
     model: str
@@ -38,6 +43,8 @@ class Curve:
     seed: int | None = None
     truth: float = nan
     failed: str = ""
+    training: Array | None = None
+    n_runs: int = 1
 
 
 class Sight(NamedTuple):
@@ -161,7 +168,21 @@ def _degenerate(curve: Curve, sight: Sight) -> str:
     return f"beta_eff degenerate in {int(bad.sum())} epochs"
 
 
-def _level(choose: Callable[[Array], float]) -> Predict:
+def _level(curves: Sequence[Curve], at: Sequence[int], sight: Sight) -> list[Prediction]:
+    """Shrink the last accuracies; without the number of samples behind them they stay."""
+    if sight.n_validation is None:
+        return _LAST(curves, at, sight)
+    whole = [k for k, one in enumerate(curves) if not one.failed]
+    last, before = ([curves[k].accuracy[sight.observed - back] for k in whole] for back in (1, 2))
+    trained = [curves[k].training for k in whole]
+    training = [nan if one is None else one[sight.observed - 1] for one in trained]
+    n = [curves[k].n_runs * sight.n_validation for k in whole]
+    found = levels(last, before, n, training)
+    of = {k: (float(a), float(s)) for k, a, s in zip(whole, found.accuracy, found.std, strict=True)}
+    return [Prediction(*of[k], "ok") for k in at]
+
+
+def _observed(choose: Callable[[Array], float]) -> Predict:
     """Return a method that takes one of the observed accuracies."""
     return lambda curves, at, sight: [
         Prediction(float(choose(curves[k].accuracy[: sight.observed])), nan, "ok") for k in at
@@ -212,6 +233,9 @@ def _score(name: str) -> Predict:
     return predict
 
 
+_LAST = _observed(lambda values: values[-1])
+
+
 # The registry -----------------------------------------------------------------------------------
 
 
@@ -228,8 +252,9 @@ METHODS: dict[str, Method] = {
     for one in (
         Method("capacitance", "neural capacitance", "curve", _capacitance),
         Method("pooled", "pooled capacitance", "curve", _pooled),
-        Method("last_value", "last value", "curve", _level(lambda values: values[-1])),
-        Method("best_value", "best value", "curve", _level(np.max)),
+        Method("level", "shrunk last value", "curve", _level),
+        Method("last_value", "last value", "curve", _LAST),
+        Method("best_value", "best value", "curve", _observed(np.max)),
         Method("bgrn", "BGRN", "learned", _predictor("BGRN")),
         Method("cl", "CL", "learned", _predictor("CL")),
         Method("domhan", "Domhan", "curve", _predictor("Domhan")),

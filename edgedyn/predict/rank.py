@@ -1,7 +1,7 @@
 """Ranking candidates from their first epochs, by several methods side by side."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
@@ -129,7 +129,8 @@ def rank(
     methods : sequence of str
         ``capacitance`` (the paper's rule); ``pooled`` (ours, see
         `edgedyn.predict.PooledCapacitanceRegressor`; it sees the first epochs of all candidates);
-        ``last_value``, ``best_value``; ``bgrn``, ``cl``,
+        ``level`` (the last value shrunk by `edgedyn.predict.level.levels`; needs `n_validation`,
+        else it is the last value); ``last_value``, ``best_value``; ``bgrn``, ``cl``,
         ``domhan`` (see `edgedyn.predict.curves`; the first two learn from the completed curves of
         the *other* candidates); any training-free score the records carry in ``scores``, such as
         ``logme``.
@@ -247,10 +248,16 @@ def _curve(run: Any, observed: int, longest: int) -> Curve:
         seed=run.seed,
         accuracy=accuracy,
         beta=np.array([e.beta_eff for e in epochs], float),
+        training=np.array([_measures(e).get("train_accuracy", nan) for e in epochs], float),
         truth=float(epochs[-1].test_accuracy) if done else nan,
         scores=getattr(run, "scores", {}),
         failed=failed,
     )
+
+
+def _measures(epoch: Any) -> Mapping[str, float]:
+    """Return what else was measured after an epoch; nothing where records do not keep it."""
+    return getattr(epoch, "measures", None) or {}
 
 
 def _mean(curves: list[Curve]) -> Curve:
@@ -264,6 +271,8 @@ def _mean(curves: list[Curve]) -> Curve:
         model=curves[0].model,
         accuracy=np.mean([c.accuracy[:length] for c in whole], axis=0),
         beta=np.mean([c.beta[:length] for c in whole], axis=0),
+        training=np.mean([c.training[:length] for c in whole if c.training is not None], axis=0),
+        n_runs=len(whole),
         truth=float(np.mean([c.truth for c in whole])),
         scores={name: float(np.mean([c.scores[name] for c in whole])) for name in sorted(names)},
     )
