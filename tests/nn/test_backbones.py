@@ -13,7 +13,7 @@ import keras  # noqa: E402
 from keras import layers as kl  # noqa: E402
 
 from edgedyn import nn  # noqa: E402
-from edgedyn.nn import backbones  # noqa: E402
+from edgedyn.nn.models import backbones  # noqa: E402
 from edgedyn.nn.models.alexnet import AlexNet  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow

@@ -7,8 +7,9 @@ pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 
 from dataset_files import folder_of, numbered_images, numbers, refused, save  # noqa: E402
 
-from edgedyn.nn import load_dataset, trials  # noqa: E402
+from edgedyn.nn import load_dataset  # noqa: E402
 from edgedyn.nn.data import datasets
+from edgedyn.nn.training import trial as trials  # noqa: E402
 from edgedyn.studies import protocol  # noqa: E402
 from edgedyn.studies.record import upgraded_settings  # noqa: E402
 from edgedyn.studies.study import read_study  # noqa: E402

@@ -14,10 +14,10 @@ from dataset_files import folder_of, svhn  # noqa: E402
 from keras import layers as kl  # noqa: E402
 
 from edgedyn import nn  # noqa: E402
-from edgedyn.nn import trials  # noqa: E402
 from edgedyn.nn.models import small
 from edgedyn.nn.models.flops import work  # noqa: E402
 from edgedyn.nn.training import rehearsal
+from edgedyn.nn.training import trial as trials  # noqa: E402
 
 pytestmark = pytest.mark.tensorflow
 
