@@ -93,6 +93,7 @@ def test_standard_error_of_a_probe_is_that_of_the_dense_matrices(strength, nodes
     assert cap.stderr == pytest.approx(deviation([value(r) for r in left_out(23)]), rel=1e-7)
 
 
+@pytest.mark.slow
 def test_standard_error_of_a_network_is_that_of_the_dense_degrees():
     made, model, x, _ = case("plain")
     x, y = np.random.default_rng(1).standard_normal((11, *x.shape[1:])), np.arange(11) % 3
@@ -111,6 +112,7 @@ def test_standard_error_of_a_network_is_that_of_the_dense_degrees():
     assert cap.stderr == pytest.approx(deviation([value(r) for r in left_out(11)]), rel=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coupling", ["direct", "full"])
 def test_standard_error_of_a_branching_network_is_leaving_out_by_hand(coupling):
     _, model, x, _ = case("residual")

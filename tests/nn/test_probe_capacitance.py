@@ -39,7 +39,7 @@ def probe_model(n_features=5, n_classes=4, seed=0, randomise=True, **options):
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("nodes", ["kernels", "all"])
-@pytest.mark.parametrize("units", [(8,), (9, 6)])
+@pytest.mark.parametrize("units", [(8,), pytest.param((9, 6), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("batch_norm", ["identity", "statistics", "none"])
 def test_closed_form_agrees_with_autodiff(batch_norm, units, nodes, loss):
     given, rows = LOSSES[loss]
@@ -53,6 +53,7 @@ def test_closed_form_agrees_with_autodiff(batch_norm, units, nodes, loss):
         assert result.passed and result.tolerance == 1e-10, (coupling, strength, str(result))
 
 
+@pytest.mark.slow
 def test_closed_form_agrees_with_autodiff_in_float32():
     norms = ["identity", "statistics", "none"]
     for batch_norm, dropout, nodes in itertools.product(norms, [0.0, 0.4], ["all"]):

@@ -17,6 +17,7 @@ from edgedyn.nn.meter import CapacitanceMeter  # noqa: E402
 
 FOLDER = Path(os.environ.get("EDGEDYN_DATA", "."))
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.tensorflow,
     pytest.mark.realdata,
     pytest.mark.skipif("EDGEDYN_DATA" not in os.environ, reason="EDGEDYN_DATA is not set"),

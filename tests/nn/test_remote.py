@@ -134,6 +134,7 @@ def test_the_loss_travels(loss, compiled):
     assert_same(spread_capacitance(model, *partitions(x, rows), **options), once, 1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", ["probe", "network"])
 def test_a_model_is_rebuilt_in_processes_started_afresh(scope):
     model, (x, y) = model_of(), data()
@@ -148,6 +149,7 @@ def test_a_model_is_rebuilt_in_processes_started_afresh(scope):
             spread_capacitance(model, cut(x, y), executor=executor, scope=scope)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [False, True])
 def test_a_cluster(processes):
     model, (x, y) = model_of(), data()
@@ -165,6 +167,7 @@ def test_a_cluster(processes):
         assert_same(spread, once, SINGLE)
 
 
+@pytest.mark.slow
 def test_a_published_backbone_with_its_preprocessing_is_rebuilt():
     backbone = nn.backbone("MobileNetV2", weights=None, input_shape=(32, 32, 3))
     model = nn.attach_probe(backbone, 4, units=(8,), seed=0)
