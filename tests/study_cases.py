@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from edgedyn._job import Job
 from edgedyn.studies.journal import Journal
 
 TESTS = Path(__file__).resolve().parent
@@ -68,16 +69,8 @@ def sleeping_job(folder):
     """Return a job whose process says that it is at work, and then sleeps for ten minutes."""
     code = f"from pathlib import Path\nPath({str(folder / 'asleep')!r}).touch()\n"
     (folder / "sleeper.py").write_text(f"{code}from time import sleep\nsleep(600)\n")
-    training = {"optimizer": {"name": "adam"}, "learning_rate": 1e-3}
-    return {
-        "task": "check",
-        "settings": {"training": training, "probe": {"initializer": "he_normal"}},
-        "functions": ["sleeper:never"],
-        "folder": None,
-        "threads": 1,
-        "paths": [str(folder)],
-        "cwd": str(folder),
-    }
+    places = {"paths": (str(folder),), "cwd": str(folder)}
+    return Job("none", "none", 0, None, task="check", functions=("sleeper:never",), **places)
 
 
 def asleep(folder):

@@ -40,6 +40,7 @@ def test_bad_input_is_one_sentence(arguments, words, tmp_path, monkeypatch, caps
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
     short = run_demo
     monkeypatch.setattr(
@@ -55,6 +56,7 @@ def test_the_demo_ends_with_a_report(tmp_path, monkeypatch, capsys):
     assert page.read_text(encoding="utf-8") == text
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_study_ends_with_a_report(tmp_path, monkeypatch, capsys):
     pytest.importorskip("tensorflow", reason="install the extra 'tf'")

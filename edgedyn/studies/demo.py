@@ -78,7 +78,8 @@ class Demo:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values."""
-        return {**asdict(self), "verdict": self.verdict}
+        records = tuple(record.to_dict() for record in self.records)
+        return {**asdict(self), "records": records, "verdict": self.verdict}
 
     def to_frame(self) -> "pd.DataFrame":
         """Return the predictions as a pandas DataFrame, one row a method and trial."""

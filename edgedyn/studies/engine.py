@@ -17,7 +17,7 @@ from edgedyn.studies.protocol import Engine
 
 TICK = 0.5  # seconds between two looks at the journals
 CONNECT = "10s"
-Job = Mapping[str, Any]
+Job = Any  # whatever the function takes; `run_fresh` an `edgedyn._job.Job`
 Outcome = Mapping[str, Any]
 Function = Callable[[Job], Outcome]
 

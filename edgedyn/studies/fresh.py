@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import msgspec
+
+from edgedyn._job import Job
 
 _running: set[subprocess.Popen[bytes]] = set()
 _guard = threading.Lock()
@@ -22,7 +25,7 @@ _THREADS = (
 )
 
 
-def run_fresh(job: Mapping[str, Any]) -> dict[str, Any]:
+def run_fresh(job: Job) -> dict[str, Any]:
     """Run a job of `edgedyn.studies.worker` in a process of its own and wait for its outcome.
 
     Works in any thread of any process, so also on a Dask worker. The process reads our end of a
@@ -30,8 +33,8 @@ def run_fresh(job: Mapping[str, Any]) -> dict[str, Any]:
 
     Parameters
     ----------
-    job : mapping
-        With ``threads``, and ``folder``, where its ``log.txt`` goes; None: it is discarded.
+    job : Job
+        ``log.txt`` goes into its folder; without one it is discarded.
 
     Returns
     -------
@@ -39,14 +42,14 @@ def run_fresh(job: Mapping[str, Any]) -> dict[str, Any]:
         What `edgedyn.studies.worker.run` gives, or ``kind`` "killed" where the process ended
         without an outcome.
     """
-    log = _log(job["folder"])
+    log = _log(job.folder)
     try:
         process = subprocess.Popen(
             [sys.executable, "-m", "edgedyn.studies.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            env={**os.environ, **dict.fromkeys(_THREADS, str(job["threads"]))},
+            env={**os.environ, **dict.fromkeys(_THREADS, str(job.threads))},
         )
     finally:
         if not isinstance(log, int):
@@ -69,9 +72,9 @@ def stop_all() -> None:
             process.kill()
 
 
-def _log(folder: str | None) -> Any:
+def _log(folder: str) -> Any:
     """Open the trial's log; a disk that takes no log shall not take the trial's outcome too."""
-    if folder is None:
+    if not folder:
         return subprocess.DEVNULL
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -80,11 +83,11 @@ def _log(folder: str | None) -> Any:
         return subprocess.DEVNULL
 
 
-def _outcome(process: "subprocess.Popen[bytes]", job: Mapping[str, Any]) -> dict[str, Any]:
+def _outcome(process: "subprocess.Popen[bytes]", job: Job) -> dict[str, Any]:
     """Give the job, wait, and read what comes back."""
     assert process.stdin is not None and process.stdout is not None
     try:
-        process.stdin.write(json.dumps(dict(job)).encode() + b"\n")
+        process.stdin.write(msgspec.json.encode(job) + b"\n")
         process.stdin.flush()  # and leave it open: the process lives as long as it is
         text = process.stdout.read()
     except BrokenPipeError:

@@ -6,9 +6,12 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from edgedyn._environment import environment
 from edgedyn._files import json_ready, write_text
-from edgedyn.studies.record import EpochRecord, TrialRecord
+from edgedyn._job import Job
+from edgedyn.studies.record import EpochRecord, TrialRecord, epoch_record
 
 LINES, META = "epochs.jsonl", "meta.json"
 
@@ -64,7 +67,7 @@ class Journal:
         text = json.dumps(json_ready(dict(line)), allow_nan=False) + "\n"
         with (self.folder / LINES).open("ab") as file:
             file.write(text.encode())
-        self.lines.append(json.loads(text))
+        self.lines.append(_line(text))
 
     def cut(self, epochs: int) -> None:
         """Forget epochs after so many, which no backup holds, and half-written lines."""
@@ -80,10 +83,9 @@ class Journal:
     def meta(self) -> dict[str, Any]:
         """Return settings and provenance; empty before the trial has begun, or unreadable."""
         try:
-            values = json.loads((self.folder / META).read_text(encoding="utf-8"))
+            return _line((self.folder / META).read_bytes())
         except (OSError, ValueError):
             return {}
-        return values if isinstance(values, dict) else {}
 
     def write_meta(self, values: Mapping[str, Any]) -> None:
         """Write settings and provenance."""
@@ -99,25 +101,22 @@ class Journal:
         found: list[dict[str, Any]] = []
         for line in raw.split(b"\n")[:-1]:
             try:
-                values = json.loads(line)
+                found.append(_line(line))
             except ValueError:
                 break
-            if not isinstance(values, dict):
-                break
-            found.append(values)
         return found
 
 
-def record_of(
-    journal: Journal, job: Mapping[str, Any], status: str, reason: str = ""
-) -> TrialRecord:
+_line = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def record_of(journal: Journal, job: Job, status: str, reason: str = "") -> TrialRecord:
     """Make a trial's record of its journal.
 
     Parameters
     ----------
     journal : Journal
-    job : mapping
-        Keys ``model, data, seed, n_train, settings, last, command``.
+    job : Job
     status : {"", "diverged", "failed"}
         Empty: "completed" at the last epoch, else "early".
     reason : str
@@ -128,27 +127,26 @@ def record_of(
     """
     epochs = tuple(_epoch(line, journal) for line in journal.epochs)
     if not status:
-        status = "completed" if len(epochs) >= job["last"] else "early"
+        status = "completed" if len(epochs) >= job.last else "early"
     meta = journal.meta()
     seconds = [e.train_seconds for e in epochs if isfinite(e.train_seconds)]
     betas = [e.beta_seconds for e in epochs if isfinite(e.beta_seconds)]
     scores = journal.find("scores") or {}
-    command = job["command"]
     return TrialRecord(
-        model=job["model"],
-        data=job["data"],
-        seed=job["seed"],
-        settings=meta.get("settings", job["settings"]),
+        model=job.model,
+        data=job.data,
+        seed=job.seed,
+        settings=meta.get("settings") or msgspec.to_builtins(job.settings),
         epochs=epochs,
         status=status,
         train_seconds=sum(seconds),
         beta_seconds=sum(betas),
         scores={name: nan if value is None else value for name, value in scores.items()},
-        n_train=job["n_train"],
+        n_train=job.n_train,
         reason=reason,
         provenance={
             # A trial that ended before it had built its candidate has told nothing itself.
-            **(meta.get("provenance") or {"environment": {**environment(), "command": command}}),
+            **(meta.get("provenance") or {"environment": environment() | {"command": job.command}}),
             "peak_memory_mib": max(
                 (line["peak_memory_mib"] for line in journal.lines if line.get("peak_memory_mib")),
                 default=nan,
@@ -159,14 +157,6 @@ def record_of(
 
 
 def _epoch(line: Mapping[str, Any], journal: Journal) -> EpochRecord:
-    """Read an epoch's line; null is NaN."""
-    names = set(EpochRecord.__dataclass_fields__) - {"test_accuracy", "measures", "val_correct"}
-    values: dict[str, Any] = {k: nan if line[k] is None else line[k] for k in names}
-    measures = {k: nan if v is None else v for k, v in line["measures"].items()}
-    accuracy = journal.test_accuracy(line["epoch"])
-    return EpochRecord(
-        test_accuracy=accuracy,
-        measures=measures,
-        val_correct=line.get("val_correct", ""),
-        **values,
-    )
+    """Read an epoch's line."""
+    values = {name: line[name] for name in EpochRecord.__struct_fields__ if name in line}
+    return epoch_record({**values, "test_accuracy": journal.test_accuracy(line["epoch"])})

@@ -1,8 +1,11 @@
 """One record a trial: one candidate, one seed, fine-tuned once. The schema all studies share."""
 
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import isfinite, nan
 from typing import Any
+
+import msgspec
 
 from edgedyn import _validate as check
 
@@ -12,9 +15,11 @@ SCHEMA = 4
 STATUSES = ("completed", "early", "diverged", "failed")
 
 
-@dataclass(frozen=True, slots=True)
-class EpochRecord:
+class EpochRecord(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """What is observed after one epoch.
+
+    A study has half a million of them: a struct is made ten times as fast as a dataclass, and the
+    garbage collector need not look at it. ``msgspec.structs.replace`` changes fields.
 
     Parameters
     ----------
@@ -44,7 +49,7 @@ class EpochRecord:
     beta_status: str
     train_seconds: float = nan
     beta_seconds: float = nan
-    measures: dict[str, float] = field(default_factory=dict)
+    measures: dict[str, float] = msgspec.field(default_factory=dict)
     val_correct: str = ""
 
 
@@ -115,7 +120,8 @@ class TrialRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values."""
-        return asdict(self)
+        rows = tuple({**msgspec.structs.asdict(e), "measures": {**e.measures}} for e in self.epochs)
+        return {**asdict(replace(self, epochs=())), "epochs": rows}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TrialRecord":
@@ -124,25 +130,34 @@ class TrialRecord:
         Raises
         ------
         ValueError
-            For another schema version, or missing or unknown fields.
+            For another schema version, or missing, unknown or wrong fields.
         """
-        if values.get("schema") in (3, SCHEMA):
-            settings = upgraded_settings(values["settings"])
-            values = {**values, "schema": SCHEMA, "settings": settings}
-        if values.get("schema") != SCHEMA:
+        if values.get("schema") not in (3, SCHEMA):
             raise ValueError(
                 f"the record has schema {values.get('schema')!r}; this edgedyn reads 3 and "
                 f"{SCHEMA}."
             )
-        names = {f.name for f in fields(cls)}
-        if set(values) != names:
-            wrong = ", ".join(sorted(set(values) ^ names))
-            raise ValueError(f"the record's fields do not match schema {SCHEMA}: {wrong}.")
+        wrong = set(values) ^ {f.name for f in fields(cls)}
+        if wrong:
+            names = ", ".join(sorted(wrong))
+            raise ValueError(f"the record's fields do not match schema {SCHEMA}: {names}.")
 
         check.choice(values["status"], "status", STATUSES)
-        times = _whole({name: values[name] for name in ("train_seconds", "beta_seconds")})
-        epochs = tuple(e if isinstance(e, EpochRecord) else _epoch(e) for e in values["epochs"])
-        return cls(**{**values, **times, "epochs": epochs, "scores": _whole(values["scores"])})
+        epochs = [e if isinstance(e, EpochRecord) else epoch_record(e) for e in values["epochs"]]
+        changes = {
+            "schema": SCHEMA,
+            "settings": upgraded_settings(values["settings"]),
+            "epochs": epochs,
+            "scores": _whole(values["scores"]),
+            **_whole({name: values[name] for name in ("train_seconds", "beta_seconds")}),
+        }
+        return msgspec.convert({**values, **changes}, cls)
+
+
+def epoch_record(values: Mapping[str, Any]) -> EpochRecord:
+    """Read an epoch back; JSON's null becomes NaN."""
+    changes = {"measures": _whole(values["measures"])}
+    return msgspec.convert({**_whole(values), **changes}, EpochRecord)
 
 
 def upgraded_settings(settings: dict[str, Any]) -> dict[str, Any]:
@@ -161,11 +176,6 @@ def upgraded_settings(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _epoch(values: dict[str, Any]) -> EpochRecord:
-    """Read an epoch."""
-    return EpochRecord(**{**_whole(values), "measures": _whole(values["measures"])})
-
-
-def _whole(values: dict[str, Any]) -> dict[str, Any]:
+def _whole(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn JSON's null into NaN."""
     return {name: nan if value is None else value for name, value in values.items()}

@@ -12,8 +12,11 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from edgedyn._environment import command, environment
 from edgedyn._files import atomic, json_ready
+from edgedyn._job import Job, Settings
 from edgedyn.predict.methods import method_named
 from edgedyn.predict.rank import Ranking
 from edgedyn.studies.cost import GPU_TFLOPS, cost
@@ -225,8 +228,7 @@ def rehearse(
     for k, trial in enumerate(plan.trials[: len(plan.candidates)], start=1):
         name = trial.candidate.name
         say(f"a few steps of {name}, {k} of {len(plan.candidates)}")
-        job = {**_job(plan, trial, "", 0), "task": "rehearse", "folder": None, "survey": seen}
-        outcome = run_fresh({**job, "threads": threads})
+        outcome = run_fresh(_job(plan, trial, task="rehearse", survey=seen, threads=threads))
         if outcome["kind"] != "done":
             found.append({"model": name, "reason": outcome["reason"]})
             continue
@@ -251,27 +253,25 @@ def _largest(study: Study) -> int | None:
     return max(study.data.n_train, default=None)
 
 
-def _job(study: Study, trial: Trial, folder: str, target: int) -> dict[str, Any]:
+def _job(study: Study, trial: Trial, **fields: Any) -> Job:
     """Return what a trial's process needs to know."""
     candidate = trial.candidate
-    return {
-        "task": "trial",
-        "folder": folder,
-        "model": candidate.name,
-        "data": study.data.spec,
-        "seed": trial.seed,
-        "n_train": trial.n_train,
-        "settings": json_ready(study.settings(trial)),
-        "files": {name: str(study.path(path)) for name, path in candidate.files.items()},
-        "target": target,
-        "early": study.training.early_epochs,
-        "last": study.training.epochs,
-        "finish_probe": study.finish.probe if study.stage == "finish" else "keep",
-        "scores": [name for name in study.methods if method_named(name).measured_by],
-        "command": command(),
-        "paths": [study.folder, os.getcwd()],
-        "cwd": study.folder,
-    }
+    return Job(
+        model=candidate.name,
+        data=study.data.spec,
+        seed=trial.seed,
+        n_train=trial.n_train,
+        settings=msgspec.convert(json_ready(study.settings(trial)), Settings),
+        files={name: str(study.path(path)) for name, path in candidate.files.items()},
+        early=study.training.early_epochs,
+        last=study.training.epochs,
+        finish_probe=study.finish.probe if study.stage == "finish" else "keep",
+        scores=tuple(name for name in study.methods if method_named(name).measured_by),
+        command=command(),
+        paths=(study.folder, os.getcwd()),
+        cwd=study.folder,
+        **fields,
+    )
 
 
 def _checked(study: Study, task: str = "check") -> dict[str, Any]:
@@ -280,18 +280,16 @@ def _checked(study: Study, task: str = "check") -> dict[str, Any]:
     As `edgedyn.nn.training.trial.check` does, or `edgedyn.nn.training.rehearsal.survey`.
     """
     candidates, measures = study.candidates, study.capacitance.measures
-    outcome = run_fresh(
-        {
-            **_job(study, study.trials[0], "", 0),
-            "task": task,
-            "folder": None,
-            "threads": 1,
-            "functions": [c.factory for c in candidates if c.factory is not None]
-            + ([measures] if measures is not None else []),
-            "backbones": [c.backbone for c in candidates if c.backbone is not None],
-            "n_trains": list(study.data.n_train) or [None],
-        }
+    functions = [*(c.factory for c in candidates), measures]
+    job = _job(
+        study,
+        study.trials[0],
+        task=task,
+        functions=tuple(name for name in functions if name is not None),
+        backbones=tuple(c.backbone for c in candidates if c.backbone is not None),
+        n_trains=study.data.n_train or (None,),
     )
+    outcome = run_fresh(job)
     if outcome["kind"] != "done":
         raise ValueError(f"the study cannot be run: {outcome['reason']}")
     return dict(outcome["result"])
@@ -395,12 +393,18 @@ class _Run:
                 tick=lambda: self.progress(watcher.look()),
             )
 
-    def _job(self, trial: Trial, target: int, where: Pool) -> dict[str, Any]:
+    def _job(self, trial: Trial, target: int, where: Pool) -> Job:
         """Return a trial's job."""
-        job = _job(self.study, trial, str(self.store.trial_folder(trial.key)), target)
-        return {**job, "threads": where.threads, "save": str(self._model(trial))}
+        return _job(
+            self.study,
+            trial,
+            folder=str(self.store.trial_folder(trial.key)),
+            save=str(self._model(trial)),
+            target=target,
+            threads=where.threads,
+        )
 
-    def _keep(self, trial: Trial, job: Mapping[str, Any], outcome: Outcome) -> None:
+    def _keep(self, trial: Trial, job: Job, outcome: Outcome) -> None:
         """Store a trial's outcome."""
         if outcome["kind"] == "disk":
             raise OSError(errno.ENOSPC, outcome["reason"])

@@ -3,16 +3,17 @@
 A study that has ended can be packed: one file, ``records.jsonl``, with a record a line.
 """
 
-import gc
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, fields
 from datetime import UTC, datetime
+from itertools import starmap
 from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from edgedyn._files import json_ready, output_folder, to_json, write_text
 from edgedyn.predict.methods import method_named
@@ -26,8 +27,25 @@ if TYPE_CHECKING:
 RECORDS, TRIALS, MODELS, ASIDE = "records", "trials", "models", "set-aside"
 STUDY, LOCK, PACKED = "study.json", "study.lock", "records.jsonl"
 MOST_DIFFERENCES = 8
-# What an epoch's record is made of, column by column; those with a default may be missing.
-COLUMNS = tuple(f.name for f in fields(EpochRecord) if f.name not in ("measures", "val_correct"))
+Numbers = list[float | None]  # null is NaN
+
+
+class Columns(msgspec.Struct):
+    """A record's epochs as a file has them: one list a field of `EpochRecord`."""
+
+    epoch: list[int]
+    train_loss: Numbers
+    val_accuracy: Numbers
+    test_accuracy: Numbers
+    beta_eff: Numbers
+    beta_status: list[str]
+    train_seconds: Numbers
+    beta_seconds: Numbers
+    measures: dict[str, Numbers]
+    val_correct: list[str] = []
+
+
+COLUMNS = Columns.__struct_fields__[:-2]
 
 
 class RecordTable(Sequence[TrialRecord]):
@@ -69,7 +87,7 @@ class RecordTable(Sequence[TrialRecord]):
                 "reason": r.reason,
             }
             for epoch in r.epochs:
-                values = asdict(epoch)
+                values = msgspec.structs.asdict(epoch)
                 rows.append({**trial, **values.pop("measures"), **values})
             if not r.epochs:
                 rows.append(trial)
@@ -108,15 +126,14 @@ def load_records(folder: Path | str) -> RecordTable:
     1 records: vgg seed 0 failed
     """
     folder = Path(folder)
-    with _collector_paused():
-        if folder.is_file():
-            found = _unpacked(folder)
-        else:
-            inner = folder / RECORDS if (folder / RECORDS).is_dir() else folder
-            paths = [p for p in inner.glob("*.json") if p.name != STUDY] if inner.is_dir() else []
-            packed = folder / PACKED
-            found = _unpacked(packed) if packed.is_file() else {}
-            found |= {path.stem: _read(path) for path in paths}
+    if folder.is_file():
+        found = _unpacked(folder)
+    else:
+        inner = folder / RECORDS if (folder / RECORDS).is_dir() else folder
+        paths = [p for p in inner.glob("*.json") if p.name != STUDY] if inner.is_dir() else []
+        packed = folder / PACKED
+        found = _unpacked(packed) if packed.is_file() else {}
+        found |= {path.stem: _read(path) for path in paths}
     if not found:
         raise ValueError(f"there are no records in {str(folder)!r}; give a study's folder.")
     return RecordTable(found[key] for key in sorted(found))
@@ -222,18 +239,17 @@ class Store:
         there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
         packed = self.folder / PACKED
         found = {}
-        with _collector_paused():
-            known = _unpacked(packed) if packed.is_file() else {}
-            for key in keys:
-                if f"{key}.json" not in there:
-                    if key in known:
-                        found[key] = known[key]
-                    continue
-                path = folder / f"{key}.json"
-                try:
-                    found[key] = _read(path)
-                except ValueError:
-                    self.set_aside(path)
+        known = _unpacked(packed) if packed.is_file() else {}
+        for key in keys:
+            if f"{key}.json" not in there:
+                if key in known:
+                    found[key] = known[key]
+                continue
+            path = folder / f"{key}.json"
+            try:
+                found[key] = _read(path)
+            except ValueError:
+                self.set_aside(path)
         return found
 
     def set_aside(self, path: Path) -> None:
@@ -330,7 +346,7 @@ def _text(record: TrialRecord) -> str:
 def _read(path: Path) -> TrialRecord:
     """Read a record; every fault is a ValueError that names the file."""
     try:
-        return _decoded(json.loads(path.read_bytes()))
+        return _decoded(msgspec.json.decode(path.read_bytes()))
     except (OSError, *_FAULTS) as error:
         raise ValueError(f"the record {str(path)!r} cannot be read: {error}") from error
 
@@ -340,14 +356,19 @@ _FAULTS = (ValueError, TypeError, KeyError, AttributeError)
 
 def _decoded(values: dict[str, Any]) -> TrialRecord:
     """Make a record of its JSON."""
-    table = values["epochs"]
-    measures = {name: _column(v) for name, v in table["measures"].items()}
-    rows = [dict(zip(measures, row, strict=True)) for row in zip(*measures.values(), strict=True)]
-    columns = [_column(table[name]) for name in COLUMNS]
-    rows = rows or [{} for _ in columns[0]]
-    bits = table.get("val_correct") or ["" for _ in columns[0]]
-    epochs = tuple(EpochRecord(*row) for row in zip(*columns, rows, bits, strict=True))
+    table = msgspec.convert(values["epochs"], Columns)
+    columns = [_column(getattr(table, name)) for name in COLUMNS]
+    length = len(table.epoch)
+    names, measured = table.measures.keys(), map(_column, table.measures.values())
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*measured, strict=True)]
+    columns += [rows or [{} for _ in range(length)], table.val_correct or [""] * length]
+    epochs = tuple(starmap(EpochRecord, zip(*columns, strict=True)))
     return TrialRecord.from_dict({**values, "epochs": epochs})
+
+
+def _column(values: list[Any]) -> list[Any]:
+    """Return a column; null is NaN."""
+    return [nan if v is None else v for v in values] if None in values else values
 
 
 def _lines(path: Path) -> dict[str, dict[str, Any]]:
@@ -359,7 +380,7 @@ def _lines(path: Path) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for number, line in enumerate(lines, start=1):
         try:
-            values = json.loads(line)
+            values = msgspec.json.decode(line, type=dict[str, Any])
             found[values.pop("key")] = values
         except _FAULTS as error:
             raise ValueError(f"line {number} of {str(path)!r} is no record: {error}") from error
@@ -375,20 +396,3 @@ def _unpacked(path: Path) -> dict[str, TrialRecord]:
         except _FAULTS as error:
             raise ValueError(f"record {key!r} of {str(path)!r} cannot be read: {error}") from error
     return found
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector from going through half a million new epochs again and again."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _column(values: list[Any]) -> list[Any]:
-    """Return a column; null is NaN."""
-    return [nan if v is None else v for v in values] if None in values else values

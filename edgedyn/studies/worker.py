@@ -4,21 +4,27 @@ TensorFlow never returns memory, so every trial has a fresh process. It gives it
 standard output, and ends at once when its input closes, that is, when whoever started it is gone.
 """
 
+import errno
 import json
 import os
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from edgedyn._files import json_ready
+from edgedyn._job import Job
 from edgedyn.studies.journal import Journal, record_of
 
-DISK = "No space left", "errno = 28", "Disk quota", "Read-only file system"
+DISK = errno.ENOSPC, errno.EDQUOT, errno.EROFS
+ROOM = 64  # MiB that a disk must take, or it is held to be full
 CHECKPOINT, HEAD_CHECKPOINT, LOCK = "checkpoint", "checkpoint-head", "trial.lock"
 
 
@@ -29,7 +35,7 @@ def main() -> None:
     outcome_pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what candidates print is no outcome
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    job = json.loads(line)
+    job = msgspec.json.decode(line, type=Job)
     outcome = run(job)
     try:
         outcome_pipe.write(json.dumps(json_ready(outcome)))
@@ -46,40 +52,60 @@ def _end_with_parent() -> None:
     os._exit(3)
 
 
-def run(job: Mapping[str, Any]) -> dict[str, Any]:
+def run(job: Job) -> dict[str, Any]:
     """Run a job of any kind and return its outcome, also where it fails.
 
     Parameters
     ----------
-    job : mapping
-        With ``task`` in "trial", "check", "survey", "rehearse"; see `edgedyn.studies.selection`.
+    job : Job
 
     Returns
     -------
     dict
         ``kind``: "done" with the task's result, "failed" or "disk" with a ``reason``.
     """
-    sys.path[:0] = [p for p in job["paths"] if p not in sys.path]
-    os.chdir(job["cwd"])  # relative paths of data start at the study file
+    sys.path[:0] = [p for p in job.paths if p not in sys.path]
+    os.chdir(job.cwd)  # relative paths of data start at the study file
     tasks = {"trial": _trial, "check": _check, "survey": _survey, "rehearse": _rehearse}
     try:
-        return {"kind": "done", "result": tasks[job["task"]](job)}
+        return {"kind": "done", "result": tasks[job.task](job)}
     except Exception as error:
         traceback.print_exc()
         reason = _reason(error)
-        if any(word in f"{error} {reason}" for word in DISK):
+        if _disk_failed(error, job.folder):
             return {"kind": "disk", "reason": reason}
-        if job["task"] != "trial":
+        if job.task != "trial":
             return {"kind": "failed", "reason": reason}
-        record = record_of(Journal(Path(job["folder"])), job, "failed", reason)
+        record = record_of(Journal(Path(job.folder)), job, "failed", reason)
         return {"kind": "failed", "reason": reason, "result": record.to_dict()}
+
+
+def _disk_failed(error: BaseException, folder: str) -> bool:
+    """Tell whether the disk is full or lost: by the error's number, or by writing to it.
+
+    The frameworks' own errors, for which the system's was replaced, have no number.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in DISK:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    if not folder:
+        return False
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            for _ in range(ROOM):
+                file.write(bytes(2**20))
+    except OSError as failure:
+        return failure.errno in DISK
+    return False
 
 
 def _reason(error: Exception) -> str:
     """Return one line that says what went wrong."""
     name = type(error).__name__
     text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or "ResourceExhausted" in name or "OOM when" in text:
+    if isinstance(error, MemoryError) or "ResourceExhausted" in name:
         return f"ran out of memory: {text or name}"[:500]
     return (f"{name}: {text}" if text else name)[:500]
 
@@ -87,11 +113,11 @@ def _reason(error: Exception) -> str:
 # A trial -----------------------------------------------------------------------------------------
 
 
-def _trial(job: Mapping[str, Any]) -> dict[str, Any]:
+def _trial(job: Job) -> dict[str, Any]:
     """Train up to the job's epoch, from wherever an earlier process has come to."""
     from filelock import FileLock
 
-    folder = Path(job["folder"])
+    folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
     # An earlier process may still be at it, on a worker whose study was killed.
     with FileLock(folder / LOCK):
@@ -104,18 +130,18 @@ def _trial(job: Mapping[str, Any]) -> dict[str, Any]:
         return record_of(journal, job, status, reason).to_dict()
 
 
-def _finished(journal: Journal, job: Mapping[str, Any]) -> bool:
+def _finished(journal: Journal, job: Job) -> bool:
     """Tell whether the journal holds everything the job asks for."""
     if journal.diverged:
         return True
     n = len(journal.epochs)
-    if n < job["target"] or job["target"] < job["last"]:
-        return n >= job["target"]
+    if n < job.target or job.target < job.last:
+        return n >= job.target
     tested = any(line.get("test", {}).get("after") == n for line in journal.lines)
-    return tested and Path(job["save"]).is_file()
+    return tested and Path(job.save).is_file()
 
 
-def _train(job: Mapping[str, Any], journal: Journal, folder: Path) -> None:
+def _train(job: Job, journal: Journal, folder: Path) -> None:
     """Load data and candidate, go on from the last backup, test at the end."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from edgedyn.nn.training import finetune
@@ -129,13 +155,13 @@ def _train(job: Mapping[str, Any], journal: Journal, folder: Path) -> None:
         if done[name] > len(journal.epochs):  # of no use without the numbers that led there
             shutil.rmtree(folder / name)
             done[name] = 0
-    journal.cut(min(max(done.values()), job["target"]))
-    if journal.find("scores") is None and job["scores"]:
-        values, seconds = trials.scores(setup, job["scores"])
+    journal.cut(min(max(done.values()), job.target))
+    if journal.find("scores") is None and job.scores:
+        values, seconds = trials.scores(setup, job.scores)
         journal.append({"scores": values})
         journal.append({"score_seconds": seconds})
-    head = job["target"] > job["early"] and job["finish_probe"] == "remove"
-    first = job["early"] if head else job["target"]
+    head = job.target > job.early and job.finish_probe == "remove"
+    first = job.early if head else job.target
     model = trials.with_probe(setup, job)
     watch = trials.watch(setup, job)
     if done[HEAD_CHECKPOINT] == 0:
@@ -146,23 +172,23 @@ def _train(job: Mapping[str, Any], journal: Journal, folder: Path) -> None:
             model,
             setup,
             job,
-            job["target"],
+            job.target,
             folder / HEAD_CHECKPOINT,
             journal.append,
-            first_epoch=job["early"],
+            first_epoch=job.early,
         )
     if journal.diverged:
         return
-    if job["target"] == job["last"]:
-        trials.save(model, Path(job["save"]))
+    if job.target == job.last:
+        trials.save(model, Path(job.save))
         accuracy = trials.test_accuracy(model, setup, job)
-        journal.append({"test": {"after": job["target"], "accuracy": accuracy}})
+        journal.append({"test": {"after": job.target, "accuracy": accuracy}})
         for name in done:  # the model is saved; optimisers' states would triple the space
             shutil.rmtree(folder / name, ignore_errors=True)
     journal.append({"peak_memory_mib": trials.peak_memory()})
 
 
-def _check_meta(job: Mapping[str, Any], journal: Journal, provenance: Mapping[str, Any]) -> None:
+def _check_meta(job: Job, journal: Journal, provenance: Mapping[str, Any]) -> None:
     """Write what the trial is run with, or refuse data that have changed since it began."""
     meta = journal.meta()
     known = meta.get("provenance", {}).get("data_fingerprint")
@@ -171,19 +197,20 @@ def _check_meta(job: Mapping[str, Any], journal: Journal, provenance: Mapping[st
             f"the data have changed since this trial began (fingerprint {known}, now "
             f"{provenance['data_fingerprint']}); start a new study folder."
         )
+    settings = msgspec.to_builtins(job.settings)
     if not journal.epochs or not meta:
-        journal.write_meta({"settings": job["settings"], "provenance": provenance})
-    if job["target"] > job["early"]:
-        settings = {**job["settings"], "finish_probe": job["finish_probe"]}
-        if job["finish_probe"] == "remove":
-            settings["early_epochs"] = job["early"]  # after which the head took its place
+        journal.write_meta({"settings": settings, "provenance": provenance})
+    if job.target > job.early:
+        settings["finish_probe"] = job.finish_probe
+        if job.finish_probe == "remove":
+            settings["early_epochs"] = job.early  # after which the head took its place
         journal.write_meta({"settings": settings, "provenance": provenance})
 
 
 # Other tasks -------------------------------------------------------------------------------------
 
 
-def _check(job: Mapping[str, Any]) -> dict[str, Any]:
+def _check(job: Job) -> dict[str, Any]:
     """Load the data and look for the candidates' builders, before any trial is started."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from edgedyn.nn.training import trial as trials
@@ -191,7 +218,7 @@ def _check(job: Mapping[str, Any]) -> dict[str, Any]:
     return trials.check(job)
 
 
-def _survey(job: Mapping[str, Any]) -> dict[str, Any]:
+def _survey(job: Job) -> dict[str, Any]:
     """Do the same, but go on without data that are not here."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from edgedyn.nn.training import rehearsal
@@ -199,7 +226,7 @@ def _survey(job: Mapping[str, Any]) -> dict[str, Any]:
     return rehearsal.survey(job)
 
 
-def _rehearse(job: Mapping[str, Any]) -> dict[str, Any]:
+def _rehearse(job: Job) -> dict[str, Any]:
     """Train a candidate for a few steps and tell what it takes."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from edgedyn.nn.training import rehearsal

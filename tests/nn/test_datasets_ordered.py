@@ -1,5 +1,6 @@
 """The paper's split: the first images as stored train, the last ones validate."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -7,6 +8,10 @@ pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 
 from dataset_files import folder_of, numbered_images, numbers, refused, save  # noqa: E402
 
+<<<<<<< HEAD
+=======
+from edgedyn._job import Job, Settings  # noqa: E402
+>>>>>>> 19009d07f3134d33dd7156e7540539951aff278d
 from edgedyn.nn import load_dataset  # noqa: E402
 from edgedyn.nn.data import datasets
 from edgedyn.nn.training import trial as trials  # noqa: E402
@@ -89,7 +94,7 @@ def test_a_study_says_how_its_images_were_split(spec):
     (trial,) = study.trials
     settings = study.settings(trial)
     assert settings["data"]["split"] == "ordered"
-    job = {"data": spec, "seed": 3, "n_train": trial.n_train, "settings": settings}
+    job = Job("any", spec, 3, trial.n_train, msgspec.convert(settings, Settings))
     loaded = trials.dataset(job)
     assert numbers(loaded.train.x).tolist() == list(range(12))
     assert numbers(loaded.validation.x).tolist() == list(range(30, 40))

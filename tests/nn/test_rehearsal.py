@@ -1,6 +1,7 @@
 """What a dry run counts, times, and does without."""
 
 import urllib.request
+from dataclasses import replace
 from math import isnan, nan, prod
 from urllib.error import URLError
 
@@ -14,6 +15,10 @@ from dataset_files import folder_of, svhn  # noqa: E402
 from keras import layers as kl  # noqa: E402
 
 from edgedyn import nn  # noqa: E402
+<<<<<<< HEAD
+=======
+from edgedyn._job import CandidateSettings, DataSettings, Job, Settings  # noqa: E402
+>>>>>>> 19009d07f3134d33dd7156e7540539951aff278d
 from edgedyn.nn.models import small
 from edgedyn.nn.models.flops import work  # noqa: E402
 from edgedyn.nn.training import rehearsal
@@ -90,12 +95,9 @@ def test_the_rehearsed_batch_is_cut_where_a_step_would_take_long():
 
 def job(spec, **data):
     """Return what `survey` needs to know."""
-    data = {"image_size": None, "validation_size": None, "split": "stratified", **data}
-    training = {"optimizer": {"name": "adam"}, "learning_rate": 1e-3}
-    settings = {"data": data, "candidate": {"image_size": 16}, "training": training,
-                "probe": {"initializer": "he_normal"}}  # fmt: skip
-    return {"data": spec, "settings": settings, "n_train": None, "seed": 0, "functions": [],
-            "backbones": [], "n_trains": [None, 12]}  # fmt: skip
+    candidate = CandidateSettings(image_size=16)
+    settings = Settings(data=DataSettings(spec, **data), candidate=candidate)
+    return Job("any", spec, 0, None, settings, n_trains=(None, 12))
 
 
 COUNTS = ("n_train", "n_validation", "n_classes", "side", "data_mib")
@@ -130,7 +132,7 @@ def test_data_that_nothing_is_known_of_are_refused(tmp_path):
         with pytest.raises(ValueError, match="there is no"):
             rehearsal.survey(job(spec))
     with pytest.raises(ValueError, match=r"n_train must be in 10\.\.58257; got 60000"):
-        rehearsal.survey({**job("svhn:absent"), "n_trains": [60_000]})
+        rehearsal.survey(replace(job("svhn:absent"), n_trains=(60_000,)))
 
 
 def test_damaged_data_are_refused_as_ever(tmp_path):
@@ -142,7 +144,7 @@ def test_damaged_data_are_refused_as_ever(tmp_path):
 
 def test_names_are_sought_all_the_same():
     with pytest.raises(ValueError, match="there is no backbone 'VGG61'"):
-        rehearsal.survey({**job("svhn:absent"), "backbones": ["VGG61"]})
+        rehearsal.survey(replace(job("svhn:absent"), backbones=("VGG61",)))
 
 
 def test_nothing_is_downloaded(monkeypatch, tmp_path):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 import edgedyn as ed
 from edgedyn.predict import PooledCapacitanceRegressor
@@ -210,7 +211,7 @@ def _steep(run, k):
     """Make accuracy fall with beta_eff the faster the lower the truth is."""
     slope = 0.02 * (len(MODELS) - k) / len(MODELS)
     epochs = tuple(
-        replace(e, val_accuracy=run.final_test_accuracy - slope * (e.beta_eff - 3.0))
+        structs.replace(e, val_accuracy=run.final_test_accuracy - slope * (e.beta_eff - 3.0))
         for e in run.epochs
     )
     return replace(run, epochs=epochs)
@@ -242,7 +243,9 @@ def test_gain_is_what_the_last_value_lacks(paper):
     for run in runs:
         rest = run.final_test_accuracy - run.epochs[4].val_accuracy
         epochs = tuple(
-            replace(e, measures={**e.measures, "feature_norm": 1.0 if e.epoch == 1 else 2 + rest})
+            structs.replace(
+                e, measures={**e.measures, "feature_norm": 1.0 if e.epoch == 1 else 2 + rest}
+            )
             for e in run.epochs
         )
         kept.append(replace(run, epochs=epochs))
@@ -330,7 +333,9 @@ def test_probes_are_compared_on_the_same_candidates(paper, monkeypatch, tmp_path
     monkeypatch.setattr(paper.evidence, "RECORDS", tmp_path)
     for name, n in (("baseline", 5), ("trained-probe", 4), ("probe-64-32", 2)):
         for run in straight()[:n]:
-            epochs = tuple(replace(e, measures={**e.measures, **_looks(e)}) for e in run.epochs)
+            epochs = tuple(
+                structs.replace(e, measures={**e.measures, **_looks(e)}) for e in run.epochs
+            )
             Store(tmp_path / f"ablation-{name}").write(run.model, replace(run, epochs=epochs))
     found = paper.retraining.retraining()
     assert list(found["probes"]) == ["baseline", "trained-probe"]  # the third has too few

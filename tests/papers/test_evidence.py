@@ -7,6 +7,7 @@ from math import isnan, nan
 
 import numpy as np
 import pytest
+from msgspec import structs
 from report_cases import BETA, DATA, record, write_study
 from scipy.stats import spearmanr
 
@@ -322,7 +323,7 @@ def dead_record(model, seed=0, **options):
     """Return a run whose loss is ln 4 and whose accuracy is 0.25, but for what is changed."""
     made = on_a_line(model, seed, 0.25, slope=0.0, test=0.25)
     changes = {"train_loss": float(np.float32(np.log(4))), **options}
-    epochs = tuple(replace(e, **changes) for e in made.epochs)
+    epochs = tuple(structs.replace(e, **changes) for e in made.epochs)
     return replace(made, epochs=epochs)
 
 
@@ -332,9 +333,9 @@ def test_a_network_that_learns_slowly_is_not_dead(paper, records):
     assert not is_dead(dead_record("vgg", train_loss=np.log(4) - 1e-5))
     assert not is_dead(on_a_line("vgg"))
     slow = dead_record("vgg")
-    moved = (*slow.epochs[:-1], replace(slow.epochs[-1], val_accuracy=0.26))
+    moved = (*slow.epochs[:-1], structs.replace(slow.epochs[-1], val_accuracy=0.26))
     assert not is_dead(replace(slow, epochs=moved))
-    early = (replace(slow.epochs[0], train_loss=3.0), *slow.epochs[1:])
+    early = (structs.replace(slow.epochs[0], train_loss=3.0), *slow.epochs[1:])
     assert is_dead(replace(slow, epochs=early))  # the end counts
 
 

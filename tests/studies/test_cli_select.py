@@ -41,6 +41,7 @@ def test_bad_input_is_one_sentence(tmp_path, capsys):
     assert "cannot write to the output folder" in refused(capsys, path, "--out", tmp_path / "file")
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_study_prints_its_ranking_and_writes_its_files(fields, tmp_path, capsys):
     path = tmp_path / "study.toml"
@@ -71,6 +72,7 @@ candidates = [
     assert found["failed"][0]["model"] == "bad" and found["best_model"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow
 def test_a_dry_run_does_without_data_and_weights(fields, tmp_path, capsys, monkeypatch):
     """Nothing is here, nothing is downloaded; what is missing is named, and estimated."""
@@ -141,6 +143,7 @@ def test_the_ranking_so_far_is_shown_with_intervals(ranking, capsys):
     assert shown.index("quick") < shown.index("[i]slow[/i]") and shown.count("±") == 2
 
 
+@pytest.mark.slow
 def test_a_dry_run_tells_of_both_stages(tmp_path, capsys, monkeypatch):
     row = {"trials": 2, "epochs": 5, "epoch_seconds": 2.0, "start_seconds": 10.0, "seconds": 40.0}
     row.update(memory_mib=500.0, parameters=1234, gpu_seconds=3600.0, missing=["no c.", "no d."])

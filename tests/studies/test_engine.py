@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from study_cases import asleep, kill, sleeping_job, trial_processes, wait_for
@@ -90,6 +91,7 @@ def job(tmp_path):
     return sleeping_job(tmp_path)
 
 
+@pytest.mark.slow
 def test_leaving_early_ends_the_processes(job, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         with pool(Engine(workers=2), tmp_path) as where:
@@ -101,9 +103,10 @@ def test_leaving_early_ends_the_processes(job, tmp_path):
     assert not trial_processes() and time.monotonic() - began < 60  # by themselves after 600
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_told_from_a_failed_one(job, tmp_path):
-    outcome = run_fresh({**job, "functions": None})
-    assert outcome["kind"] == "failed" and outcome["reason"].startswith("TypeError")
+    outcome = run_fresh(replace(job, functions=("absent:never",)))
+    assert outcome["kind"] == "failed" and outcome["reason"].startswith("ValueError")
     found = []
     thread = threading.Thread(target=lambda: found.append(run_fresh(job)))
     thread.start()
@@ -118,9 +121,11 @@ def test_a_killed_process_is_told_from_a_failed_one(job, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_a_trial_ends_with_whoever_started_it(job, tmp_path):
     """Also where that one is killed and can tell nobody."""
-    code = f"from edgedyn.studies.fresh import run_fresh\nrun_fresh({job!r})\n"
+    imports = "from edgedyn._job import *\nfrom edgedyn.studies.fresh import run_fresh\n"
+    code = f"{imports}run_fresh({job!r})\n"
     parent = subprocess.Popen([sys.executable, "-c", code])
     wait_for(lambda: asleep(tmp_path))
     parent.kill()

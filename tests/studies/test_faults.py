@@ -24,7 +24,7 @@ from study_cases import (
 import edgedyn as ed
 from edgedyn.studies.engine import run_jobs
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 
 
 @pytest.fixture

@@ -73,6 +73,7 @@ def test_a_study_without_interruption_matches_one_by_hand(fields):
     assert record.provenance["data"]["validation"] == len(data.validation)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_goes_on_at_its_epoch_with_the_same_numbers(fields):
     fields["candidates"] = [candidate("slow", seconds=0.05)]
     expected = ed.select(**fields).records[0]
@@ -98,6 +99,7 @@ def epochs(fields):
     return sum(len(Journal(p).epochs) for p in Path(fields["output"]).glob("trials/*"))
 
 
+@pytest.mark.slow
 def test_finish_trains_the_best_only_and_saves_it(fields):
     import keras
 
@@ -128,6 +130,7 @@ def test_finish_trains_the_best_only_and_saves_it(fields):
         assert numbers(record)[:2] == numbers(by_name[record.model])[:2]
 
 
+@pytest.mark.slow
 def test_finish_with_an_ordinary_head(fields):
     import keras
 
@@ -147,6 +150,7 @@ def test_finish_with_an_ordinary_head(fields):
         ed.select(**fields)
 
 
+@pytest.mark.slow
 def test_bad_candidates_fail_with_their_reason_and_the_others_go_on(fields):
     names = ("raises", "good", "diverges", "too_large", "killed")
     fields["candidates"] = [candidate(name) for name in names]
@@ -179,12 +183,14 @@ def test_bad_candidates_fail_with_their_reason_and_the_others_go_on(fields):
     assert good.stat().st_mtime_ns == before[0] and raises.stat().st_mtime_ns > before[1]
 
 
+@pytest.mark.slow
 def test_a_study_of_failures_says_so(fields):
     fields["candidates"] = [candidate("raises")]
     found = ed.select(**fields)
     assert found.ranking is None and found.best_model is None and found.to_frame().empty
 
 
+@pytest.mark.slow
 def test_a_record_cut_in_half_is_set_aside_and_made_again(fields, whole):
     path = Path(fields["output"], "records", "good-n130-s0.json")
     text = path.read_text()
@@ -198,6 +204,7 @@ def test_a_record_cut_in_half_is_set_aside_and_made_again(fields, whole):
     assert numbers(ed.load_records(fields["output"])[0]) == numbers(whole)
 
 
+@pytest.mark.slow
 def test_a_journal_cut_in_a_line_and_a_lost_backup_cost_time_only(fields, whole):
     """Without record, model and backups, and with half a line, the trial starts over."""
     folder = Path(fields["output"])
@@ -208,6 +215,7 @@ def test_a_journal_cut_in_a_line_and_a_lost_backup_cost_time_only(fields, whole)
     assert numbers(ed.select(**fields).records[0]) == numbers(whole)
 
 
+@pytest.mark.slow
 def test_a_journal_that_lost_epochs_of_which_there_is_a_backup(fields, whole):
     """What cannot be told of is trained again."""
     fields["output"] += "-early"
@@ -223,6 +231,7 @@ def test_a_journal_that_lost_epochs_of_which_there_is_a_backup(fields, whole):
     assert numbers(ed.select(**fields).records[0]) == numbers(whole)
 
 
+@pytest.mark.slow
 def test_a_full_study_is_done_with_its_records(fields, whole, monkeypatch):
     """Without the models nothing is run again, and there is no best one to give."""
     assert whole.provenance["environment"]["command"] == command()  # ours, not that of its process
@@ -242,6 +251,7 @@ def test_a_full_study_is_done_with_its_records(fields, whole, monkeypatch):
     assert numbers(found.records[0]) == numbers(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -259,6 +269,7 @@ def test_a_changed_study_is_refused_with_the_difference(fields, whole, change, w
         ed.select(**fields)
 
 
+@pytest.mark.slow
 def test_changed_data_are_refused(fields, tmp_path):
     """The study file is the same, the images are not."""
     images = tmp_path / "images.npz"
@@ -300,6 +311,7 @@ def test_bad_input_is_found_before_any_trial(fields, change, words):
     assert not list(Path(fields["output"]).glob("trials/*"))
 
 
+@pytest.mark.slow
 def test_scores_seeds_sizes_and_any_executor(fields):
     """Training-free scores beside the curves; two seeds, two sizes, a pool of one's own."""
     from edgedyn import nn
@@ -331,6 +343,7 @@ def test_scores_seeds_sizes_and_any_executor(fields):
     json.dumps(found.to_dict())
 
 
+@pytest.mark.slow
 def test_a_rehearsal_estimates_and_touches_nothing(fields):
     fields["candidates"] = [candidate("good"), candidate("raises")]
     fields["training"]["seeds"] = [0, 1]

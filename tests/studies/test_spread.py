@@ -163,7 +163,11 @@ def load(X, y):
     return X, y
 
 
-@pytest.mark.parametrize("make", [partial(ThreadPoolExecutor, 3), spawn], ids=["threads", "spawn"])
+@pytest.mark.parametrize(
+    "make",
+    [partial(ThreadPoolExecutor, 3), pytest.param(spawn, marks=pytest.mark.slow)],
+    ids=["threads", "spawn"],
+)
 def test_batches_on_an_executor(case, make):
     net, X, y = case
     batches = cut(X, y)
@@ -215,6 +219,7 @@ def test_the_order_in_which_batches_end_does_not_matter(case):
     assert backwards.most == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["threads", "processes", "synchronous"])
 def test_schedulers_of_dask(case, scheduler):
     net, X, y = case
@@ -237,6 +242,7 @@ def client(request):
         yield client
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids="-".join)
 def test_a_cluster(case, client, kind):
     net, X, y = case
@@ -248,6 +254,7 @@ def test_a_cluster(case, client, kind):
     assert_same(spread, once)
 
 
+@pytest.mark.slow
 def test_an_error_on_a_cluster_names_the_partition(case, client):
     net, X, y = case
     X = X.copy()
@@ -436,6 +443,7 @@ def test_what_is_no_batch_is_refused(case, threads):
         spread_capacitance(net, [first, (X[:5], y)], executor=threads)
 
 
+@pytest.mark.slow
 def test_errors_in_other_processes_come_back(case):
     net, X, y = case
     first = (X[:5], y[:5])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import edgedyn as ed
 from edgedyn._bits import pack_bits, unpack_bits
+from edgedyn._job import Job
 from edgedyn.studies import EpochRecord, RecordTable, TrialRecord, pack_records
 from edgedyn.studies.journal import Journal, record_of
 from edgedyn.studies.store import Store
@@ -204,15 +205,7 @@ LINE = {
     "measures": {"val_loss": inf},
     "diverged": False,
 }
-JOB = {
-    "model": "vgg",
-    "data": "digits",
-    "seed": 0,
-    "n_train": None,
-    "settings": {},
-    "last": 2,
-    "command": "edgedyn select study.toml",
-}
+JOB = Job("vgg", "digits", 0, None, last=2, command="edgedyn select study.toml")
 
 
 def test_half_a_line_counts_for_nothing(tmp_path):
@@ -249,4 +242,4 @@ def test_a_record_of_a_journal(tmp_path):
     assert record.provenance["peak_memory_mib"] == 300.0
     # A trial that ended before it knew its data tells at least where and by what it was run.
     made_by = record.provenance["environment"]
-    assert made_by["command"] == JOB["command"] and made_by["edgedyn"] == ed.__version__
+    assert made_by["command"] == JOB.command and made_by["edgedyn"] == ed.__version__

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgedyn import _validate as check
 from edgedyn.nn.data.images import read_folder, read_image, resize_images
 from edgedyn.nn.data.ordered import first_and_last
-from edgedyn.nn.data.readers import Raw, read_keras, read_npz, read_svhn
+from edgedyn.nn.data.readers import HasValidation, Raw, read_keras, read_npz, read_svhn
 from edgedyn.nn.data.sampling import nested_order, stratified_indices
 
 Array = NDArray[Any]
@@ -316,7 +316,7 @@ def load_dataset(
     rng = _generator(seed)
     raw = _read(name, path)
     if raw.validation is not None and validation_size is not None:
-        raise ValueError(f"{spec} has a validation part of its own; leave out validation_size.")
+        raise HasValidation(spec)
     if raw.test is None:
         raw = _set_test_apart(raw, rng)
     if split == "ordered":

@@ -45,6 +45,13 @@ class DataNotFound(ValueError):
     """The data are not where they were sought; others are damaged, or do not fit."""
 
 
+class HasValidation(ValueError):
+    """The data have a validation part of their own, so that no other size can be had."""
+
+    def __init__(self, spec: str) -> None:
+        super().__init__(f"{spec} has a validation part of its own; leave out validation_size.")
+
+
 @dataclass(frozen=True)
 class Raw:
     """Images (or files) and labels as they were found, before they are split.

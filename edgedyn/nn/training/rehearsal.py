@@ -7,9 +7,9 @@ changes what a step takes.
 
 import inspect
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, isnan
 from time import perf_counter
 from typing import Any
@@ -18,9 +18,10 @@ from urllib.error import URLError
 import keras
 import numpy as np
 
+from edgedyn._job import Job, Settings
 from edgedyn.nn.callback import CapacitanceCallback
 from edgedyn.nn.data.datasets import PAPER_VALIDATION, Dataset, Split
-from edgedyn.nn.data.readers import DataNotFound
+from edgedyn.nn.data.readers import DataNotFound, HasValidation
 from edgedyn.nn.models.backbones import WeightsNotFound, backbone
 from edgedyn.nn.models.flops import Work, work
 from edgedyn.nn.training import trial as trials
@@ -67,7 +68,7 @@ KNOWN = {
 # Data -------------------------------------------------------------------------------------------
 
 
-def survey(job: Mapping[str, Any]) -> dict[str, Any]:
+def survey(job: Job) -> dict[str, Any]:
     """Look at names and data as `nn.training.trial.check` does, but do without missing data.
 
     Returns
@@ -83,23 +84,24 @@ def survey(job: Mapping[str, Any]) -> dict[str, Any]:
         As `edgedyn.nn.training.trial.check`; also for missing data of which nothing is known.
     """
     trials.check_names(job)
-    settings = job["settings"]
-    stored = {part: {**settings[part], "image_size": None} for part in ("data", "candidate")}
-    job = {**job, "settings": {**settings, **stored}}
+    settings = job.settings
+    data = replace(settings.data, image_size=None)
+    candidate = replace(settings.candidate, image_size=None)
+    job = replace(job, settings=replace(settings, data=data, candidate=candidate))
     try:
         with no_downloads():
             return _seen(job)
     except DataNotFound as error:
-        name = job["data"].partition(":")[0]
+        name = job.data.partition(":")[0]
         if name not in KNOWN:
             raise
-        return {**_known(KNOWN[name], job), "missing": _sentence(job["data"], error)}
+        return {**_known(KNOWN[name], job), "missing": _sentence(job.data, error)}
 
 
-def _seen(job: Mapping[str, Any]) -> dict[str, Any]:
+def _seen(job: Job) -> dict[str, Any]:
     """Load the data for every training size."""
     began = perf_counter()
-    sizes = [trials.dataset({**job, "n_train": n}) for n in job["n_trains"]]
+    sizes = [trials.dataset(replace(job, n_train=n)) for n in job.n_trains]
     first = sizes[0]
     files = not isinstance(first.train.source, np.ndarray)
     loaded = perf_counter()
@@ -124,23 +126,21 @@ def _mib(data: Dataset, *, files: bool) -> float:
     return 0.0 if files else 2 * n * float(np.prod(data.image_shape)) / MIB
 
 
-def _known(data: Known, job: Mapping[str, Any]) -> dict[str, Any]:
+def _known(data: Known, job: Job) -> dict[str, Any]:
     """Return the counts that loading would give."""
-    given = job["settings"]["data"]["validation_size"]
+    given = job.settings.data.validation_size
     if data.validation is not None and given is not None:
-        raise ValueError(
-            f"{job['data']} has a validation part of its own; leave out validation_size."
-        )
+        raise HasValidation(job.data)
     share = min(PAPER_VALIDATION, round(trials.VALIDATION_SHARE * data.train))
     asked = share if given is None else given if isinstance(given, int) else given * data.train
     validation = data.validation if data.validation is not None else round(asked)
     left = data.train - (validation if data.validation is None else 0)
-    for n in job["n_trains"]:
+    for n in job.n_trains:
         if left < data.classes or (n is not None and not data.classes <= n <= left):
             raise ValueError(f"n_train must be in {data.classes}..{left}; got {n}.")
     n_images = data.train + data.test + (data.validation or 0)
     return {
-        "n_train": [left if n is None else n for n in job["n_trains"]],
+        "n_train": [left if n is None else n for n in job.n_trains],
         "n_validation": validation,
         "n_classes": data.classes,
         "side": [data.side, data.side],
@@ -179,12 +179,12 @@ def no_downloads() -> Iterator[None]:
 # A candidate ------------------------------------------------------------------------------------
 
 
-def rehearse(job: Mapping[str, Any]) -> dict[str, Any]:
+def rehearse(job: Job) -> dict[str, Any]:
     """Train a candidate for a few steps on synthetic images.
 
     Parameters
     ----------
-    job : mapping
+    job : Job
         A trial's, and ``survey``, what `survey` returned.
 
     Returns
@@ -196,19 +196,19 @@ def rehearse(job: Mapping[str, Any]) -> dict[str, Any]:
         sentence or None.
     """
     began = perf_counter()
-    seen = job["survey"]
-    size = job["settings"]["candidate"]["image_size"] or job["settings"]["data"]["image_size"]
+    seen = job.survey
+    size = job.settings.candidate.image_size or job.settings.data.image_size
     side = seen["side"] if size is None else [size, size]
-    keras.utils.set_random_seed(job["seed"])
+    keras.utils.set_random_seed(job.seed)
     whole, missing = _candidate(job, (side[0], side[1], 3))
     body = backbone(whole)
     costs = work(body)
-    batch, steps = _effort(costs.flops, job["settings"]["training"]["batch_size"])
+    batch, steps = _effort(costs.flops, job.settings.training.batch_size)
     data = _synthetic(side, seen["n_classes"], batch * (steps + 1))
     setup = trials.Setup(data, whole, body, {})
     model = trials.with_probe(setup, job)
     train, validation, watched, first = _timed(model, setup, job, batch)
-    reading = seen["read_seconds"] / job["threads"]
+    reading = seen["read_seconds"] / job.threads
     return {
         "train_seconds": train / batch + reading,
         "validation_seconds": validation / batch + reading,
@@ -222,21 +222,19 @@ def rehearse(job: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _candidate(
-    job: Mapping[str, Any], shape: tuple[int, int, int]
-) -> tuple[keras.Model, str | None]:
+def _candidate(job: Job, shape: tuple[int, int, int]) -> tuple[keras.Model, str | None]:
     """Build the candidate, with random weights where ImageNet's are not here."""
-    candidate = job["settings"]["candidate"]
-    if candidate["backbone"] is None:
+    candidate = job.settings.candidate
+    if candidate.backbone is None:
         return trials.candidate(job, shape), None
     try:
         with no_downloads():
             return trials.candidate(job, shape), None
     except WeightsNotFound:
-        random = {**candidate, "weights": "none"}
-        keras.utils.set_random_seed(job["seed"])
-        model = trials.candidate({**job, "settings": {"candidate": random}}, shape)
-    name = candidate["backbone"]
+        random = Settings(candidate=replace(candidate, weights="none"))
+        keras.utils.set_random_seed(job.seed)
+        model = trials.candidate(replace(job, settings=random), shape)
+    name = candidate.backbone
     return model, (
         f"the ImageNet weights of {name} are not in Keras' cache, the study downloads them; random "
         "ones were taken."
@@ -252,9 +250,9 @@ def _effort(flops: float, batch_size: int) -> tuple[int, int]:
     return batch, min(STEPS[1], max(STEPS[0], int(STEP_FLOPS // (image * batch))))
 
 
-def _more(costs: Work, job: Mapping[str, Any], batch: int) -> float:
+def _more(costs: Work, job: Job, batch: int) -> float:
     """Return the memory in MiB that activations of the images left out of a batch would take."""
-    more = job["settings"]["training"]["batch_size"] - batch
+    more = job.settings.training.batch_size - batch
     return 4 * more * costs.activations / MIB if isfinite(costs.activations) else 0.0
 
 
@@ -285,7 +283,7 @@ class _Clock(keras.callbacks.Callback):
 
 
 def _timed(
-    model: keras.Model, setup: trials.Setup, job: Mapping[str, Any], batch: int
+    model: keras.Model, setup: trials.Setup, job: Job, batch: int
 ) -> tuple[float, float, float, float]:
     """Return the seconds of a training step, of a validation step and of what is measured.
 
@@ -296,8 +294,8 @@ def _timed(
     model.fit(setup.data.train.batches(batch), verbose=0, shuffle=False, callbacks=[train, watch])
     few = setup.data.validation.first(batch * STEPS[0] + batch)
     model.predict(few.batches(batch), verbose=0, callbacks=[validation])
-    n_samples = job["settings"]["capacitance"]["n_samples"]
-    if job["settings"]["capacitance"]["measures"] is not None:
+    n_samples = job.settings.capacitance.n_samples
+    if job.settings.capacitance.measures is not None:
         _watched(model, watch, job)  # one's own function may have to be compiled
     watched = _watched(model, watch, job)
     end = perf_counter()
@@ -312,11 +310,11 @@ def _timed(
     )
 
 
-def _watched(model: keras.Model, watch: CapacitanceCallback, job: Mapping[str, Any]) -> float:
+def _watched(model: keras.Model, watch: CapacitanceCallback, job: Job) -> float:
     """Measure beta_eff, and what the study adds to it, once more; return the seconds."""
     began = perf_counter()
     watch.on_epoch_end(1, {})
-    name = job["settings"]["capacitance"]["measures"]
+    name = job.settings.capacitance.measures
     if name is not None:
         measure = trials.factory(name)
         if "features" not in inspect.signature(measure).parameters:

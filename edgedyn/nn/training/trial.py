@@ -3,8 +3,8 @@
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -12,8 +12,10 @@ from typing import Any
 import keras
 
 from edgedyn._environment import environment
+from edgedyn._job import Job, TrainingSettings
 from edgedyn.nn.callback import CapacitanceCallback
 from edgedyn.nn.data.datasets import PAPER_VALIDATION, Dataset, load_dataset
+from edgedyn.nn.data.readers import HasValidation
 from edgedyn.nn.models.backbones import backbone, known_name
 from edgedyn.nn.models.probe import attach_probe, detach_probe
 from edgedyn.nn.models.weights import load_model, load_weights
@@ -43,66 +45,64 @@ class Setup:
     provenance: dict[str, Any]
 
 
-def prepare(job: Mapping[str, Any]) -> Setup:
+def prepare(job: Job) -> Setup:
     """Load the data and build the candidate, both as the seed decides."""
     data = dataset(job)
-    keras.utils.set_random_seed(job["seed"])  # this process is the trial's own
+    keras.utils.set_random_seed(job.seed)  # this process is the trial's own
     model = candidate(job, data.image_shape)
     provenance = {
-        "environment": {**environment(), "command": job["command"]},
+        "environment": {**environment(), "command": job.command},
         "data_fingerprint": data.fingerprint,
         "data": data.to_dict(),
         "parameters": int(model.count_params()),
-        "threads": job["threads"],
+        "threads": job.threads,
     }
     return Setup(data, model, backbone(model), provenance)
 
 
-def dataset(job: Mapping[str, Any]) -> Dataset:
+def dataset(job: Job) -> Dataset:
     """Load the study's data; by default 30 % validate, at most the paper's 15 000."""
-    settings = job["settings"]["data"]
-    given = settings["validation_size"]
-    size = job["settings"]["candidate"]["image_size"] or settings["image_size"]
+    settings = job.settings.data
+    given = settings.validation_size
+    size = job.settings.candidate.image_size or settings.image_size
 
     def load(validation_size: Any) -> Dataset:
         return load_dataset(
-            job["data"],
+            job.data,
             image_size=size,
             validation_size=validation_size,
-            n_train=job["n_train"],
-            split=settings["split"],
-            seed=job["seed"],
+            n_train=job.n_train,
+            split=settings.split,
+            seed=job.seed,
         )
 
     if given is not None:
         return load(given)
     try:
         data = load(VALIDATION_SHARE)
-    except ValueError as error:
-        if "validation part of its own" not in str(error):
-            raise
+    except HasValidation:
         return load(None)
     return load(PAPER_VALIDATION) if len(data.validation) > PAPER_VALIDATION else data
 
 
-def candidate(job: Mapping[str, Any], image_shape: tuple[int, int, int]) -> keras.Model:
+def candidate(job: Job, image_shape: tuple[int, int, int]) -> keras.Model:
     """Build or load the candidate's model."""
-    given, paths = job["settings"]["candidate"], job["files"]
-    options = dict(given["options"])
-    weights = paths.get("weights", given["weights"])
-    if given["backbone"] is not None:
+    given, paths = job.settings.candidate, job.files
+    options = dict(given.options)
+    weights = paths.get("weights", given.weights)
+    if given.backbone is not None:
         weights = None if weights == "none" else weights
-        return backbone(given["backbone"], weights=weights, input_shape=image_shape, **options)
-    if given["file"] is not None:
+        return backbone(given.backbone, weights=weights, input_shape=image_shape, **options)
+    if given.factory is None:
         model = load_model(paths["file"], compile=False)
     else:
-        build = factory(given["factory"])
+        build = factory(given.factory)
         if "input_shape" in inspect.signature(build).parameters:
             options.setdefault("input_shape", image_shape)
         model = build(**options)
         if not isinstance(model, keras.Model):
             raise TypeError(
-                f"{given['factory']} must return a Keras model; it returned {type(model).__name__}."
+                f"{given.factory} must return a Keras model; it returned {type(model).__name__}."
             )
     if "weights" in paths:
         load_weights(model, paths["weights"])
@@ -127,21 +127,15 @@ def factory(name: str) -> Callable[..., Any]:
     return found
 
 
-def with_probe(setup: Setup, job: Mapping[str, Any]) -> keras.Model:
+def with_probe(setup: Setup, job: Job) -> keras.Model:
     """Put the probe on and compile."""
-    probe = job["settings"]["probe"]
     model = attach_probe(
         setup.backbone,
         setup.data.n_classes,
-        units=tuple(probe["units"]),
-        dropout=probe["dropout"],
-        batch_norm=probe["batch_norm"],
-        momentum=probe["momentum"],
-        frozen=probe["frozen"],
-        initializer=probe["initializer"],
-        seed=job["seed"],
+        **vars(job.settings.probe),
+        seed=job.seed,
     )
-    momentum = job["settings"]["training"]["batch_norm_momentum"]
+    momentum = job.settings.training.batch_norm_momentum
     if momentum is not None:
         for layer in setup.backbone.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
@@ -149,39 +143,40 @@ def with_probe(setup: Setup, job: Mapping[str, Any]) -> keras.Model:
     return _compiled(model, job)
 
 
-def with_head(model: keras.Model, job: Mapping[str, Any]) -> keras.Model:
+def with_head(model: keras.Model, job: Job) -> keras.Model:
     """Take the probe off, put a dense layer in its place, and compile."""
-    restore(model, Path(job["folder"]) / "checkpoint")
-    return _compiled(detach_probe(model, model.output_shape[-1], seed=job["seed"]), job)
+    restore(model, Path(job.folder) / "checkpoint")
+    return _compiled(detach_probe(model, model.output_shape[-1], seed=job.seed), job)
 
 
-def _compiled(model: keras.Model, job: Mapping[str, Any]) -> keras.Model:
+def _compiled(model: keras.Model, job: Job) -> keras.Model:
     """Compile with the study's optimiser."""
-    training = job["settings"]["training"]
+    training = job.settings.training
     optimizer = keras.optimizers.get(_optimizer(training))
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
-def _optimizer(training: Mapping[str, Any]) -> dict[str, Any]:
+def _optimizer(training: TrainingSettings) -> dict[str, Any]:
     """Return the optimiser as Keras deserialises it."""
-    options = {k: v for k, v in training["optimizer"].items() if k != "name"}
-    rate = training["learning_rate"]
-    name = training["optimizer"]["name"]
+    options = {k: v for k, v in training.optimizer.items() if k != "name"}
+    rate = training.learning_rate
+    name = training.optimizer["name"]
     return {"class_name": name, "config": {**options, "learning_rate": rate}}
 
 
-def watch(setup: Setup, job: Mapping[str, Any]) -> CapacitanceCallback:
+def watch(setup: Setup, job: Job) -> CapacitanceCallback:
     """Return the callback that measures beta_eff as the study says."""
     train = setup.data.train
-    options = {k: v for k, v in job["settings"]["capacitance"].items() if k != "measures"}
-    return CapacitanceCallback(train.x, train.y, seed=job["seed"], **options)
+    options = asdict(job.settings.capacitance)
+    del options["measures"]
+    return CapacitanceCallback(train.x, train.y, seed=job.seed, **options)
 
 
 def train(
     model: keras.Model,
     setup: Setup,
-    job: Mapping[str, Any],
+    job: Job,
     epochs: int,
     backup: Path,
     report: Callable[[dict[str, Any]], None],
@@ -190,7 +185,7 @@ def train(
     watch: CapacitanceCallback | None = None,
 ) -> None:
     """Train up to an epoch; see `edgedyn.nn.training.finetune.finetune`."""
-    measures = job["settings"]["capacitance"]["measures"]
+    measures = job.settings.capacitance.measures
     finetune(
         model,
         setup.data,
@@ -198,16 +193,16 @@ def train(
         backup=backup,
         report=report,
         first_epoch=first_epoch,
-        batch_size=job["settings"]["training"]["batch_size"],
-        seed=job["seed"],
+        batch_size=job.settings.training.batch_size,
+        seed=job.seed,
         watch=watch,
         measure=None if measures is None else factory(measures),
     )
 
 
-def test_accuracy(model: keras.Model, setup: Setup, job: Mapping[str, Any]) -> float:
+def test_accuracy(model: keras.Model, setup: Setup, job: Job) -> float:
     """Return the accuracy on the test images."""
-    batches = setup.data.test.batches(job["settings"]["training"]["batch_size"])
+    batches = setup.data.test.batches(job.settings.training.batch_size)
     return float(model.evaluate(batches, verbose=0, return_dict=True)["accuracy"])
 
 
@@ -274,17 +269,17 @@ def peak_memory() -> float:
     return kib / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
-def check_names(job: Mapping[str, Any]) -> None:
+def check_names(job: Job) -> None:
     """Seek every candidate's builder, the optimiser and the initialiser."""
-    keras.optimizers.get(_optimizer(job["settings"]["training"]))
-    keras.initializers.get(job["settings"]["probe"]["initializer"])
-    for name in job["functions"]:
+    keras.optimizers.get(_optimizer(job.settings.training))
+    keras.initializers.get(job.settings.probe.initializer)
+    for name in job.functions:
         factory(name)
-    for name in job["backbones"]:
+    for name in job.backbones:
         known_name(name)
 
 
-def check(job: Mapping[str, Any]) -> dict[str, Any]:
+def check(job: Job) -> dict[str, Any]:
     """Load the data for every training size and seek every candidate's builder.
 
     Raises
@@ -293,7 +288,7 @@ def check(job: Mapping[str, Any]) -> dict[str, Any]:
         For data, factories, initialisers and optimiser options that cannot be had.
     """
     check_names(job)
-    data = {n: dataset({**job, "n_train": n}) for n in job["n_trains"]}
+    data = {n: dataset(replace(job, n_train=n)) for n in job.n_trains}
     first = next(iter(data.values()))
     return {
         "n_classes": first.n_classes,

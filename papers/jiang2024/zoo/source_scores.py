@@ -13,10 +13,12 @@ from pathlib import Path
 from time import perf_counter
 
 import keras
+import msgspec
 
 import edgedyn as ed
 from edgedyn._environment import command, environment
 from edgedyn._files import output_folder, to_json, write_text
+from edgedyn._job import Job, Settings
 from edgedyn.nn.scores.transferability import transfer_scores
 from edgedyn.nn.training import trial as trials
 from papers.jiang2024.judging.evidence import RECORDS, RESULTS, tasks
@@ -90,15 +92,8 @@ def scored(task, record, data):
 def setup(record, data):
     """Return data and candidate of a run, as its record says."""
     keras.backend.clear_session()
-    job = {
-        "data": f"npz:{data}",
-        "settings": record.settings,
-        "seed": record.seed,
-        "n_train": record.n_train,
-        "files": {},
-        "command": command(),
-        "threads": None,
-    }
+    settings = msgspec.convert(record.settings, Settings)
+    job = Job(record.model, f"npz:{data}", record.seed, record.n_train, settings, command=command())
     return trials.prepare(job)
 
 
