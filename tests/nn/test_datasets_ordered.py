@@ -8,10 +8,7 @@ pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 
 from dataset_files import folder_of, numbered_images, numbers, refused, save  # noqa: E402
 
-<<<<<<< HEAD
-=======
 from edgedyn._job import Job, Settings  # noqa: E402
->>>>>>> 19009d07f3134d33dd7156e7540539951aff278d
 from edgedyn.nn import load_dataset  # noqa: E402
 from edgedyn.nn.data import datasets
 from edgedyn.nn.training import trial as trials  # noqa: E402

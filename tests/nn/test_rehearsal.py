@@ -15,10 +15,7 @@ from dataset_files import folder_of, svhn  # noqa: E402
 from keras import layers as kl  # noqa: E402
 
 from edgedyn import nn  # noqa: E402
-<<<<<<< HEAD
-=======
 from edgedyn._job import CandidateSettings, DataSettings, Job, Settings  # noqa: E402
->>>>>>> 19009d07f3134d33dd7156e7540539951aff278d
 from edgedyn.nn.models import small
 from edgedyn.nn.models.flops import work  # noqa: E402
 from edgedyn.nn.training import rehearsal
