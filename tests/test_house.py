@@ -57,13 +57,13 @@ def run_python(code):
 
 
 def test_importing_edgedyn_loads_no_more_than_numpy():
-    heavy = "scipy numba networkx sklearn matplotlib pandas rich tensorflow keras".split()
+    heavy = "scipy numba networkx sklearn matplotlib pandas rich jinja2 tensorflow keras".split()
     code = f"import edgedyn, sys; print([m for m in {heavy} if m in sys.modules])"
     assert run_python(code).strip() == "[]"
 
 
 def test_the_command_line_starts_without_the_heavy_libraries():
-    heavy = "scipy numba networkx sklearn matplotlib pandas rich tensorflow keras".split()
+    heavy = "scipy numba networkx sklearn matplotlib pandas rich jinja2 tensorflow keras".split()
     code = (
         "import sys, edgedyn.cli\n"
         "try: edgedyn.cli.main(['--help'])\n"

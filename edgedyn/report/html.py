@@ -1,34 +1,75 @@
-"""What HTML pages share: assets, safe embedding of text and data, and the shell of a page.
+"""What HTML pages share: templates, assets, embedding of text and data, the shell of a page.
 
 A page is one file that asks for nothing: code, styles and data are inside, and its Content Security
 Policy lets no other script run and no request leave.
 """
 
 import base64
-import html
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
-from string import Template
-from typing import Any
+from math import isfinite, nan
+from typing import TYPE_CHECKING, Any
+
+import markupsafe
+from markupsafe import Markup
 
 from edgedyn._files import json_ready
+
+if TYPE_CHECKING:
+    import jinja2
 
 # What could end a script element; json.dumps already escapes all that is not ASCII.
 _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&"}
 
 
-def escape(text: object) -> str:
+def escape(text: object) -> Markup:
     """Return text for an element or an attribute; what UTF-8 cannot hold becomes a question mark.
+
+    Markup stays as it is.
 
     Examples
     --------
     >>> from edgedyn.report.html import escape
     >>> escape('<b title="x">')
-    '&lt;b title=&quot;x&quot;&gt;'
+    Markup('&lt;b title=&#34;x&#34;&gt;')
     """
-    return html.escape(str(text).encode("utf-8", "replace").decode("utf-8"))
+    if isinstance(text, Markup):
+        return text
+    return markupsafe.escape(str(text).encode("utf-8", "replace").decode("utf-8"))
+
+
+@cache
+def _environment() -> "jinja2.Environment":
+    """Return what renders the package's templates; every text in them goes through `escape`."""
+    import jinja2
+
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("edgedyn.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=escape,
+        trim_blocks=True,
+    )
+    made.tests["finite"] = isfinite
+    made.globals["nan"] = nan
+    return made
+
+
+def render(template: str, **values: Any) -> Markup:
+    """Return one of the package's templates, such as ``study.html``, with values in it.
+
+    Examples
+    --------
+    >>> from edgedyn.report.html import render
+    >>> values = {"policy": "", "title": "A < B", "style": "", "body": "<p>", "scripts": []}
+    >>> page = render("shell.html", **values)
+    >>> "<title>A &lt; B</title>" in page, "<p>" in page
+    (True, False)
+    """
+    return Markup(_environment().get_template(template).render(values))
 
 
 def asset(name: str) -> str:
@@ -55,7 +96,7 @@ def vendored(name: str) -> str:
     return f"/*!\n{licence}*/\n{(folder / f'{name}.min.js').read_text(encoding='utf-8')}"
 
 
-def data_block(identifier: str, value: Any) -> str:
+def data_block(identifier: str, value: Any) -> Markup:
     """Return data as a script element that is read with ``JSON.parse``, never executed.
 
     Parameters
@@ -73,21 +114,15 @@ def data_block(identifier: str, value: Any) -> str:
     """
     text = json.dumps(json_ready(value), separators=(",", ":"), allow_nan=False)
     escaped = text.translate(_ESCAPES)
-    return f'<script type="application/json" id="{escape(identifier)}">{escaped}</script>'
-
-
-def table(head: Sequence[object], rows: Iterable[Sequence[object]], caption: str = "") -> str:
-    """Return a table of texts and numbers."""
-    titles = "".join(f'<th scope="col">{escape(word)}</th>' for word in head)
-    cells = "\n".join(
-        "<tr>" + "".join(f"<td>{escape(value)}</td>" for value in row) + "</tr>" for row in rows
-    )
-    above = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f"<table>{above}<thead><tr>{titles}</tr></thead><tbody>\n{cells}\n</tbody></table>"
+    return Markup(f'<script type="application/json" id="{escape(identifier)}">{escaped}</script>')
 
 
 def page(
-    title: str, body: str, *, scripts: Sequence[str] = (), styles: Sequence[str] = ("common.css",)
+    title: str,
+    body: Markup,
+    *,
+    scripts: Sequence[str] = (),
+    styles: Sequence[str] = ("common.css",),
 ) -> str:
     """Return a whole page.
 
@@ -95,8 +130,8 @@ def page(
     ----------
     title : str
         Plain text.
-    body : str
-        Markup; texts in it have gone through `escape`.
+    body : Markup
+        Any other text is escaped.
     scripts : sequence of str
         JavaScript, run in this order after the body has been read; each is allowed by its hash.
     styles : sequence of str
@@ -118,8 +153,9 @@ def page(
 
     Examples
     --------
+    >>> from markupsafe import Markup
     >>> from edgedyn.report.html import page
-    >>> text = page("A < B", "<p>hello</p>", scripts=["document.title += '!'"])
+    >>> text = page("A < B", Markup("<p>hello</p>"), scripts=["document.title += '!'"])
     >>> "<title>A &lt; B</title>" in text, text.count("sha256-")
     (True, 1)
     """
@@ -134,10 +170,5 @@ def page(
         f"default-src 'none'; script-src {allowed}; "
         "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
     )
-    return Template(asset("shell.html")).substitute(
-        policy=policy,
-        title=escape(title),
-        style="\n".join(asset(name) for name in styles),
-        body=body,
-        scripts="\n".join(f"<script>\n{script}\n</script>" for script in scripts),
-    )
+    style = "\n".join(asset(name) for name in styles)
+    return render("shell.html", policy=policy, title=title, style=style, body=body, scripts=scripts)

@@ -2,18 +2,31 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import inf, isfinite, nan
 from pathlib import Path
 from typing import Any
 
 from edgedyn.predict.methods import method_named
 from edgedyn.predict.rank import Ranking
+from edgedyn.predict.rank_quality import Judgement
 from edgedyn.studies.early import early_ranking
 from edgedyn.studies.record import TrialRecord
 from edgedyn.studies.store import STUDY, load_records
 from edgedyn.studies.study_toml import study_toml
-from edgedyn.studies.summary_models import candidate_summary
+from edgedyn.studies.summary_models import candidate_curves
+from edgedyn.studies.summary_types import (
+    CandidateCost,
+    CandidateCurves,
+    DataUsed,
+    LineFit,
+    MethodValue,
+    Problem,
+    Provenance,
+    RankingRow,
+    SizeSummary,
+    StudySummary,
+)
 
 RESULTS, SELECTION = "results.json", "selection.json"
 FINE = ("ok", "converged", "no_probe")  # no_probe: the probe was taken off on purpose
@@ -34,13 +47,13 @@ class _Source:
     planned: list[tuple[str, int, int | None]] = field(default_factory=list)
     study: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    judged: list[dict[str, Any]] | None = None
+    judged: list[Judgement] | None = None
     n_validation: int | None = None
 
 
 def summary(
     folder: Path | str, rankings: Mapping[int | None, Ranking] | None = None
-) -> dict[str, Any]:
+) -> StudySummary:
     """Summarise a study's or demo's folder for a report.
 
     Everything is computed from the records, so that interrupted studies have a summary too. Needs
@@ -56,12 +69,7 @@ def summary(
 
     Returns
     -------
-    dict
-        ``kind`` ("study" or "demo"), ``folder``, ``data``, ``date``, ``observed``, ``epochs``,
-        ``method`` (which chooses), ``is_accuracy`` (whether its predictions are accuracies),
-        ``rankings`` (one a training size, the largest first: ``n_train, rows, methods, models``),
-        ``cost`` (one row a candidate), ``problems`` (what went wrong or should not be trusted) and
-        ``provenance``. NaN where something is not known.
+    StudySummary
 
     Raises
     ------
@@ -82,30 +90,29 @@ def summary(
     ...     )
     ...     store.write(name, TrialRecord(name, "digits", 0, {}, epochs, "early", 1.0, 0.1))
     >>> found = summary(store.folder)
-    >>> [(row["model"], round(row["prediction"], 2)) for row in found["rankings"][0]["rows"]]
+    >>> [(row.model, round(row.prediction, 2)) for row in found.rankings[0].rows]
     [('vgg', 0.8), ('mlp', 0.7)]
     """
     source = _source(Path(folder))
     sizes = sorted({n for _, _, n in source.planned}, key=lambda n: -(n or 0))
     ranked = {n: _rank(source, n) for n in sizes} if rankings is None else rankings
     shown = [_ranking(source, n, ranked.get(n)) for n in sizes]
-    first = source.records[0]
-    return {
-        "kind": source.kind,
-        "folder": source.folder.resolve().name,
-        "data": first.data,
-        "date": source.environment.get("date", ""),
-        "observed": source.observed,
-        "epochs": source.last,
-        "method": source.methods[0],
-        "is_accuracy": method_named(source.methods[0]).is_accuracy,
-        "scope": (source.study or {}).get("capacitance", {}).get("scope", "probe"),
-        "over": "run" if source.judged else "mean",
-        "rankings": shown,
-        "cost": _cost(source),
-        "problems": _problems(source, shown),
-        "provenance": _provenance(source),
-    }
+    return StudySummary(
+        kind=source.kind,
+        folder=source.folder.resolve().name,
+        data=source.records[0].data,
+        date=source.environment.get("date", ""),
+        observed=source.observed,
+        epochs=source.last,
+        method=source.methods[0],
+        is_accuracy=method_named(source.methods[0]).is_accuracy,
+        scope=(source.study or {}).get("capacitance", {}).get("scope", "probe"),
+        over="run" if source.judged else "mean",
+        rankings=shown,
+        cost=_cost(source),
+        problems=_problems(source, shown),
+        provenance=_provenance(source),
+    )
 
 
 # Reading -----------------------------------------------------------------------------------------
@@ -131,8 +138,8 @@ def _demo(folder: Path) -> _Source:
         records = [TrialRecord.from_dict(one) for one in values["records"]]
         settings = values["settings"]
         observed, last = settings["observed_epochs"], settings["epochs"]
-        judged = [_known(one) for one in values["ranking"]["methods"]]
-        methods = tuple(one["method"] for one in judged)
+        judged = [_judgement(one) for one in values["ranking"]["methods"]]
+        methods = tuple(one.method for one in judged)
         n_validation = settings["n_validation"]
         environment = {**values["environment"], "seed": values["seed"]}
         planned: list[tuple[str, int, int | None]] = [(r.model, r.seed, None) for r in records]
@@ -206,9 +213,10 @@ def _json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _known(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn JSON's null into NaN."""
-    return {name: nan if value is None else value for name, value in values.items()}
+def _judgement(values: Mapping[str, Any]) -> Judgement:
+    """Turn a judgement's JSON back; null was NaN."""
+    known: dict[str, Any] = {n: nan if value is None else value for n, value in values.items()}
+    return Judgement(**known)
 
 
 # Ranking -----------------------------------------------------------------------------------------
@@ -225,142 +233,129 @@ def _rank(source: _Source, n_train: int | None) -> Ranking | None:
     )
 
 
-def _ranking(source: _Source, n_train: int | None, ranking: Ranking | None) -> dict[str, Any]:
+def _ranking(source: _Source, n_train: int | None, ranking: Ranking | None) -> SizeSummary:
     """Return what the report shows of one training size."""
-    records = [r for r in source.records if r.n_train == n_train]
-    names = list(dict.fromkeys(model for model, _, n in source.planned if n == n_train))
-    models = {
-        name: candidate_summary(
-            [r for r in records if r.model == name],
-            source.observed,
-            source.last,
-            source.n_validation,
-        )
-        for name in names
-    }
-    rows = [_row(name, models[name], source, records, ranking) for name in names]
-    for row in rows:
-        runs = {seed for m, seed, n in source.planned if (m, n) == (row["model"], n_train)}
-        row["n_planned"] = len(runs)
-    rows.sort(key=lambda row: row["rank"] if isfinite(row["rank"]) else inf)
-    judged = source.judged or ([asdict(m) for m in ranking.methods] if ranking else [])
-    return {
-        "n_train": n_train,
-        "rows": rows,
-        "methods": judged,
-        "models": [{"model": row["model"], **models[row["model"]]} for row in rows],
-    }
+    found = []
+    for name in dict.fromkeys(model for model, _, n in source.planned if n == n_train):
+        own = [r for r in source.records if (r.model, r.n_train) == (name, n_train)]
+        curves = candidate_curves(name, own, source.observed, source.last, source.n_validation)
+        found.append((_row(source, n_train, own, curves, ranking), curves))
+    found.sort(key=lambda both: both[0].rank if isfinite(both[0].rank) else inf)
+    return SizeSummary(
+        n_train=n_train,
+        rows=[row for row, _ in found],
+        methods=source.judged or (list(ranking.methods) if ranking else []),
+        models=[curves for _, curves in found],
+    )
 
 
 def _row(
-    name: str,
-    model: Mapping[str, Any],
     source: _Source,
-    records: Sequence[TrialRecord],
+    n_train: int | None,
+    own: Sequence[TrialRecord],
+    curves: CandidateCurves,
     ranking: Ranking | None,
-) -> dict[str, Any]:
+) -> RankingRow:
     """Return a candidate's row of the ranking."""
-    own = [r for r in records if r.model == name]
+    name = curves.model
     found = {row.method: row for row in ranking.rows if row.model == name} if ranking else {}
     chosen = found.get(source.methods[0])
-    return {
-        "model": name,
-        "rank": chosen.rank if chosen else nan,
-        "prediction": chosen.prediction if chosen else nan,
-        "std": chosen.std if chosen else nan,
-        "status": chosen.status if chosen else "not observed long enough",
-        "by_method": {m: {"prediction": r.prediction, "std": r.std} for m, r in found.items()},
-        "last_value": model["last_value"],
-        "validation": model["validation"],
-        "test": model["test"],
-        "n_runs": model["n_runs"],
-        "n_completed": model["n_completed"],
-        "n_epochs": min((len(r.epochs) for r in own), default=0),
-        "failed": [r.status for r in own if r.status in ("failed", "diverged")],
-        "reasons": list(dict.fromkeys(r.reason for r in own if r.reason)),
-    }
+    return RankingRow(
+        model=name,
+        rank=chosen.rank if chosen else nan,
+        prediction=chosen.prediction if chosen else nan,
+        std=chosen.std if chosen else nan,
+        status=chosen.status if chosen else "not observed long enough",
+        by_method={m: MethodValue(r.prediction, r.std) for m, r in found.items()},
+        last_value=curves.last_value,
+        validation=curves.validation,
+        test=curves.test,
+        n_runs=curves.n_runs,
+        n_completed=curves.n_completed,
+        n_epochs=min((len(r.epochs) for r in own), default=0),
+        n_planned=len({seed for m, seed, n in source.planned if (m, n) == (name, n_train)}),
+        failed=[r.status for r in own if r.status in ("failed", "diverged")],
+        reasons=list(dict.fromkeys(r.reason for r in own if r.reason)),
+    )
 
 
 # The rest ----------------------------------------------------------------------------------------
 
 
-def _cost(source: _Source) -> list[dict[str, Any]]:
+def _cost(source: _Source) -> list[CandidateCost]:
     """Return what each candidate took, over all its runs."""
     rows = []
     for name in dict.fromkeys(model for model, _, _ in source.planned):
         own = [r for r in source.records if r.model == name and r.epochs]
         if not own:
             continue
-        epochs = sum(len(r.epochs) for r in own)
-        train, beta = (
-            sum(getattr(r, f"{part}_seconds") for r in own) for part in ("train", "beta")
-        )
+        train, beta = sum(r.train_seconds for r in own), sum(r.beta_seconds for r in own)
         memory = [r.provenance.get("peak_memory_mib") for r in own]
         known = [m for m in memory if m is not None and isfinite(m)]
+        sizes = (r.provenance["parameters"] for r in own if "parameters" in r.provenance)
         rows.append(
-            {
-                "model": name,
-                "runs": len(own),
-                "epochs": epochs,
-                "parameters": next(
-                    (r.provenance["parameters"] for r in own if "parameters" in r.provenance), nan
-                ),
-                "train_seconds": train,
-                "beta_seconds": beta,
-                "ratio": beta / train if train > 0 else nan,
-                "peak_memory_mib": max(known, default=nan),
-            }
+            CandidateCost(
+                model=name,
+                runs=len(own),
+                epochs=sum(len(r.epochs) for r in own),
+                parameters=next(sizes, nan),
+                train_seconds=train,
+                beta_seconds=beta,
+                ratio=beta / train if train > 0 else nan,
+                peak_memory_mib=max(known, default=nan),
+            )
         )
     return rows
 
 
-def _problems(source: _Source, rankings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _problems(source: _Source, rankings: Sequence[SizeSummary]) -> list[Problem]:
     """Return what went wrong, and which values should not be trusted."""
-    found: list[dict[str, Any]] = []
     there = {(r.model, r.seed, r.n_train) for r in source.records}
-    for model, seed, n in source.planned:
-        if (model, seed, n) not in there:
-            found.append({"kind": "missing", "model": model, "seed": seed, "n_train": n})
+    found = [
+        Problem("missing", model, n, seed)
+        for model, seed, n in source.planned
+        if (model, seed, n) not in there
+    ]
     for r in source.records:
-        trial = {"model": r.model, "seed": r.seed, "n_train": r.n_train}
+        trial = r.model, r.n_train, r.seed
         if r.status in ("failed", "diverged"):
-            found.append({"kind": r.status, **trial, "reason": r.reason, "epochs": len(r.epochs)})
+            epochs = tuple(e.epoch for e in r.epochs)
+            found.append(Problem(r.status, *trial, reason=r.reason, epochs=epochs))
         odd: dict[str, list[int]] = {}
         for e in r.epochs:
             if e.beta_status not in FINE and e.beta_status != "diverged":
                 odd.setdefault(e.beta_status, []).append(e.epoch)
-        for status, epochs in odd.items():
-            found.append({"kind": "degenerate", **trial, "status": status, "epochs": epochs})
+        for status, numbers in odd.items():
+            found.append(Problem("degenerate", *trial, status=status, epochs=tuple(numbers)))
     for ranking in rankings:
-        for row, model in zip(ranking["rows"], ranking["models"], strict=True):
-            where = {"model": row["model"], "n_train": ranking["n_train"]}
-            found += [{**where, **one} for one in _doubts(source, row, model["fit"])]
+        for row, model in zip(ranking.rows, ranking.models, strict=True):
+            found += _doubts(source, ranking.n_train, row, model.fit)
     return found
 
 
 def _doubts(
-    source: _Source, row: Mapping[str, Any], fit: Mapping[str, Any] | None
-) -> list[dict[str, Any]]:
+    source: _Source, n_train: int | None, row: RankingRow, fit: LineFit | None
+) -> list[Problem]:
     """Return why a prediction should not be trusted."""
-    found: list[dict[str, Any]] = []
-    value = row["prediction"]
+    found = []
+    who, value = (row.model, n_train), row.prediction
     if method_named(source.methods[0]).is_accuracy and isfinite(value) and not 0 <= value <= 1:
-        found.append({"kind": "outside", "value": value})
-    if row["status"] not in ("ok", "not observed long enough") and not row["failed"]:
-        found.append({"kind": "status", "status": row["status"]})
+        found.append(Problem("outside", *who, value=value))
+    if row.status not in ("ok", "not observed long enough") and not row.failed:
+        found.append(Problem("status", *who, status=row.status))
     if fit is None:
         return found
-    if fit["status"] == "flat":
-        found.append({"kind": "flat"})
-    elif fit["slope"] > 0 and fit["value"] + fit["std"] < row["last_value"]:
-        found.append({"kind": "slope", "slope": fit["slope"]})
+    if fit.status == "flat":
+        found.append(Problem("flat", *who))
+    elif fit.slope > 0 and fit.value + fit.std < row.last_value:
+        found.append(Problem("slope", *who, value=fit.slope))
     return found
 
 
-def _provenance(source: _Source) -> dict[str, Any]:
+def _provenance(source: _Source) -> Provenance:
     """Return versions, hardware, data, settings and what to run again."""
     environments = [source.environment] if source.environment else []
-    data: dict[str, dict[str, Any]] = {}
+    data: dict[tuple[int | None, str], DataUsed] = {}
     for r in source.records:
         made = r.provenance.get("environment")
         keys = ("edgedyn", "python", "packages", "cpu", "cores", "platform")
@@ -369,18 +364,18 @@ def _provenance(source: _Source) -> dict[str, Any]:
         fingerprint = r.provenance.get("data_fingerprint")
         if fingerprint:
             sizes = r.provenance.get("data", {})
-            entry = {"n_train": r.n_train, "fingerprint": fingerprint, "seeds": []}
-            entry |= {k: sizes.get(k) for k in ("train", "validation", "test", "image_shape")}
-            seeds = data.setdefault(f"{r.n_train} {fingerprint}", entry)["seeds"]
+            parts = (sizes.get(k) for k in ("train", "validation", "test", "image_shape"))
+            entry = DataUsed(r.n_train, fingerprint, [], *parts)
+            seeds = data.setdefault((r.n_train, fingerprint), entry).seeds
             if r.seed not in seeds:
                 seeds.append(r.seed)
-    return {
-        "command": source.environment.get("command", ""),
-        "environments": environments,
-        "seeds": sorted({seed for _, seed, _ in source.planned}),
-        "data": list(data.values()),
-        "settings": dict(source.settings),
-        "study": study_toml(source.study) if source.study else "",
-        "output": (source.study or {}).get("output", ""),
-        "seed": source.environment.get("seed"),
-    }
+    return Provenance(
+        command=source.environment.get("command", ""),
+        environments=environments,
+        seeds=sorted({seed for _, seed, _ in source.planned}),
+        data=list(data.values()),
+        settings=dict(source.settings),
+        study=study_toml(source.study) if source.study else "",
+        output=(source.study or {}).get("output", ""),
+        seed=source.environment.get("seed"),
+    )

@@ -2,23 +2,28 @@
 
 from collections.abc import Sequence
 from math import isfinite, nan
-from typing import Any
 
 import numpy as np
 
 from edgedyn.predict import lines
 from edgedyn.studies.record import TrialRecord
+from edgedyn.studies.summary_types import CandidateCurves, LineFit, RunCurves
 
 GRID = 25  # places at which the line's band is drawn
 
 
-def candidate_summary(
-    records: Sequence[TrialRecord], observed: int, last: int, n_validation: int | None
-) -> dict[str, Any]:
+def candidate_curves(
+    name: str,
+    records: Sequence[TrialRecord],
+    observed: int,
+    last: int,
+    n_validation: int | None,
+) -> CandidateCurves:
     """Return one candidate's curves and fit, averaged over seeds as `edgedyn.rank` does.
 
     Parameters
     ----------
+    name : str
     records : sequence of TrialRecord
         The candidate's runs with one training size; may be empty.
     observed, last : int
@@ -27,11 +32,7 @@ def candidate_summary(
 
     Returns
     -------
-    dict
-        ``accuracy, beta, statuses`` (one value an epoch; means over the runs that were observed
-        long enough), ``runs`` (single runs, where there are several), ``last_value`` (at
-        `observed`), ``validation, test`` (at the end; NaN unless every such run was completed),
-        ``n_runs``, ``n_whole`` (observed long enough), ``n_completed`` and ``fit``; see `fit_line`.
+    CandidateCurves
     """
     whole = [r for r in records if _observed(r, observed)]
     shown = whole or [r for r in records if r.epochs]
@@ -40,34 +41,26 @@ def candidate_summary(
     done = bool(ended) and len(ended) == len(whole)
     accuracy = _means([[e.val_accuracy for e in r.epochs[:length]] for r in shown])
     beta = _means([[e.beta_eff for e in r.epochs[:length]] for r in shown])
-    return {
-        "accuracy": accuracy,
-        "beta": beta,
-        "statuses": [_worst([r.epochs[k].beta_status for r in shown]) for k in range(length)],
-        "runs": [_run(r) for r in shown] if len(shown) > 1 else [],
-        "last_value": accuracy[observed - 1] if whole else nan,
-        "validation": _mean([r.epochs[-1].val_accuracy for r in ended]) if done else nan,
-        "test": _mean([r.final_test_accuracy for r in ended]) if done else nan,
-        "n_runs": len(records),
-        "n_whole": len(whole),
-        "n_completed": len(ended),
-        "fit": fit_line(beta[:observed], accuracy[:observed], n_validation) if whole else None,
-    }
+    return CandidateCurves(
+        model=name,
+        accuracy=accuracy,
+        beta=beta,
+        statuses=[_worst([r.epochs[k].beta_status for r in shown]) for k in range(length)],
+        runs=[_run(r) for r in shown] if len(shown) > 1 else [],
+        last_value=accuracy[observed - 1] if whole else nan,
+        validation=_mean([r.epochs[-1].val_accuracy for r in ended]) if done else nan,
+        test=_mean([r.final_test_accuracy for r in ended]) if done else nan,
+        n_runs=len(records),
+        n_whole=len(whole),
+        n_completed=len(ended),
+        fit=fit_line(beta[:observed], accuracy[:observed], n_validation) if whole else None,
+    )
 
 
 def fit_line(
     beta: Sequence[float], accuracy: Sequence[float], n_validation: int | None
-) -> dict[str, Any] | None:
-    """Return the paper's line and its band; None with fewer than three usable epochs.
-
-    Returns
-    -------
-    dict or None
-        ``value, std`` at beta_eff = 0; ``slope``; ``first``: the epoch at which the window begins,
-        counted from 1; ``n``: epochs in the window; ``status``; ``reach``: how far beyond the
-        window's values, in units of their range, the line is extended to 0; ``grid, mean, band``:
-        the line and the standard deviation of its mean.
-    """
+) -> LineFit | None:
+    """Return the paper's line and its band; None with fewer than three usable epochs."""
     b, a = np.array([beta], float), np.array([accuracy], float)
     line = lines.fit(b, a, n_validation)
     if not line.n[0]:
@@ -79,18 +72,18 @@ def fit_line(
     grid = np.linspace(low - margin * (low < 0), high + margin * (high > 0), GRID)
     mean, band = line.band(grid[None])
     width = float(np.ptp(window))
-    return {
-        "value": float(line.final[0]),
-        "std": float(line.std[0]),
-        "slope": float(line.slope[0]),
-        "first": int(kept[line.t0[0] - 1]) + 1,
-        "n": len(window),
-        "status": "flat" if line.flat[0] else "ok",
-        "reach": float(np.abs(window).min()) / width if width > 0 else nan,
-        "grid": grid.tolist(),
-        "mean": mean[0].tolist(),
-        "band": band[0].tolist(),
-    }
+    return LineFit(
+        value=float(line.final[0]),
+        std=float(line.std[0]),
+        slope=float(line.slope[0]),
+        first=int(kept[line.t0[0] - 1]) + 1,
+        n=len(window),
+        status="flat" if line.flat[0] else "ok",
+        reach=float(np.abs(window).min()) / width if width > 0 else nan,
+        grid=grid.tolist(),
+        mean=mean[0].tolist(),
+        band=band[0].tolist(),
+    )
 
 
 def _observed(record: TrialRecord, observed: int) -> bool:
@@ -99,13 +92,13 @@ def _observed(record: TrialRecord, observed: int) -> bool:
     return len(early) == observed and all(isfinite(e.val_accuracy) for e in early)
 
 
-def _run(record: TrialRecord) -> dict[str, Any]:
+def _run(record: TrialRecord) -> RunCurves:
     """Return a run's own curves."""
-    return {
-        "seed": record.seed,
-        "accuracy": [e.val_accuracy for e in record.epochs],
-        "beta": [e.beta_eff for e in record.epochs],
-    }
+    return RunCurves(
+        seed=record.seed,
+        accuracy=[e.val_accuracy for e in record.epochs],
+        beta=[e.beta_eff for e in record.epochs],
+    )
 
 
 def _means(rows: Sequence[Sequence[float]]) -> list[float]:

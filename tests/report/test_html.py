@@ -8,6 +8,8 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
+from markupsafe import Markup
 from page_reader import Reader
 
 from edgedyn.report import html
@@ -40,18 +42,28 @@ def test_numbers_json_cannot_hold_become_null():
 
 @pytest.mark.parametrize("text", NASTY)
 def test_texts_stay_texts(text):
-    page = html.page(text, f"<p>{html.escape(text)}</p>{html.table([text], [[text]], text)}")
+    block = html.escape(text).join([Markup("<p>"), Markup("</p>")])
+    page = html.page(text, block + html.render("table.html", head=[text], rows=[[text]]))
     names = [name for name, _ in Reader(page).elements]
     plain = "html head meta meta meta title style body p".split()
-    assert names == plain + "table caption thead tr th tbody tr td".split()
+    assert names == plain + "table thead tr th tbody tr td".split()
     shown = text.replace("\ud800", "?")
     assert ("title", shown) in Reader(page).texts
     page.encode("utf-8")
 
 
+def test_a_body_that_is_no_markup_stays_text():
+    assert "<b>" not in html.page("x", "<b>")
+
+
+def test_a_value_that_a_template_lacks_is_an_error():
+    with pytest.raises(UndefinedError, match="'rows' is undefined"):
+        html.render("table.html", head=[])
+
+
 def test_only_our_scripts_may_run():
     scripts = ["'use strict';", html.vendored("d3"), "document.title = '\u00e9'"]
-    page = html.page("x", "", scripts=scripts)
+    page = html.page("x", Markup(), scripts=scripts)
     policy = next(a["content"] for _, a in Reader(page).elements if "http-equiv" in a)
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
@@ -59,13 +71,13 @@ def test_only_our_scripts_may_run():
     assert [text.strip() for text in inside] == [text.strip() for text in scripts]
     sums = [base64.b64encode(hashlib.sha256(t.encode()).digest()).decode() for t in inside]
     assert rules["script-src"].split() == [f"'sha256-{s}'" for s in sums]
-    assert "'none'" in html.page("x", "").split("script-src", 1)[1].split(";", 1)[0]
+    assert "'none'" in html.page("x", Markup()).split("script-src", 1)[1].split(";", 1)[0]
 
 
 @pytest.mark.parametrize("script", ["x = '</SCRIPT>'", "<!-- x"])
 def test_a_script_that_ends_itself(script):
     with pytest.raises(ValueError, match="must not hold"):
-        html.page("x", "", scripts=[script])
+        html.page("x", Markup(), scripts=[script])
 
 
 def test_vendored_libraries_are_unmodified_and_carry_their_licence():

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from base64 import b64decode
+from dataclasses import replace
 from math import nan
 
 import pytest
@@ -14,6 +15,7 @@ from edgedyn.report.study import words
 from edgedyn.report.study.drawings import Scale, interval
 from edgedyn.report.study.page import study_page
 from edgedyn.studies.summary import summary
+from edgedyn.studies.summary_types import Provenance, RankingRow, SizeSummary, StudySummary
 
 MEGABYTE = 2**20
 
@@ -36,21 +38,19 @@ def visible(page):
 def rows_with(**fields):
     """Return rows of a ranking, best first: name to (prediction, std, last value, test)."""
     return [
-        {
-            "model": name,
-            "rank": float(k),
-            "prediction": prediction,
-            "std": std,
-            "last_value": last,
-            "test": test,
-        }
+        RankingRow(name, float(k), prediction, std, "ok", {}, last, nan, test, 1, 0, 5, 1, [], [])
         for k, (name, (prediction, std, last, test)) in enumerate(fields.items(), start=1)
     ]
 
 
 def told(rows, is_accuracy=True):
-    whole = {"is_accuracy": is_accuracy, "observed": 5, "method": "capacitance"}
-    return words.verdict({"rows": rows}, whole), " ".join(words.notes({"rows": rows}, whole))
+    ranking = SizeSummary(None, rows, [], [])
+    origin = Provenance("", [], [0], [], {}, "", "", None)
+    whole = StudySummary(
+        "study", "", "", "", 5, 8, "capacitance", is_accuracy, "probe", "mean", [ranking], [], [],
+        origin,
+    )  # fmt: skip
+    return words.verdict(ranking, whole), " ".join(words.notes(ranking, whole))
 
 
 # Words -------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def test_one_candidate_and_none():
     assert told(rows_with(a=(0.9, 0.1, 0.5, nan)))[0].startswith(
         "a is the only candidate with a prediction, 0.900 ± 0.100;"
     )
-    nobody = [{**row, "rank": nan} for row in rows_with(a=(nan, nan, nan, nan))]
+    nobody = [replace(row, rank=nan) for row in rows_with(a=(nan, nan, nan, nan))]
     assert told(nobody)[0].startswith("No candidate could be ranked")
 
 
@@ -130,13 +130,13 @@ def test_the_ranking_comes_first_and_is_plain_html(tmp_path):
 
 def test_the_csv_is_the_ranking(tmp_path):
     folder = three(tmp_path)
-    rows = summary(folder)["rankings"][0]["rows"]
+    rows = summary(folder).rankings[0].rows
     found = csv_of(page_of(folder))
     assert [row["model"] for row in found] == ["vgg", "resnet", "mlp"]
     for one, row in zip(found, rows, strict=True):
         for name in ("rank", "prediction", "std", "last_value", "validation", "test"):
-            assert float(one[name]) == row[name]
-        assert float(one["pooled_prediction"]) == row["by_method"]["pooled"]["prediction"]
+            assert float(one[name]) == getattr(row, name)
+        assert float(one["pooled_prediction"]) == row.by_method["pooled"].prediction
 
 
 def test_markup_stays_text(tmp_path):
@@ -227,17 +227,17 @@ def test_pages_of_large_studies_stay_small(tmp_path):
         for s in range(3)
     ]
     found = summary(write_study(tmp_path, records, seeds=range(3)))
-    long = found["rankings"][0]["models"]
-    for model in long:  # as if trained for 400 epochs
-        for curve in (model, *model["runs"]):
-            curve["accuracy"], curve["beta"] = curve["accuracy"] * 50, curve["beta"] * 50
-        model["statuses"] *= 50
+    (ranking,) = found.rankings
+    for model in ranking.models:  # as if trained for 400 epochs
+        for curve in (model, *model.runs):
+            curve.accuracy[:], curve.beta[:] = curve.accuracy * 50, curve.beta * 50
+        model.statuses[:] *= 50
     page = study_page(found)
     assert len(page.encode()) < 6 * MEGABYTE
     drawn = data_of(page)["rankings"][0]["models"]
     assert len(drawn) == 150 and not any(model["runs"] for model in drawn)
-    found["rankings"][0]["models"] = long * 4
-    found["rankings"][0]["rows"] *= 4
+    ranking.models[:] *= 4
+    ranking.rows[:] *= 4
     page = study_page(found)
     assert len(page.encode()) < 6 * MEGABYTE
     drawn = len(data_of(page)["rankings"][0]["models"])

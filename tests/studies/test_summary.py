@@ -18,44 +18,45 @@ from edgedyn.studies.study import read_study
 from edgedyn.studies.study_toml import study_toml
 from edgedyn.studies.summary import summary
 from edgedyn.studies.summary_models import fit_line
+from edgedyn.studies.summary_types import LineFit
 
 
 def kinds(found):
-    return {(one["kind"], one["model"]) for one in found["problems"]}
+    return {(one.kind, one.model) for one in found.problems}
 
 
 def test_lines_read_off_at_zero_rank_the_candidates(tmp_path):
     found = summary(three(tmp_path))
-    (ranking,) = found["rankings"]
-    rows = {row["model"]: row for row in ranking["rows"]}
+    (ranking,) = found.rankings
+    rows = {row.model: row for row in ranking.rows}
     assert list(rows) == ["vgg", "resnet", "mlp"]
-    assert [row["rank"] for row in rows.values()] == [1, 2, 3]
+    assert [row.rank for row in rows.values()] == [1, 2, 3]
     for (name, final), test in zip(
         {"vgg": 0.9, "resnet": 0.8, "mlp": 0.7}.items(), (0.88, 0.91, 0.66), strict=True
     ):
         row = rows[name]
-        assert row["prediction"] == pytest.approx(final, abs=0.01)
-        assert row["last_value"] == pytest.approx(final - 0.8 * BETA[4] + 0.002)
-        assert row["validation"] == pytest.approx(final - 0.8 * BETA[7] - 0.002)
-        assert (row["test"], row["status"], row["n_completed"]) == (test, "ok", 1)
-    rho = next(m["rho"] for m in ranking["methods"] if m["method"] == "capacitance")
+        assert row.prediction == pytest.approx(final, abs=0.01)
+        assert row.last_value == pytest.approx(final - 0.8 * BETA[4] + 0.002)
+        assert row.validation == pytest.approx(final - 0.8 * BETA[7] - 0.002)
+        assert (row.test, row.status, row.n_completed) == (test, "ok", 1)
+    rho = next(m.rho for m in ranking.methods if m.method == "capacitance")
     assert rho == pytest.approx(0.5)  # ranks 1, 2, 3 against 2, 1, 3
-    assert (found["observed"], found["epochs"], found["method"]) == (5, 8, "capacitance")
-    assert found["problems"] == []
+    assert (found.observed, found.epochs, found.method) == (5, 8, "capacitance")
+    assert found.problems == []
 
 
 def test_a_study_that_has_just_ranked_is_not_ranked_again(tmp_path, monkeypatch):
     folder = three(tmp_path)
     again = summary(folder)
-    methods = [m["method"] for m in again["rankings"][0]["methods"]]
+    methods = [m.method for m in again.rankings[0].methods]
     ranking = early_ranking(load_records(folder), methods, 5, 200)
     monkeypatch.setattr("edgedyn.studies.summary.early_ranking", None)
     given = summary(folder, {None: ranking})
-    for one in (again, given):
-        for judged in one["rankings"][0]["methods"]:
-            del judged["seconds"]
-    assert to_json(given) == to_json(again)
-    assert not isfinite(summary(folder, {})["rankings"][0]["rows"][0]["rank"])
+    told = [one.to_dict() for one in (again, given)]
+    for judged in (m for one in told for m in one["rankings"][0]["methods"]):
+        del judged["seconds"]
+    assert to_json(told[0]) == to_json(told[1])
+    assert not isfinite(summary(folder, {}).rankings[0].rows[0].rank)
 
 
 def test_where_no_method_can_be_served_the_last_value_ranks(tmp_path):
@@ -66,17 +67,17 @@ def test_where_no_method_can_be_served_the_last_value_ranks(tmp_path):
 
 
 def test_the_line_is_the_one_that_ranks(tmp_path):
-    found = summary(three(tmp_path))["rankings"][0]
-    for row, model in zip(found["rows"], found["models"], strict=True):
-        fit = model["fit"]
-        assert (fit["value"], fit["std"]) == (row["prediction"], row["std"])
-        window = slice(fit["first"] - 1, 5)
-        slope, intercept = np.polyfit(BETA[window], model["accuracy"][window], 1)
-        assert (fit["slope"], fit["value"]) == pytest.approx((slope, intercept), abs=5e-3)
-        np.testing.assert_allclose(fit["mean"], fit["value"] + fit["slope"] * np.array(fit["grid"]))
-        assert fit["grid"][0] == 0 and fit["band"][0] == pytest.approx(fit["std"])
+    found = summary(three(tmp_path)).rankings[0]
+    for row, model in zip(found.rows, found.models, strict=True):
+        fit = model.fit
+        assert (fit.value, fit.std) == (row.prediction, row.std)
+        window = slice(fit.first - 1, 5)
+        slope, intercept = np.polyfit(BETA[window], model.accuracy[window], 1)
+        assert (fit.slope, fit.value) == pytest.approx((slope, intercept), abs=5e-3)
+        np.testing.assert_allclose(fit.mean, fit.value + fit.slope * np.array(fit.grid))
+        assert fit.grid[0] == 0 and fit.band[0] == pytest.approx(fit.std)
         used = np.array(BETA[window])
-        assert fit["reach"] == pytest.approx(used.min() / np.ptp(used))
+        assert fit.reach == pytest.approx(used.min() / np.ptp(used))
 
 
 def test_degenerate_epochs_leave_the_line_and_are_told(tmp_path):
@@ -88,25 +89,25 @@ def test_degenerate_epochs_leave_the_line_and_are_told(tmp_path):
         record("few", 0.9, betas=few, statuses=["ok", "x", "x", "x", "ok"]),
     ]
     found = summary(write_study(tmp_path, records))
-    (ranking,) = found["rankings"]
-    models = {model["model"]: model for model in ranking["models"]}
+    (ranking,) = found.rankings
+    models = {model.model: model for model in ranking.models}
     kept = [0, 2, 4]
     line = NeuralCapacitanceRegressor(n_validation=200)
     line.fit(np.array(betas)[kept, None], [records[0].epochs[k].val_accuracy for k in kept])
-    assert models["some"]["fit"]["value"] == line.final_
-    assert models["few"]["fit"] is None
-    rows = {row["model"]: row for row in ranking["rows"]}
-    assert isnan(rows["few"]["prediction"]) and "degenerate" in rows["few"]["status"]
-    told = [one for one in found["problems"] if one["kind"] == "degenerate"]
-    assert [(one["model"], one["status"], one["epochs"]) for one in told] == [
-        ("some", "ill_conditioned", [2, 4]),
-        ("few", "x", [2, 3, 4]),
+    assert models["some"].fit.value == line.final_
+    assert models["few"].fit is None
+    rows = {row.model: row for row in ranking.rows}
+    assert isnan(rows["few"].prediction) and "degenerate" in rows["few"].status
+    told = [one for one in found.problems if one.kind == "degenerate"]
+    assert [(one.model, one.status, one.epochs) for one in told] == [
+        ("some", "ill_conditioned", (2, 4)),
+        ("few", "x", (2, 3, 4)),
     ]
 
 
 def test_the_window_s_first_epoch_counts_dropped_ones():
     fit = fit_line([nan, 0.9, 0.5, 0.4, 0.3], [0.1, 0.9, 0.5, 0.6, 0.7], None)
-    assert fit["n"] in (3, 4) and fit["first"] == 6 - fit["n"]
+    assert fit.n in (3, 4) and fit.first == 6 - fit.n
 
 
 def test_means_over_seeds_leave_failed_runs_out(tmp_path):
@@ -118,16 +119,16 @@ def test_means_over_seeds_leave_failed_runs_out(tmp_path):
         record("mlp", 0.5, 5, seed=1),
     ]
     found = summary(write_study(tmp_path, records, seeds=(0, 1, 2)))
-    (ranking,) = found["rankings"]
-    first, second = ranking["rows"]
-    assert (first["model"], first["n_runs"], first["n_planned"]) == ("vgg", 3, 3)
-    assert first["prediction"] == pytest.approx(0.8, abs=0.01)
-    assert first["test"] == pytest.approx(0.7)
-    assert (first["failed"], first["reasons"]) == (["failed"], ["out of memory"])
+    (ranking,) = found.rankings
+    first, second = ranking.rows
+    assert (first.model, first.n_runs, first.n_planned) == ("vgg", 3, 3)
+    assert first.prediction == pytest.approx(0.8, abs=0.01)
+    assert first.test == pytest.approx(0.7)
+    assert (first.failed, first.reasons) == (["failed"], ["out of memory"])
     curves = np.array([[e.val_accuracy for e in r.epochs] for r in records[:2]])
-    np.testing.assert_allclose(ranking["models"][0]["accuracy"], curves.mean(axis=0))
-    assert [run["seed"] for run in ranking["models"][0]["runs"]] == [0, 1]
-    assert isnan(second["test"]) and second["n_completed"] == 1  # not all of its runs have ended
+    np.testing.assert_allclose(ranking.models[0].accuracy, curves.mean(axis=0))
+    assert [run.seed for run in ranking.models[0].runs] == [0, 1]
+    assert isnan(second.test) and second.n_completed == 1  # not all of its runs have ended
     assert {("failed", "vgg"), ("missing", "mlp")} == kinds(found)
 
 
@@ -138,20 +139,20 @@ def test_an_interrupted_study(tmp_path):
         record("vgg", 0.9),
     ]
     found = summary(write_study(tmp_path, records, ["odd", "later", "mlp", "vgg"]))
-    rows = {row["model"]: row for row in found["rankings"][0]["rows"]}
+    rows = {row.model: row for row in found.rankings[0].rows}
     assert list(rows) == ["vgg", "mlp", "odd", "later"]
-    assert isnan(rows["odd"]["rank"]) and rows["later"]["n_runs"] == 0
+    assert isnan(rows["odd"].rank) and rows["later"].n_runs == 0
     assert kinds(found) == {("failed", "odd"), ("missing", "later")}
-    assert all(isnan(m["rho"]) for m in found["rankings"][0]["methods"])
-    assert [row["model"] for row in found["cost"]] == ["mlp", "vgg"]
+    assert all(isnan(m.rho) for m in found.rankings[0].methods)
+    assert [row.model for row in found.cost] == ["mlp", "vgg"]
 
 
 def test_nothing_but_failures(tmp_path):
     records = [record(name, 0.5, 2, status="failed", reason="boom") for name in "ab"]
     found = summary(write_study(tmp_path, records))
-    assert [row["model"] for row in found["rankings"][0]["rows"]] == ["a", "b"]
-    assert found["rankings"][0]["methods"] == []
-    assert len(found["rankings"][0]["models"][0]["accuracy"]) == 2
+    assert [row.model for row in found.rankings[0].rows] == ["a", "b"]
+    assert found.rankings[0].methods == []
+    assert len(found.rankings[0].models[0].accuracy) == 2
 
 
 def test_one_ranking_for_each_training_size_the_largest_first(tmp_path):
@@ -162,11 +163,11 @@ def test_one_ranking_for_each_training_size_the_largest_first(tmp_path):
         for name, final in (("vgg", 0.6), ("mlp", 0.5))
     ]
     found = summary(write_study(tmp_path, records, n_train=(100, 400), seeds=(0, 1)))
-    assert [ranking["n_train"] for ranking in found["rankings"]] == [400, 100]
-    best = [ranking["rows"][0] for ranking in found["rankings"]]
-    assert [row["n_runs"] for row in best] == [2, 2]
-    assert [row["prediction"] for row in best] == pytest.approx([0.7, 0.6], abs=0.01)
-    assert found["provenance"]["data"][0]["seeds"] == [0, 1]
+    assert [ranking.n_train for ranking in found.rankings] == [400, 100]
+    best = [ranking.rows[0] for ranking in found.rankings]
+    assert [row.n_runs for row in best] == [2, 2]
+    assert [row.prediction for row in best] == pytest.approx([0.7, 0.6], abs=0.01)
+    assert found.provenance.data[0].seeds == [0, 1]
 
 
 def test_values_that_should_not_be_trusted(tmp_path):
@@ -177,39 +178,59 @@ def test_values_that_should_not_be_trusted(tmp_path):
     ]
     found = summary(write_study(tmp_path, records))
     assert kinds(found) == {("outside", "above"), ("slope", "rising"), ("flat", "flat")}
-    flat = next(m for m in found["rankings"][0]["models"] if m["model"] == "flat")
-    assert flat["fit"]["std"] == float("inf") and isnan(flat["fit"]["reach"])
+    flat = next(m for m in found.rankings[0].models if m.model == "flat")
+    assert flat.fit.std == float("inf") and isnan(flat.fit.reach)
+
+
+@pytest.mark.parametrize(
+    ("std", "slope", "told"),
+    [
+        (0.5, 1.0, False),  # the last value, 0.5, lies within the error of the line's 0.25
+        (0.25, 1.0, False),  # on its edge
+        (0.125, 1.0, True),
+        (0.125, -1.0, False),
+    ],
+)
+def test_a_wrong_slope_is_told_where_more_than_the_error_was_seen(
+    std, slope, told, tmp_path, monkeypatch
+):
+    fit = LineFit(0.25, std, slope, 1, 5, "ok", nan, [], [], [])
+    monkeypatch.setattr("edgedyn.studies.summary_models.fit_line", lambda *_: fit)
+    found = summary(write_study(tmp_path, [record("vgg", 0.5, slope=0.0, wiggle=0.0)]))
+    assert found.rankings[0].rows[0].last_value == 0.5
+    slopes = [one.value for one in found.problems if one.kind == "slope"]
+    assert slopes == ([slope] if told else [])
 
 
 def test_records_of_other_trials_are_left_out(tmp_path):
     records = [record("vgg", 0.9), record("gone", 0.8), record("vgg", 0.9, seed=7)]
     found = summary(write_study(tmp_path, records, ["vgg"]))
-    (row,) = found["rankings"][0]["rows"]
-    assert (row["model"], row["n_runs"]) == ("vgg", 1)
+    (row,) = found.rankings[0].rows
+    assert (row.model, row.n_runs) == ("vgg", 1)
 
 
 def test_a_folder_of_records_alone(tmp_path):
     three(tmp_path)
-    expected = summary(tmp_path)["rankings"][0]["rows"]
+    expected = summary(tmp_path).rankings[0].rows
     (tmp_path / "study.json").unlink()
     found = summary(tmp_path)
-    rows = found["rankings"][0]["rows"]
-    assert [row["prediction"] for row in rows] == [row["prediction"] for row in expected]
-    assert (found["observed"], found["epochs"], found["provenance"]["study"]) == (5, 8, "")
+    rows = found.rankings[0].rows
+    assert [row.prediction for row in rows] == [row.prediction for row in expected]
+    assert (found.observed, found.epochs, found.provenance.study) == (5, 8, "")
 
 
 def test_cost_adds_up(tmp_path):
     records = [record("vgg", 0.9, seed=0), record("vgg", 0.8, 3, seed=1, status="failed")]
-    (row,) = summary(write_study(tmp_path, records, seeds=(0, 1)))["cost"]
-    assert (row["runs"], row["epochs"], row["train_seconds"], row["beta_seconds"]) == (2, 8, 16, 4)
-    assert (row["ratio"], row["peak_memory_mib"]) == (0.25, 500)
+    (row,) = summary(write_study(tmp_path, records, seeds=(0, 1))).cost
+    assert (row.runs, row.epochs, row.train_seconds, row.beta_seconds) == (2, 8, 16, 4)
+    assert (row.ratio, row.peak_memory_mib) == (0.25, 500)
 
 
 def test_scores_rank_too(tmp_path):
     records = [record(n, 0.9, scores={"logme": s}) for n, s in (("vgg", 2.0), ("mlp", 3.0))]
     found = summary(write_study(tmp_path, records, methods=["logme", "last_value"]))
-    assert [row["prediction"] for row in found["rankings"][0]["rows"]] == [3.0, 2.0]
-    assert found["is_accuracy"] is False and found["problems"] == []
+    assert [row.prediction for row in found.rankings[0].rows] == [3.0, 2.0]
+    assert found.is_accuracy is False and found.problems == []
 
 
 def test_the_demo_s_folder(tmp_path):
@@ -217,15 +238,15 @@ def test_the_demo_s_folder(tmp_path):
     values = {"environment": {"date": "2024"}, **demo.to_dict()}
     (tmp_path / "results.json").write_text(to_json(values))
     found = summary(tmp_path)
-    assert (found["kind"], found["over"], found["epochs"]) == ("demo", "run", 6)
-    (ranking,) = found["rankings"]
-    for one, expected in zip(ranking["methods"], demo.ranking.methods, strict=True):
-        assert one["rho"] == pytest.approx(expected.rho)
-    for row in ranking["rows"]:
-        own = [r for r in demo.records if r.model == row["model"]]
+    assert (found.kind, found.over, found.epochs) == ("demo", "run", 6)
+    (ranking,) = found.rankings
+    for one, expected in zip(ranking.methods, demo.ranking.methods, strict=True):
+        assert one.rho == pytest.approx(expected.rho)
+    for row in ranking.rows:
+        own = [r for r in demo.records if r.model == row.model]
         last = np.mean([r.epochs[4].val_accuracy for r in own])
-        assert row["last_value"] == pytest.approx(last)
-        assert row["test"] == pytest.approx(np.mean([r.final_test_accuracy for r in own]))
+        assert row.last_value == pytest.approx(last)
+        assert row.test == pytest.approx(np.mean([r.final_test_accuracy for r in own]))
 
 
 @pytest.mark.parametrize(
@@ -297,5 +318,5 @@ def test_every_row_is_finite_or_nan_and_records_stay(tmp_path):
     before = load_records(tmp_path).to_frame()
     found = summary(tmp_path)
     assert load_records(tmp_path).to_frame().equals(before)
-    numbers = [v for row in found["cost"] for v in row.values() if isinstance(v, float)]
+    numbers = [v for row in found.cost for v in vars(row).values() if isinstance(v, float)]
     assert numbers and all(isfinite(v) for v in numbers)

@@ -1,6 +1,5 @@
 """A page about one line graph: weight by weight beside its network, or layer by layer if large."""
 
-from string import Template
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,6 @@ Array = NDArray[Any]
 MOST_DRAWN_LINKS, MOST_DRAWN_NODES = 10_000, 2_000
 MOST_DEGREES = 400  # different degrees on the curve of a degree distribution
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-BETA = (
-    "β<sub>eff</sub>, the neural capacitance, sums up G<sub>B</sub> in one number: the mean "
-    "in-degree of the nodes that its links come from, 0 where no node has links both in and out, "
-    "as with only two layers."
-)
-BETA_BY_P = " Weighted by P, in-degrees are sums of P, and a link counts by its P."
 
 
 def graph_page(graph: Any, values: ArrayLike | None = None, name: str | None = None) -> str:
@@ -87,19 +80,16 @@ def _page_of_weights(graph: Any, interaction: Any, values: Array | None, name: s
             "strength": None if interaction is None else interaction.to_scipy().data,
         },
     }
-    body = Template(html.asset("graph.html")).substitute(
-        name=html.escape(name),
-        counts=_counts(graph, interaction),
-        beta=_beta(graph, interaction),
+    head, rows = _table_of_weights(graph, drawing, labels, values)
+    return _page(
+        name, "graph", graph, interaction, data,
+        head=head,
+        rows=rows,
+        layers=data["layers"],
         circles=_circles(drawing),
-        weights=_link_weights(interaction, several),
-        filter="\n".join(_checkbox(k, layer["name"]) for k, layer in enumerate(data["layers"])),
-        stacked=" stacked" if len(drawing.columns) > 7 else "",
-        n_nodes=f"{graph.n_nodes:,}",
-        table=_table_of_weights(graph, drawing, labels, values),
-        data=html.data_block("data", data),
-    )
-    return _page(name, body, "graph.js")
+        several=several,
+        stacked=len(drawing.columns) > 7,
+    )  # fmt: skip
 
 
 def _circles(drawing: Drawing) -> str:
@@ -118,8 +108,10 @@ def _circles(drawing: Drawing) -> str:
     return found
 
 
-def _table_of_weights(graph: Any, drawing: Drawing, labels: list[str], values: Array | None) -> str:
-    """Return a row for each node."""
+def _table_of_weights(
+    graph: Any, drawing: Drawing, labels: list[str], values: Array | None
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Return the headings, and a row for each node."""
     names = [name for *_, name in drawing.vertices]
     columns: dict[str, Any] = {"weight": labels}
     columns["layer"] = [graph.index.name(graph.index.locate(k)[0]) for k in range(len(labels))]
@@ -129,7 +121,7 @@ def _table_of_weights(graph: Any, drawing: Drawing, labels: list[str], values: A
         columns["value"] = [f"{v:.4g}" for v in values.tolist()]
     columns["in-degree"] = graph.in_degree().tolist()
     columns["out-degree"] = graph.out_degree().tolist()
-    return html.table(list(columns), zip(*columns.values(), strict=True))
+    return list(columns), list(zip(*columns.values(), strict=True))
 
 
 def node_labels(graph: Any) -> list[str]:
@@ -163,33 +155,6 @@ def _layers(graph: Any) -> list[dict[str, Any]]:
         name, size = graph.index.name(k), nodes.stop - nodes.start
         found.append({"name": name, "text": describe(geometry), "first": nodes.start, "size": size})
     return found
-
-
-def _link_weights(interaction: Any, several: bool) -> str:
-    """Say what the links' weights are."""
-    if interaction is not None:
-        signed = interaction.strength == "signed"
-        mean = "mean, below 0 in orange" if signed else "mean magnitude"
-        return (
-            "Links are as wide as the square root of <b>P</b>, the direct coupling (Eqs. 5-6): the "
-            "mixed derivative of the loss by both weights, errors held fixed, "
-            f"{mean} over {interaction.n_samples:,} samples; dotted where it is 0."
-        )
-    if several:
-        return (
-            "Links are as wide as the square root of their multiplicity, the number of paths that "
-            "positions offer two shared weights."
-        )
-    return ""
-
-
-def _checkbox(k: int, name: str) -> str:
-    """Return the filter's box for one layer."""
-    swatch = f'<span class="swatch swatch{k % 6}"></span>'
-    return (
-        f'<label><input type="checkbox" value="{k}" checked autocomplete="off">{swatch}'
-        f"{html.escape(name)}</label>"
-    )
 
 
 def _page_of_layers(graph: Any, interaction: Any, name: str) -> str:
@@ -226,24 +191,12 @@ def _page_of_layers(graph: Any, interaction: Any, name: str) -> str:
         )
         for k, layer in enumerate(layers, start=1)
     ]
-    body = Template(html.asset("layers.html")).substitute(
-        name=html.escape(name),
-        counts=_counts(graph, interaction),
-        beta=_beta(graph, interaction),
-        message=(
-            f"{graph.n_links:,} links between {graph.n_nodes:,} nodes are more than a drawing can "
-            f"tell apart (at most {MOST_DRAWN_LINKS:,} links and {MOST_DRAWN_NODES:,} nodes are "
-            "drawn one by one), so that the graph is shown layer by layer."
-        ),
-        degrees=(
-            "Without weights. Nodes without links count in the shares, but have no place on a "
-            "logarithmic axis."
-        ),
-        n_layers=len(layers),
-        table=html.table(("layer", "name", "what", "nodes", "links in", "links out"), rows),
-        data=html.data_block("data", data),
-    )
-    return _page(name, body, "layers.js")
+    return _page(
+        name, "layers", graph, interaction, data,
+        head=("layer", "name", "what", "nodes", "links in", "links out"),
+        rows=rows,
+        most_drawn=(MOST_DRAWN_LINKS, MOST_DRAWN_NODES),
+    )  # fmt: skip
 
 
 def _shares(degrees: Array, counts: Array) -> list[tuple[int, float]]:
@@ -260,31 +213,28 @@ def _name(graph: Any) -> str:
     return "-".join(map(str, sizes)) if sizes else f"a network of {graph.n_layers} layers"
 
 
-def _counts(graph: Any, interaction: Any) -> str:
-    """Return the numbers below the title."""
-    found = [f"{graph.n_nodes:,} nodes", f"{graph.n_links:,} links"]
-    if np.isfinite(graph.beta_eff):
-        found.append(f"β<sub>eff</sub> = {graph.beta_eff:.4g} (unweighted)")
-    if interaction is not None:
-        into = interaction.in_degree()
-        if into.sum():
-            beta = float(interaction.out_degree() @ into / into.sum())
-            found.append(f"β<sub>eff</sub> = {beta:.4g} (weighted by P)")
-    return " · ".join(found)
+def _beta_by_p(interaction: Any) -> float | None:
+    """Return beta_eff weighted by P, if P is known and not zero all over."""
+    into = interaction.in_degree() if interaction is not None else np.zeros(1)
+    return float(interaction.out_degree() @ into / into.sum()) if into.sum() else None
 
 
-def _beta(graph: Any, interaction: Any) -> str:
-    """Say what the number beta_eff below the title is, if there is one."""
-    if not graph.n_links:
-        return ""
-    return f'<p class="soft">{BETA}{"" if interaction is None else BETA_BY_P}</p>'
-
-
-def _page(name: str, body: str, script: str) -> str:
-    """Return a page with D3 and one script of ours."""
+def _page(
+    name: str, kind: str, graph: Any, interaction: Any, data: dict[str, Any], **values: Any
+) -> str:
+    """Return a page with D3 and one script of ours, of the same name as its template."""
+    body = html.render(
+        f"{kind}.html",
+        name=name,
+        graph=graph,
+        interaction=interaction,
+        beta_by_p=_beta_by_p(interaction),
+        data=html.data_block("data", data),
+        **values,
+    )
     return html.page(
         f"Line graph of {name}",
         body,
-        scripts=[html.vendored("d3"), html.asset("common.js"), html.asset(script)],
+        scripts=[html.vendored("d3"), html.asset("common.js"), html.asset(f"{kind}.js")],
         styles=["common.css", "graph.css"],
     )

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from math import floor, isfinite, log10
-from typing import Any
+
+from markupsafe import Markup
 
 from edgedyn.report.html import escape
 
@@ -49,7 +50,7 @@ class Scale:
         return [k * step for k in range(first, floor(self.high / step + 1e-9) + 1)]
 
 
-def axis(scale: Scale, ceiling: float | None = None) -> str:
+def axis(scale: Scale, ceiling: float | None = None) -> Markup:
     """Return the axis above a column of drawings."""
     marks = []
     for tick in scale.ticks:
@@ -72,7 +73,7 @@ def interval(
     final: float = float("nan"),
     ceiling: float | None = None,
     rule: float | None = None,
-) -> str:
+) -> Markup:
     """Return a drawing of a value with its interval.
 
     Parameters
@@ -103,24 +104,24 @@ def interval(
     return _svg(scale, f"<title>{label}</title>{''.join(parts)}", label, 'role="img"')
 
 
-def bar(share: float, words: str, width: float = 90) -> str:
+def bar(share: float, words: str, width: float = 90) -> Markup:
     """Return a bar of a share of the width."""
     inside = f'<rect class="bar" x="0" y="7" height="10" width="{share * width:.1f}"/>'
     label = escape(words)
-    return (
+    return Markup(
         f'<svg class="dots" viewBox="0 0 {width} {HEIGHT}" width="{width}" height="{HEIGHT}" '
         f'role="img" aria-label="{label}">{inside}</svg>'
     )
 
 
-def legend_mark(kind: str) -> str:
+def legend_mark(kind: str) -> Markup:
     """Return one mark for the legend: ``dot``, ``last`` or ``final``."""
     shapes = {
         "dot": '<path class="interval" d="M2 9h24"/><circle class="dot" cx="14" cy="9" r="4.5"/>',
         "last": '<path class="last" d="M14 2v14"/>',
         "final": f'<path class="final" d="{_star(14, 9)}"/>',
     }
-    return (
+    return Markup(
         '<svg class="dots" viewBox="0 0 28 18" width="28" height="18" aria-hidden="true">'
         f"{shapes[kind]}</svg>"
     )
@@ -151,10 +152,10 @@ def _star(x: float, y: float) -> str:
     return f"M{x:.1f} {y - 6.5}l1.9 4.6 4.6 1.9-4.6 1.9-1.9 4.6-1.9-4.6-4.6-1.9 4.6-1.9z"
 
 
-def _svg(scale: Scale, inside: str, label: str, attributes: str) -> str:
+def _svg(scale: Scale, inside: str, label: str, attributes: str) -> Markup:
     """Return a drawing of a cell's size."""
-    named: Any = f' aria-label="{label}"' if label else ""
-    return (
+    named = f' aria-label="{label}"' if label else ""
+    return Markup(
         f'<svg class="dots" viewBox="0 0 {scale.width} {HEIGHT}" width="{scale.width}" '
         f'height="{HEIGHT}" {attributes}{named}>{inside}</svg>'
     )

@@ -3,54 +3,43 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgedyn.report.html import escape
+from edgedyn.studies.summary_types import DataUsed, StudySummary
 
 
-def provenance(summary: Mapping[str, Any]) -> str:
-    """Return versions, machines, seeds, data and commands as markup."""
-    origin = summary["provenance"]
+def facts_of(summary: StudySummary) -> list[tuple[str, str]]:
+    """Return versions, machines, seeds, data and settings: what each is, and its value."""
+    origin = summary.provenance
     facts: list[tuple[str, str]] = []
-    for k, made in enumerate(origin["environments"], start=1):
-        which = f" ({k})" if len(origin["environments"]) > 1 else ""
+    for k, made in enumerate(origin.environments, start=1):
+        which = f" ({k})" if len(origin.environments) > 1 else ""
         facts.append((f"Versions{which}", _versions(made)))
         facts.append((f"Machine{which}", _machine(made)))
-    facts.append(("Seeds", ", ".join(map(str, origin["seeds"]))))
-    facts += [(f"Data{_which(one)}", _data(one)) for one in origin["data"]]
-    facts += [(name.replace("_", " "), _plain(v)) for name, v in origin["settings"].items()]
-    if origin["command"]:
-        facts.append(("Made by", origin["command"]))
-    if summary["date"]:
-        facts.append(("Begun" if summary["kind"] == "study" else "Made", summary["date"]))
-    rows = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in facts)
-    return f'<dl class="facts">{rows}</dl>\n<h3>To reproduce</h3>\n{_again(summary)}'
+    facts.append(("Seeds", ", ".join(map(str, origin.seeds))))
+    facts += [(f"Data{_which(one)}", _data(one)) for one in origin.data]
+    facts += [(name.replace("_", " "), _plain(v)) for name, v in origin.settings.items()]
+    if origin.command:
+        facts.append(("Made by", origin.command))
+    if summary.date:
+        facts.append(("Begun" if summary.kind == "study" else "Made", summary.date))
+    return facts
 
 
-def _again(summary: Mapping[str, Any]) -> str:
-    """Return the commands, and the study file they need."""
-    origin = summary["provenance"]
-    made = origin["environments"][0] if origin["environments"] else {}
+def commands_again(summary: StudySummary) -> list[str]:
+    """Return the commands that make the numbers again; none where settings are not known."""
+    origin = summary.provenance
+    made = origin.environments[0] if origin.environments else {}
     version = f"=={made['edgedyn']}" if "edgedyn" in made else ""
-    if summary["kind"] == "demo":
-        seed = f" --seed {origin['seed']}" if origin["seed"] is not None else ""
-        lines = [
-            f"pip install 'edgedyn{version}'",
-            f"edgedyn demo{seed} --out again",
-            "edgedyn report again",
+    if summary.kind == "demo":
+        seed = f" --seed {origin.seed}" if origin.seed is not None else ""
+        first = [f"pip install 'edgedyn{version}'", f"edgedyn demo{seed} --out again"]
+    elif origin.study:
+        first = [
+            f"pip install 'edgedyn[tf]{version}'",
+            "edgedyn select study.toml --out again",
         ]
-        return f"<pre>{escape(chr(10).join(lines))}</pre>"
-    if not origin["study"]:
-        return "<p>The folder holds no study.json, so that its settings are not known.</p>"
-    lines = [
-        f"pip install 'edgedyn[tf]{version}'",
-        "edgedyn select study.toml --out again",
-        "edgedyn report again",
-    ]
-    return (
-        f"<pre>{escape(chr(10).join(lines))}</pre>\n"
-        "<p>with this <code>study.toml</code>, which lies where the relative paths in it "
-        "start:</p>\n"
-        f'<pre class="file">{escape(origin["study"])}</pre>'
-    )
+    else:
+        return []
+    return [*first, "edgedyn report again"]
 
 
 def _versions(made: Mapping[str, Any]) -> str:
@@ -68,20 +57,22 @@ def _machine(made: Mapping[str, Any]) -> str:
     return ", ".join(str(part) for part in parts if part)
 
 
-def _which(one: Mapping[str, Any]) -> str:
+def _which(one: DataUsed) -> str:
     """Say which trials some data belong to."""
-    return "" if one["n_train"] is None else f", {one['n_train']} training samples"
+    return "" if one.n_train is None else f", {one.n_train} training samples"
 
 
-def _data(one: Mapping[str, Any]) -> str:
+def _data(one: DataUsed) -> str:
     """Return sizes and fingerprint of some data."""
     sizes = ", ".join(
-        f"{one[part]} {part}" for part in ("train", "validation", "test") if one.get(part)
+        f"{n} {part}"
+        for n, part in ((one.train, "train"), (one.validation, "validation"), (one.test, "test"))
+        if n
     )
-    shape = one.get("image_shape")
+    shape = one.image_shape
     shown = f"; images {' × '.join(map(str, shape))}" if shape else ""
-    seeds = f"; seed{'s' if len(one['seeds']) > 1 else ''} {', '.join(map(str, one['seeds']))}"
-    return f"{sizes}{shown}; {one['fingerprint']}{seeds}"
+    seeds = f"; seed{'s' if len(one.seeds) > 1 else ''} {', '.join(map(str, one.seeds))}"
+    return f"{sizes}{shown}; {one.fingerprint}{seeds}"
 
 
 def _plain(value: Any) -> str:

@@ -1,8 +1,9 @@
 """What a study found and what to doubt, in plain sentences; plain text, nothing escaped yet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import hypot, isfinite
-from typing import Any
+
+from edgedyn.studies.summary_types import Problem, RankingRow, SizeSummary, StudySummary
 
 STATUSES = {
     "gauge_degenerate": "signed strengths cancel exactly, so that the value says nothing",
@@ -55,31 +56,31 @@ def size_words(n_train: int | None) -> str:
 # The verdict -------------------------------------------------------------------------------------
 
 
-def verdict(ranking: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+def verdict(ranking: SizeSummary, summary: StudySummary) -> str:
     """Return one sentence: which candidate, by how much, how sure, and whether it came true."""
-    ranked = [row for row in ranking["rows"] if isfinite(row["rank"])]
+    ranked = [row for row in ranking.rows if isfinite(row.rank)]
     if not ranked:
         return (
             f"No candidate could be ranked: none has a usable prediction from its first "
-            f"{summary['observed']} epochs."
+            f"{summary.observed} epochs."
         )
     first = ranked[0]
     if len(ranked) == 1:
-        value = accuracy(first["prediction"], first["std"])
-        found = f"{first['model']} is the only candidate with a prediction, {value}"
+        value = accuracy(first.prediction, first.std)
+        found = f"{first.model} is the only candidate with a prediction, {value}"
     else:
-        found = _lead(first, ranked[1], summary["is_accuracy"])
-    return f"{found}; {_outcome(first, ranking['rows'])}."
+        found = _lead(first, ranked[1], summary.is_accuracy)
+    return f"{found}; {_outcome(first, ranking.rows)}."
 
 
-def _lead(first: Mapping[str, Any], second: Mapping[str, Any], is_accuracy: bool) -> str:
+def _lead(first: RankingRow, second: RankingRow, is_accuracy: bool) -> str:
     """Say who leads by how much, and how sure that is."""
-    gap = first["prediction"] - second["prediction"]
+    gap = first.prediction - second.prediction
     what = "predicted to end best" if is_accuracy else "scored best"
     if gap == 0:
-        return f"{first['model']} and {second['model']} are {what}, level with each other"
-    spread = hypot(first["std"], second["std"])
-    lead = f"{first['model']} is {what}, ahead of {second['model']} by"
+        return f"{first.model} and {second.model} are {what}, level with each other"
+    spread = hypot(first.std, second.std)
+    lead = f"{first.model} is {what}, ahead of {second.model} by"
     if not isfinite(spread):
         return f"{lead} {number(gap)}, without a measure of how sure that is"
     sure = (
@@ -89,15 +90,15 @@ def _lead(first: Mapping[str, Any], second: Mapping[str, Any], is_accuracy: bool
         if gap < 2 * spread
         else "clear by the line's own error"
     )
-    odd = not all(0 <= row["prediction"] <= 1 for row in (first, second))
+    odd = not all(0 <= row.prediction <= 1 for row in (first, second))
     hint = ", though the values are no accuracies" if is_accuracy and odd else ""
     return f"{lead} {gap:.3f} ± {spread:.3f}: {sure}{hint}"
 
 
-def _outcome(first: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+def _outcome(first: RankingRow, rows: Sequence[RankingRow]) -> str:
     """Say whether the choice was right, as far as candidates were trained to the end."""
-    true = {row["model"]: row["test"] for row in rows if isfinite(row["test"])}
-    own = true.get(first["model"])
+    true = {row.model: row.test for row in rows if isfinite(row.test)}
+    own = true.get(first.model)
     if own is None:
         return (
             "it was not trained to the end, so that nobody knows yet"
@@ -122,71 +123,71 @@ def _outcome(first: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str
     )
 
 
-def notes(ranking: Mapping[str, Any], summary: Mapping[str, Any]) -> list[str]:
+def notes(ranking: SizeSummary, summary: StudySummary) -> list[str]:
     """Return sentences to be read with the verdict: what limits it."""
-    ranked = [row for row in ranking["rows"] if isfinite(row["rank"])]
-    if not ranked or not summary["is_accuracy"]:
+    ranked = [row for row in ranking.rows if isfinite(row.rank)]
+    if not ranked or not summary.is_accuracy:
         return []
     found = []
     first = ranked[0]
-    if not 0 <= first["prediction"] <= 1:
-        value = accuracy(first["prediction"])
+    if not 0 <= first.prediction <= 1:
+        value = accuracy(first.prediction)
         found.append(
             f"Its predicted value, {value}, lies outside 0 to 1 and cannot be read as an "
             "accuracy; only the order of the candidates counts."
         )
-    known = [row for row in ranking["rows"] if isfinite(row["last_value"])]
-    ahead = max(known, key=lambda row: row["last_value"], default=None)
-    if ahead is not None and summary["method"] != "last_value":
-        after = f"the last accuracy that was observed (epoch {summary['observed']})"
-        if ahead["last_value"] > first["last_value"]:
+    known = [row for row in ranking.rows if isfinite(row.last_value)]
+    ahead = max(known, key=lambda row: row.last_value, default=None)
+    if ahead is not None and summary.method != "last_value":
+        after = f"the last accuracy that was observed (epoch {summary.observed})"
+        if ahead.last_value > first.last_value:
             found.append(
-                f"The simplest prediction, {after}, would choose {ahead['model']} instead: "
-                f"{ahead['last_value']:.3f} against {first['last_value']:.3f}."
+                f"The simplest prediction, {after}, would choose {ahead.model} instead: "
+                f"{ahead.last_value:.3f} against {first.last_value:.3f}."
             )
         else:
             found.append(f"The simplest prediction, {after}, chooses it too.")
     return found
 
 
-def standing(row: Mapping[str, Any], epochs: int) -> str:
+def standing(row: RankingRow, epochs: int) -> str:
     """Say how far a candidate has come."""
-    n = row["n_planned"]
-    if not row["n_runs"]:
+    n = row.n_planned
+    if not row.n_runs:
         return "not run yet"
     parts = []
-    if row["failed"]:
-        word = " and ".join(dict.fromkeys(row["failed"]))
-        parts.append(word if n == 1 else f"{len(row['failed'])} of {n} runs {word}")
-    if row["n_completed"]:
-        share = "" if row["n_completed"] == n else f"{row['n_completed']} of {n} runs "
+    if row.failed:
+        word = " and ".join(dict.fromkeys(row.failed))
+        parts.append(word if n == 1 else f"{len(row.failed)} of {n} runs {word}")
+    if row.n_completed:
+        share = "" if row.n_completed == n else f"{row.n_completed} of {n} runs "
         parts.append(f"{share}{'all' if not share else 'with all'} {epochs} epochs")
-    elif not row["failed"] or len(row["failed"]) < row["n_runs"]:
-        parts.append(f"{row['n_epochs']} of {epochs} epochs")
-    if row["n_runs"] < n:
-        parts.append(f"{n - row['n_runs']} of {n} runs still to come")
-    if isfinite(row["prediction"]) and row["status"] != "ok":
-        parts.append(row["status"])
-    elif not isfinite(row["prediction"]) and not row["failed"]:
-        parts.append(f"no prediction: {row['status']}")
+    elif not row.failed or len(row.failed) < row.n_runs:
+        parts.append(f"{row.n_epochs} of {epochs} epochs")
+    if row.n_runs < n:
+        parts.append(f"{n - row.n_runs} of {n} runs still to come")
+    if isfinite(row.prediction) and row.status != "ok":
+        parts.append(row.status)
+    elif not isfinite(row.prediction) and not row.failed:
+        parts.append(f"no prediction: {row.status}")
     return "; ".join(parts)
 
 
 # Warnings ----------------------------------------------------------------------------------------
 
 
-def warnings(summary: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+def warnings(summary: StudySummary) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return groups of warnings: what they mean, and whom they concern in which way."""
     groups: dict[str, tuple[str, list[tuple[str, str]]]] = {}
-    several = len(summary["rankings"]) > 1
-    for one in summary["problems"]:
+    several = len(summary.rankings) > 1
+    for one in summary.problems:
         heading, detail = _warning(one)
         where = []
-        if one.get("seed") is not None and len(summary["provenance"]["seeds"]) > 1:
-            where.append(f"seed {one['seed']}")
-        if several and one.get("n_train") is not None:
-            where.append(f"{one['n_train']:,} samples")
-        who = one["model"] + (f" ({', '.join(where)})" if where else "")
+        if one.seed is not None and len(summary.provenance.seeds) > 1:
+            where.append(f"seed {one.seed}")
+        if several and one.n_train is not None:
+            where.append(f"{one.n_train:,} samples")
+        who = one.model + (f" ({', '.join(where)})" if where else "")
         groups.setdefault(heading, (heading, []))[1].append((who, detail))
     return sorted(groups.values(), key=lambda group: ORDER.index(group[0]))
 
@@ -205,24 +206,24 @@ STATUS = "The method itself has doubts."
 ORDER = (FAILED, DIVERGED, MISSING, DEGENERATE, OUTSIDE, SLOPE, FLAT, STATUS)
 
 
-def _warning(one: Mapping[str, Any]) -> tuple[str, str]:
+def _warning(one: Problem) -> tuple[str, str]:
     """Return a warning's group, and what is special to it."""
-    kind = one["kind"]
+    kind = one.kind
     if kind in ("failed", "diverged"):
-        after = f" (after {plural(one['epochs'], 'epoch')})" if one["epochs"] else ""
+        after = f" (after {plural(len(one.epochs), 'epoch')})" if one.epochs else ""
         heading = FAILED if kind == "failed" else DIVERGED
-        return heading, f"{one['reason'] or 'no reason given'}{after}"
+        return heading, f"{one.reason or 'no reason given'}{after}"
     if kind == "missing":
         return MISSING, ""
     if kind == "degenerate":
-        word = one["status"].replace("_", " ")
-        why = f": {STATUSES[one['status']]}" if one["status"] in STATUSES else ""
-        return DEGENERATE, f"{word} in {_epochs(one['epochs'])}{why}"
+        word = one.status.replace("_", " ")
+        why = f": {STATUSES[one.status]}" if one.status in STATUSES else ""
+        return DEGENERATE, f"{word} in {_epochs(one.epochs)}{why}"
     if kind == "outside":
-        return OUTSIDE, accuracy(one["value"])
+        return OUTSIDE, accuracy(one.value)
     if kind == "slope":
-        return SLOPE, f"slope +{number(one['slope'])}"
-    return (FLAT, "") if kind == "flat" else (STATUS, one["status"].replace("_", " "))
+        return SLOPE, f"slope +{number(one.value)}"
+    return (FLAT, "") if kind == "flat" else (STATUS, one.status.replace("_", " "))
 
 
 def _epochs(epochs: Sequence[int]) -> str:

@@ -1,0 +1,274 @@
+"""What passes from a study's folder to its report; NaN where something is not known."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import nan
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgedyn.predict.rank_quality import Judgement
+
+
+@dataclass(frozen=True)
+class LineFit:
+    """The paper's line through one candidate's early epochs, and its band.
+
+    Parameters
+    ----------
+    value, std : float
+        The line at beta_eff = 0.
+    slope : float
+    first : int
+        The epoch at which the window begins, counted from 1.
+    n : int
+        Epochs in the window.
+    status : {"ok", "flat"}
+    reach : float
+        How far beyond the window's values, in units of their range, the line is extended to 0.
+    grid, mean, band : list of float
+        The line, and the standard deviation of its mean.
+    """
+
+    value: float
+    std: float
+    slope: float
+    first: int
+    n: int
+    status: str
+    reach: float
+    grid: list[float]
+    mean: list[float]
+    band: list[float]
+
+
+@dataclass(frozen=True)
+class RunCurves:
+    """One run's values after each epoch."""
+
+    seed: int
+    accuracy: list[float]
+    beta: list[float]
+
+
+@dataclass(frozen=True)
+class CandidateCurves:
+    """One candidate's curves and fit with one training size.
+
+    Parameters
+    ----------
+    model : str
+    accuracy, beta, statuses : list
+        One value an epoch; means over the runs that were observed long enough.
+    runs : list of RunCurves
+        Single runs, where there are several.
+    last_value : float
+        The last accuracy that was observed.
+    validation, test : float
+        At the end; NaN unless every run that was observed long enough was completed.
+    n_runs, n_whole, n_completed : int
+        Runs; those observed long enough; those trained to the end.
+    fit : LineFit or None
+    """
+
+    model: str
+    accuracy: list[float]
+    beta: list[float]
+    statuses: list[str]
+    runs: list[RunCurves]
+    last_value: float
+    validation: float
+    test: float
+    n_runs: int
+    n_whole: int
+    n_completed: int
+    fit: LineFit | None
+
+
+@dataclass(frozen=True)
+class MethodValue:
+    """What one method predicts of one candidate."""
+
+    prediction: float
+    std: float
+
+
+@dataclass(frozen=True)
+class RankingRow:
+    """One candidate's row of a ranking.
+
+    Parameters
+    ----------
+    model : str
+    rank, prediction, std, status
+        By the method that chooses; see `edgedyn.predict.rank.RankedModel`.
+    by_method : mapping of str to MethodValue
+    last_value, validation, test, n_runs, n_completed
+        See `CandidateCurves`.
+    n_epochs : int
+        Of the run that has fewest.
+    n_planned : int
+        Runs that the study asks for.
+    failed : list of str
+        "failed" or "diverged", one a run that stopped so.
+    reasons : list of str
+        Why runs stopped; each once.
+    """
+
+    model: str
+    rank: float
+    prediction: float
+    std: float
+    status: str
+    by_method: Mapping[str, MethodValue]
+    last_value: float
+    validation: float
+    test: float
+    n_runs: int
+    n_completed: int
+    n_epochs: int
+    n_planned: int
+    failed: list[str]
+    reasons: list[str]
+
+
+@dataclass(frozen=True)
+class SizeSummary:
+    """The ranking with one training size; `rows` and `models` are in the same order."""
+
+    n_train: int | None
+    rows: list[RankingRow]
+    methods: "list[Judgement]"
+    models: list[CandidateCurves]
+
+
+@dataclass(frozen=True)
+class CandidateCost:
+    """What one candidate took, over all its runs; `ratio` is measuring over training."""
+
+    model: str
+    runs: int
+    epochs: int
+    parameters: float
+    train_seconds: float
+    beta_seconds: float
+    ratio: float
+    peak_memory_mib: float
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What went wrong with a run, or why a prediction should not be trusted.
+
+    Parameters
+    ----------
+    kind : str
+        Of a run: "missing", "failed", "diverged", "degenerate"; of a prediction: "outside",
+        "status", "flat", "slope".
+    model : str
+    n_train : int or None
+    seed : int or None
+        None of a prediction.
+    reason, status : str
+        Why a run stopped; the method's status, or that of degenerate values.
+    epochs : tuple of int
+        Those that a run had before it stopped, or those with degenerate values.
+    value : float
+        The prediction that lies outside, or the slope.
+    """
+
+    kind: str
+    model: str
+    n_train: int | None
+    seed: int | None = None
+    reason: str = ""
+    status: str = ""
+    epochs: tuple[int, ...] = ()
+    value: float = nan
+
+
+@dataclass(frozen=True)
+class DataUsed:
+    """The data of some trials: which, and how many samples."""
+
+    n_train: int | None
+    fingerprint: str
+    seeds: list[int]
+    train: int | None
+    validation: int | None
+    test: int | None
+    image_shape: list[int] | None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the numbers come from: versions, machines, data, settings and what to run again.
+
+    Parameters
+    ----------
+    command : str
+    environments : list of mapping
+        As the folder holds them: versions and machine.
+    seeds : list of int
+    data : list of DataUsed
+    settings : mapping
+        A demo's.
+    study, output : str
+        The study file, and the folder it names; empty where they are not known.
+    seed : int or None
+        A demo's.
+    """
+
+    command: str
+    environments: list[Mapping[str, Any]]
+    seeds: list[int]
+    data: list[DataUsed]
+    settings: Mapping[str, Any]
+    study: str
+    output: str
+    seed: int | None
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """Everything a report says of a study or a demo.
+
+    Parameters
+    ----------
+    kind : {"study", "demo"}
+    folder, data, date : str
+    observed, epochs : int
+        Early epochs, and those of a whole run.
+    method : str
+        Which chooses.
+    is_accuracy : bool
+        Whether its predictions are accuracies.
+    scope : str
+        "probe" or "network".
+    over : {"mean", "run"}
+        How methods were judged; see `edgedyn.rank`.
+    rankings : list of SizeSummary
+        One a training size, the largest first.
+    cost : list of CandidateCost
+    problems : list of Problem
+        What went wrong or should not be trusted.
+    provenance : Provenance
+    """
+
+    kind: str
+    folder: str
+    data: str
+    date: str
+    observed: int
+    epochs: int
+    method: str
+    is_accuracy: bool
+    scope: str
+    over: str
+    rankings: list[SizeSummary]
+    cost: list[CandidateCost]
+    problems: list[Problem]
+    provenance: Provenance
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain Python values."""
+        return asdict(self)
