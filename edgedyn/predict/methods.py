@@ -13,6 +13,8 @@ from edgedyn.predict.level import levels
 
 Array = NDArray[Any]
 
+NOT_SHRUNK = "not shrunk: how many samples validate is not known"
+
 
 @dataclass(frozen=True, eq=False)
 class Curve:
@@ -171,7 +173,7 @@ def _degenerate(curve: Curve, sight: Sight) -> str:
 def _level(curves: Sequence[Curve], at: Sequence[int], sight: Sight) -> list[Prediction]:
     """Shrink the last accuracies; without the number of samples behind them they stay."""
     if sight.n_validation is None:
-        return _LAST(curves, at, sight)
+        return [one._replace(status=NOT_SHRUNK) for one in _LAST(curves, at, sight)]
     whole = [k for k, one in enumerate(curves) if not one.failed]
     last, before = ([curves[k].accuracy[sight.observed - back] for k in whole] for back in (1, 2))
     trained = [curves[k].training for k in whole]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgedyn import _validate as check
+from edgedyn._job import ProbeSettings, TrainingSettings, WatchSettings
 from edgedyn.studies.fields import (
     distinct,
     each,
@@ -127,15 +128,8 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Probe:
+class Probe(ProbeSettings):
     """The neural capacitance probe; see `edgedyn.nn.attach_probe`."""
-
-    units: tuple[int, ...] = (256, 128)
-    dropout: float = 0.4
-    batch_norm: str = "identity"
-    momentum: float = 0.9
-    frozen: bool = True
-    initializer: str = "he_normal"
 
     def __post_init__(self) -> None:
         store(self, units=each(check.positive_int, self.units, "probe.units"))
@@ -153,7 +147,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(TrainingSettings):
     """The protocol of fine-tuning; the defaults are the paper's, but for Adam, which is ours.
 
     Parameters
@@ -168,13 +162,9 @@ class Training:
         few steps an epoch, 0.9 is better.
     """
 
-    optimizer: dict[str, Any] = field(default_factory=lambda: {"name": "adam"})
-    learning_rate: float = 1e-3
-    batch_size: int = 64
     epochs: int = 50
     early_epochs: int = 5
     seeds: tuple[int, ...] = (0,)
-    batch_norm_momentum: float | None = None
 
     def __post_init__(self) -> None:
         optimizer = self.optimizer
@@ -211,7 +201,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Watch:
+class Watch(WatchSettings):
     """How beta_eff is measured; see `edgedyn.nn.CapacitanceCallback`.
 
     Parameters
@@ -223,13 +213,6 @@ class Watch:
         the samples of beta_eff, and with ``features=``, what the probe receives, if it takes them;
         the numbers it returns by name go into the record's `measures`.
     """
-
-    n_samples: int = 1024
-    scope: str = "probe"
-    coupling: str = "direct"
-    strength: str = "magnitude"
-    nodes: str = "kernels"
-    measures: str | None = None
 
     def __post_init__(self) -> None:
         store(self, n_samples=check.positive_int(self.n_samples, "capacitance.n_samples"))

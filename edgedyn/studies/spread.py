@@ -32,7 +32,7 @@ def spread_capacitance(
     stderr: bool = False,
     scope: str = "probe",
     loss: Any = None,
-    chunk_size: int | None = None,
+    batch_size: int | None = None,
     in_flight: int = 32,
 ) -> Capacitance:
     r"""Compute the neural capacitance on data in parts, which workers sum up and join.
@@ -65,7 +65,7 @@ def spread_capacitance(
         As for `edgedyn.neural_capacitance`.
     scope, loss
         As for `edgedyn.neural_capacitance`; for Keras models only.
-    chunk_size : int, optional
+    batch_size : int, optional
         Samples that a worker takes at a time within a part; by default 1024, for Keras models 64.
     in_flight : int
         Batches that are under way at a time; bounds the memory here.
@@ -109,11 +109,11 @@ def spread_capacitance(
     (True, 60)
     """
     kind = {"coupling": coupling, "strength": strength, "nodes": nodes}
-    if chunk_size is not None:
-        chunk_size = check.positive_int(chunk_size, "chunk_size")
+    if batch_size is not None:
+        batch_size = check.positive_int(batch_size, "batch_size")
     in_flight = check.positive_int(in_flight, "in_flight")
     run = _partitions(X, y, executor) if y is not None else _batches(X, executor, in_flight)
-    work = _work(net, kind, stderr, scope, loss, chunk_size)
+    work = _work(net, kind, stderr, scope, loss, batch_size)
     try:
         return _formed(work, run(work), jackknife_groups(stderr))
     finally:
@@ -130,7 +130,7 @@ class _Chain:
     net: Any
     kind: dict[str, str]
     groups: int
-    chunk_size: int
+    batch_size: int
 
     def check_shape(self, shape: tuple[int, ...], dtype: Any) -> None:
         """Refuse samples of a shape that does not fit the network."""
@@ -140,7 +140,7 @@ class _Chain:
         """Return the sums over a part, and its samples' classes where the loss knows them."""
         X, y = self.net.inspect_data(X, y)
         sums = self.net.degree_accumulator(**self.kind, groups=self.groups)
-        sums.update_in_chunks(X, y, self.chunk_size)
+        sums.update_in_chunks(X, y, self.batch_size)
         return sums, y if y.ndim == 1 and y.dtype.kind in "iu" else None
 
     def form(self, sums: Any) -> Capacitance:
@@ -344,7 +344,7 @@ def _placed(work: _Work) -> Any:
 
 
 def _work(
-    net: Any, kind: dict[str, str], stderr: bool, scope: str, loss: Any, chunk_size: int | None
+    net: Any, kind: dict[str, str], stderr: bool, scope: str, loss: Any, batch_size: int | None
 ) -> _Work:
     """Return what the workers are to do, or refuse it."""
     if hasattr(net, "degree_accumulator") and hasattr(net, "inspect_data"):
@@ -352,14 +352,14 @@ def _work(
             raise ValueError("scope and loss are for Keras models; a perceptron has its own loss.")
         groups = jackknife_groups(stderr)
         net.degree_accumulator(**kind, groups=groups)  # refuses unknown names
-        return _Chain(net, kind, groups, chunk_size or CHUNK)
+        return _Chain(net, kind, groups, batch_size or CHUNK)
     if not check.is_keras_model(net):
         raise TypeError(
             f"net must be a ReLUMLP, a ReLUChain or a Keras model; got {type(net).__name__}."
         )
     from edgedyn.nn import remote
 
-    size = {} if chunk_size is None else {"batch_size": chunk_size}
+    size = {} if batch_size is None else {"batch_size": batch_size}
     return _Keras(remote.pack(net, **kind, stderr=stderr, scope=scope, loss=loss, **size))
 
 

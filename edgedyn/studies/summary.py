@@ -7,6 +7,8 @@ from math import inf, isfinite, nan
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from edgedyn.predict.methods import method_named
 from edgedyn.predict.rank import Ranking
 from edgedyn.predict.rank_quality import Judgement
@@ -19,7 +21,6 @@ from edgedyn.studies.summary_types import (
     CandidateCost,
     CandidateCurves,
     DataUsed,
-    LineFit,
     MethodValue,
     Problem,
     Provenance,
@@ -143,7 +144,7 @@ def _demo(folder: Path) -> _Source:
         n_validation = settings["n_validation"]
         environment = {**values["environment"], "seed": values["seed"]}
         planned: list[tuple[str, int, int | None]] = [(r.model, r.seed, None) for r in records]
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
         raise ValueError(
             f"{str(path)!r} holds no results of edgedyn demo ({error!r} is amiss); give the folder "
             "of a demo or of a study."
@@ -239,14 +240,10 @@ def _ranking(source: _Source, n_train: int | None, ranking: Ranking | None) -> S
     for name in dict.fromkeys(model for model, _, n in source.planned if n == n_train):
         own = [r for r in source.records if (r.model, r.n_train) == (name, n_train)]
         curves = candidate_curves(name, own, source.observed, source.last, source.n_validation)
-        found.append((_row(source, n_train, own, curves, ranking), curves))
-    found.sort(key=lambda both: both[0].rank if isfinite(both[0].rank) else inf)
-    return SizeSummary(
-        n_train=n_train,
-        rows=[row for row, _ in found],
-        methods=source.judged or (list(ranking.methods) if ranking else []),
-        models=[curves for _, curves in found],
-    )
+        found.append(_row(source, n_train, own, curves, ranking))
+    found.sort(key=lambda row: row.rank if isfinite(row.rank) else inf)
+    judged = source.judged or (list(ranking.methods) if ranking else [])
+    return SizeSummary(n_train=n_train, rows=found, methods=judged)
 
 
 def _row(
@@ -261,17 +258,12 @@ def _row(
     found = {row.method: row for row in ranking.rows if row.model == name} if ranking else {}
     chosen = found.get(source.methods[0])
     return RankingRow(
-        model=name,
+        curves=curves,
         rank=chosen.rank if chosen else nan,
         prediction=chosen.prediction if chosen else nan,
         std=chosen.std if chosen else nan,
         status=chosen.status if chosen else "not observed long enough",
         by_method={m: MethodValue(r.prediction, r.std) for m, r in found.items()},
-        last_value=curves.last_value,
-        validation=curves.validation,
-        test=curves.test,
-        n_runs=curves.n_runs,
-        n_completed=curves.n_completed,
         n_epochs=min((len(r.epochs) for r in own), default=0),
         n_planned=len({seed for m, seed, n in source.planned if (m, n) == (name, n_train)}),
         failed=[r.status for r in own if r.status in ("failed", "diverged")],
@@ -328,17 +320,15 @@ def _problems(source: _Source, rankings: Sequence[SizeSummary]) -> list[Problem]
         for status, numbers in odd.items():
             found.append(Problem("degenerate", *trial, status=status, epochs=tuple(numbers)))
     for ranking in rankings:
-        for row, model in zip(ranking.rows, ranking.models, strict=True):
-            found += _doubts(source, ranking.n_train, row, model.fit)
+        for row in ranking.rows:
+            found += _doubts(source, ranking.n_train, row)
     return found
 
 
-def _doubts(
-    source: _Source, n_train: int | None, row: RankingRow, fit: LineFit | None
-) -> list[Problem]:
+def _doubts(source: _Source, n_train: int | None, row: RankingRow) -> list[Problem]:
     """Return why a prediction should not be trusted."""
     found = []
-    who, value = (row.model, n_train), row.prediction
+    who, value, fit = (row.model, n_train), row.prediction, row.curves.fit
     if method_named(source.methods[0]).is_accuracy and isfinite(value) and not 0 <= value <= 1:
         found.append(Problem("outside", *who, value=value))
     if row.status not in ("ok", "not observed long enough") and not row.failed:
@@ -347,7 +337,7 @@ def _doubts(
         return found
     if fit.status == "flat":
         found.append(Problem("flat", *who))
-    elif fit.slope > 0 and fit.value + fit.std < row.last_value:
+    elif fit.slope > 0 and fit.value + fit.std < row.curves.last_value:
         found.append(Problem("slope", *who, value=fit.slope))
     return found
 

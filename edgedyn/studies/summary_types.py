@@ -98,12 +98,10 @@ class RankingRow:
 
     Parameters
     ----------
-    model : str
+    curves : CandidateCurves
     rank, prediction, std, status
         By the method that chooses; see `edgedyn.predict.rank.RankedModel`.
     by_method : mapping of str to MethodValue
-    last_value, validation, test, n_runs, n_completed
-        See `CandidateCurves`.
     n_epochs : int
         Of the run that has fewest.
     n_planned : int
@@ -114,31 +112,30 @@ class RankingRow:
         Why runs stopped; each once.
     """
 
-    model: str
+    curves: CandidateCurves
     rank: float
     prediction: float
     std: float
     status: str
     by_method: Mapping[str, MethodValue]
-    last_value: float
-    validation: float
-    test: float
-    n_runs: int
-    n_completed: int
     n_epochs: int
     n_planned: int
     failed: list[str]
     reasons: list[str]
 
+    @property
+    def model(self) -> str:
+        """The candidate's name."""
+        return self.curves.model
+
 
 @dataclass(frozen=True)
 class SizeSummary:
-    """The ranking with one training size; `rows` and `models` are in the same order."""
+    """The ranking with one training size, and how well methods rank."""
 
     n_train: int | None
     rows: list[RankingRow]
     methods: "list[Judgement]"
-    models: list[CandidateCurves]
 
 
 @dataclass(frozen=True)

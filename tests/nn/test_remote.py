@@ -107,7 +107,7 @@ def test_parts_in_float32_on_threads(scope):
     model, (x, y) = model_of(), data()
     once = nn.neural_capacitance(model, x, y, scope=scope)
     with ThreadPoolExecutor(3) as executor:
-        spread = spread_capacitance(model, cut(x, y), executor=executor, scope=scope, chunk_size=8)
+        spread = spread_capacitance(model, cut(x, y), executor=executor, scope=scope, batch_size=8)
     assert_same(spread, once, SINGLE)
     with dask.config.set(scheduler="threads"):
         assert_same(spread_capacitance(model, *partitions(x, y), scope=scope), once, SINGLE)

@@ -25,7 +25,7 @@ def paper():
     from papers.jiang2024.tables import tables
     from papers.jiang2024.tables import words as tables_words
 
-    yield {
+    return {
         "bootstrap": bootstrap,
         "dead": dead,
         "evidence": evidence,

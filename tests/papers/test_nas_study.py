@@ -26,7 +26,7 @@ def paper():
     from papers.jiang2024.nas import search as nas_search
     from papers.jiang2024.nas import tables as nas_tables
 
-    yield {"nas": nas, "page": nas_page, "search": nas_search, "tables": nas_tables}
+    return {"nas": nas, "page": nas_page, "search": nas_search, "tables": nas_tables}
 
 
 def record(name, seed=0, epochs=5):

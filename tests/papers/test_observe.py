@@ -30,7 +30,7 @@ def setting(tmp_path_factory):
     np.savez(file, **parts)
     from papers.jiang2024.ablations import observe
 
-    yield observe, file
+    return observe, file
 
 
 def observed(setting, **changes):

@@ -25,7 +25,7 @@ def paper():
     from papers.jiang2024.regime import page as regime_page
     from papers.jiang2024.regime import runs as regime_runs
 
-    yield SimpleNamespace(
+    return SimpleNamespace(
         bootstrap=bootstrap,
         candidates=regime_candidates,
         cells=regime_cells,

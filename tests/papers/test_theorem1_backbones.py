@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 def script():
     from papers.jiang2024.theorem1 import backbones as theorem1_backbones
 
-    yield theorem1_backbones
+    return theorem1_backbones
 
 
 def probe(seed, batch_norm="identity"):

@@ -32,7 +32,7 @@ def paper():
     from papers.jiang2024.zoo import candidates as zoo_candidates
     from papers.jiang2024.zoo import networks as zoo
 
-    yield {"zoo": zoo, "candidates": zoo_candidates}
+    return {"zoo": zoo, "candidates": zoo_candidates}
 
 
 @pytest.fixture(scope="module")

@@ -163,3 +163,4 @@ def test_without_the_number_of_samples_it_is_the_last_value():
     found = ed.rank(runs, ["level", "last_value"], n_bootstrap=10)
     level, last = found.rows[:3], found.rows[3:]
     assert [r.prediction for r in level] == [r.prediction for r in last]
+    assert {r.status for r in level} == {"not shrunk: how many samples validate is not known"}

@@ -15,7 +15,13 @@ from edgedyn.report.study import words
 from edgedyn.report.study.drawings import Scale, interval
 from edgedyn.report.study.page import study_page
 from edgedyn.studies.summary import summary
-from edgedyn.studies.summary_types import Provenance, RankingRow, SizeSummary, StudySummary
+from edgedyn.studies.summary_types import (
+    CandidateCurves,
+    Provenance,
+    RankingRow,
+    SizeSummary,
+    StudySummary,
+)
 
 MEGABYTE = 2**20
 
@@ -38,13 +44,16 @@ def visible(page):
 def rows_with(**fields):
     """Return rows of a ranking, best first: name to (prediction, std, last value, test)."""
     return [
-        RankingRow(name, float(k), prediction, std, "ok", {}, last, nan, test, 1, 0, 5, 1, [], [])
+        RankingRow(
+            CandidateCurves(name, [], [], [], [], last, nan, test, 1, 1, 0, None),
+            float(k), prediction, std, "ok", {}, 5, 1, [], [],
+        )
         for k, (name, (prediction, std, last, test)) in enumerate(fields.items(), start=1)
-    ]
+    ]  # fmt: skip
 
 
 def told(rows, is_accuracy=True):
-    ranking = SizeSummary(None, rows, [], [])
+    ranking = SizeSummary(None, rows, [])
     origin = Provenance("", [], [0], [], {}, "", "", None)
     whole = StudySummary(
         "study", "", "", "", 5, 8, "capacitance", is_accuracy, "probe", "mean", [ranking], [], [],
@@ -134,8 +143,10 @@ def test_the_csv_is_the_ranking(tmp_path):
     found = csv_of(page_of(folder))
     assert [row["model"] for row in found] == ["vgg", "resnet", "mlp"]
     for one, row in zip(found, rows, strict=True):
-        for name in ("rank", "prediction", "std", "last_value", "validation", "test"):
+        for name in ("rank", "prediction", "std"):
             assert float(one[name]) == getattr(row, name)
+        for name in ("last_value", "validation", "test"):
+            assert float(one[name]) == getattr(row.curves, name)
         assert float(one["pooled_prediction"]) == row.by_method["pooled"].prediction
 
 
@@ -228,7 +239,7 @@ def test_pages_of_large_studies_stay_small(tmp_path):
     ]
     found = summary(write_study(tmp_path, records, seeds=range(3)))
     (ranking,) = found.rankings
-    for model in ranking.models:  # as if trained for 400 epochs
+    for model in (row.curves for row in ranking.rows):  # as if trained for 400 epochs
         for curve in (model, *model.runs):
             curve.accuracy[:], curve.beta[:] = curve.accuracy * 50, curve.beta * 50
         model.statuses[:] *= 50
@@ -236,7 +247,6 @@ def test_pages_of_large_studies_stay_small(tmp_path):
     assert len(page.encode()) < 6 * MEGABYTE
     drawn = data_of(page)["rankings"][0]["models"]
     assert len(drawn) == 150 and not any(model["runs"] for model in drawn)
-    ranking.models[:] *= 4
     ranking.rows[:] *= 4
     page = study_page(found)
     assert len(page.encode()) < 6 * MEGABYTE

@@ -83,13 +83,13 @@ def assert_same(actual, expected, rtol=1e-12):
 
 @pytest.mark.parametrize("nodes", ["kernels", "all"])
 @pytest.mark.parametrize("kind", KINDS, ids="-".join)
-@given(cuts=st.lists(st.integers(0, N), max_size=9).map(sorted), chunk_size=st.integers(1, N))
+@given(cuts=st.lists(st.integers(0, N), max_size=9).map(sorted), batch_size=st.integers(1, N))
 @settings(max_examples=15, deadline=None)
-def test_any_partitions_give_one_pass(case, kind, nodes, cuts, chunk_size):
+def test_any_partitions_give_one_pass(case, kind, nodes, cuts, batch_size):
     net, X, y = case
     once = ed.neural_capacitance(net, X, y, stderr=True, **options(kind, nodes))
     spread = spread_capacitance(
-        net, *partitions(X, y, cuts), stderr=True, chunk_size=chunk_size, **options(kind, nodes)
+        net, *partitions(X, y, cuts), stderr=True, batch_size=batch_size, **options(kind, nodes)
     )
     assert_same(spread, once)
 
@@ -375,7 +375,7 @@ def test_shapes_are_refused_before_any_partition_is_loaded(case):
         ({"strength": "big"}, ValueError, "strength must be one of"),
         ({"coupling": "full"}, ValueError, "full coupling has signed strengths only"),
         ({"nodes": "some"}, ValueError, "nodes must be one of"),
-        ({"chunk_size": 0}, ValueError, "chunk_size must be at least 1"),
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
         ({"in_flight": 0.5}, TypeError, "in_flight must be an integer"),
         ({"scope": "network"}, ValueError, "scope and loss are for Keras models"),
         ({"loss": "mse"}, ValueError, "scope and loss are for Keras models"),

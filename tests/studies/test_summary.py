@@ -36,9 +36,9 @@ def test_lines_read_off_at_zero_rank_the_candidates(tmp_path):
     ):
         row = rows[name]
         assert row.prediction == pytest.approx(final, abs=0.01)
-        assert row.last_value == pytest.approx(final - 0.8 * BETA[4] + 0.002)
-        assert row.validation == pytest.approx(final - 0.8 * BETA[7] - 0.002)
-        assert (row.test, row.status, row.n_completed) == (test, "ok", 1)
+        assert row.curves.last_value == pytest.approx(final - 0.8 * BETA[4] + 0.002)
+        assert row.curves.validation == pytest.approx(final - 0.8 * BETA[7] - 0.002)
+        assert (row.curves.test, row.status, row.curves.n_completed) == (test, "ok", 1)
     rho = next(m.rho for m in ranking.methods if m.method == "capacitance")
     assert rho == pytest.approx(0.5)  # ranks 1, 2, 3 against 2, 1, 3
     assert (found.observed, found.epochs, found.method) == (5, 8, "capacitance")
@@ -68,7 +68,8 @@ def test_where_no_method_can_be_served_the_last_value_ranks(tmp_path):
 
 def test_the_line_is_the_one_that_ranks(tmp_path):
     found = summary(three(tmp_path)).rankings[0]
-    for row, model in zip(found.rows, found.models, strict=True):
+    for row in found.rows:
+        model = row.curves
         fit = model.fit
         assert (fit.value, fit.std) == (row.prediction, row.std)
         window = slice(fit.first - 1, 5)
@@ -90,7 +91,7 @@ def test_degenerate_epochs_leave_the_line_and_are_told(tmp_path):
     ]
     found = summary(write_study(tmp_path, records))
     (ranking,) = found.rankings
-    models = {model.model: model for model in ranking.models}
+    models = {row.model: row.curves for row in ranking.rows}
     kept = [0, 2, 4]
     line = NeuralCapacitanceRegressor(n_validation=200)
     line.fit(np.array(betas)[kept, None], [records[0].epochs[k].val_accuracy for k in kept])
@@ -121,14 +122,16 @@ def test_means_over_seeds_leave_failed_runs_out(tmp_path):
     found = summary(write_study(tmp_path, records, seeds=(0, 1, 2)))
     (ranking,) = found.rankings
     first, second = ranking.rows
-    assert (first.model, first.n_runs, first.n_planned) == ("vgg", 3, 3)
+    assert (first.model, first.curves.n_runs, first.n_planned) == ("vgg", 3, 3)
     assert first.prediction == pytest.approx(0.8, abs=0.01)
-    assert first.test == pytest.approx(0.7)
+    assert first.curves.test == pytest.approx(0.7)
     assert (first.failed, first.reasons) == (["failed"], ["out of memory"])
     curves = np.array([[e.val_accuracy for e in r.epochs] for r in records[:2]])
-    np.testing.assert_allclose(ranking.models[0].accuracy, curves.mean(axis=0))
-    assert [run.seed for run in ranking.models[0].runs] == [0, 1]
-    assert isnan(second.test) and second.n_completed == 1  # not all of its runs have ended
+    np.testing.assert_allclose(ranking.rows[0].curves.accuracy, curves.mean(axis=0))
+    assert [run.seed for run in ranking.rows[0].curves.runs] == [0, 1]
+    assert (
+        isnan(second.curves.test) and second.curves.n_completed == 1
+    )  # not all of its runs have ended
     assert {("failed", "vgg"), ("missing", "mlp")} == kinds(found)
 
 
@@ -141,7 +144,7 @@ def test_an_interrupted_study(tmp_path):
     found = summary(write_study(tmp_path, records, ["odd", "later", "mlp", "vgg"]))
     rows = {row.model: row for row in found.rankings[0].rows}
     assert list(rows) == ["vgg", "mlp", "odd", "later"]
-    assert isnan(rows["odd"].rank) and rows["later"].n_runs == 0
+    assert isnan(rows["odd"].rank) and rows["later"].curves.n_runs == 0
     assert kinds(found) == {("failed", "odd"), ("missing", "later")}
     assert all(isnan(m.rho) for m in found.rankings[0].methods)
     assert [row.model for row in found.cost] == ["mlp", "vgg"]
@@ -152,7 +155,7 @@ def test_nothing_but_failures(tmp_path):
     found = summary(write_study(tmp_path, records))
     assert [row.model for row in found.rankings[0].rows] == ["a", "b"]
     assert found.rankings[0].methods == []
-    assert len(found.rankings[0].models[0].accuracy) == 2
+    assert len(found.rankings[0].rows[0].curves.accuracy) == 2
 
 
 def test_one_ranking_for_each_training_size_the_largest_first(tmp_path):
@@ -165,7 +168,7 @@ def test_one_ranking_for_each_training_size_the_largest_first(tmp_path):
     found = summary(write_study(tmp_path, records, n_train=(100, 400), seeds=(0, 1)))
     assert [ranking.n_train for ranking in found.rankings] == [400, 100]
     best = [ranking.rows[0] for ranking in found.rankings]
-    assert [row.n_runs for row in best] == [2, 2]
+    assert [row.curves.n_runs for row in best] == [2, 2]
     assert [row.prediction for row in best] == pytest.approx([0.7, 0.6], abs=0.01)
     assert found.provenance.data[0].seeds == [0, 1]
 
@@ -178,7 +181,7 @@ def test_values_that_should_not_be_trusted(tmp_path):
     ]
     found = summary(write_study(tmp_path, records))
     assert kinds(found) == {("outside", "above"), ("slope", "rising"), ("flat", "flat")}
-    flat = next(m for m in found.rankings[0].models if m.model == "flat")
+    flat = next(r.curves for r in found.rankings[0].rows if r.model == "flat")
     assert flat.fit.std == float("inf") and isnan(flat.fit.reach)
 
 
@@ -197,7 +200,7 @@ def test_a_wrong_slope_is_told_where_more_than_the_error_was_seen(
     fit = LineFit(0.25, std, slope, 1, 5, "ok", nan, [], [], [])
     monkeypatch.setattr("edgedyn.studies.summary_models.fit_line", lambda *_: fit)
     found = summary(write_study(tmp_path, [record("vgg", 0.5, slope=0.0, wiggle=0.0)]))
-    assert found.rankings[0].rows[0].last_value == 0.5
+    assert found.rankings[0].rows[0].curves.last_value == 0.5
     slopes = [one.value for one in found.problems if one.kind == "slope"]
     assert slopes == ([slope] if told else [])
 
@@ -206,7 +209,7 @@ def test_records_of_other_trials_are_left_out(tmp_path):
     records = [record("vgg", 0.9), record("gone", 0.8), record("vgg", 0.9, seed=7)]
     found = summary(write_study(tmp_path, records, ["vgg"]))
     (row,) = found.rankings[0].rows
-    assert (row.model, row.n_runs) == ("vgg", 1)
+    assert (row.model, row.curves.n_runs) == ("vgg", 1)
 
 
 def test_a_folder_of_records_alone(tmp_path):
@@ -245,8 +248,17 @@ def test_the_demo_s_folder(tmp_path):
     for row in ranking.rows:
         own = [r for r in demo.records if r.model == row.model]
         last = np.mean([r.epochs[4].val_accuracy for r in own])
-        assert row.last_value == pytest.approx(last)
-        assert row.test == pytest.approx(np.mean([r.final_test_accuracy for r in own]))
+        assert row.curves.last_value == pytest.approx(last)
+        assert row.curves.test == pytest.approx(np.mean([r.final_test_accuracy for r in own]))
+
+
+def test_a_demo_s_file_with_a_wrong_type_is_named(tmp_path):
+    demo = run_demo(n_seeds=1, epochs=5)
+    values = json.loads(to_json({"environment": {"date": "2024"}, **demo.to_dict()}))
+    values["records"][0]["seed"] = "zero"
+    (tmp_path / "results.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r"results.json' holds no results .*`int`, got `str`"):
+        summary(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def read_keras(module: Any, name: str) -> Raw:
     """Load by one of Keras' own loaders, which download once."""
     try:
         (x_train, y_train), (x_test, y_test) = module.load_data()
-    except Exception as error:
+    except Exception as error:  # a failed download is a bare Exception of Keras
         if "URL fetch failure" not in str(error) and not isinstance(error, OSError):
             raise
         raise DataNotFound(

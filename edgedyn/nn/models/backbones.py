@@ -334,7 +334,7 @@ def _built(
             # MobileNet says that it takes the weights of size 224 for other sizes.
             warnings.filterwarnings("ignore", ".*input_shape.*", UserWarning)
             return build(include_top=False, weights="imagenet" if imagenet else None, **arguments)
-    except Exception as error:
+    except Exception as error:  # a failed download is a bare Exception of Keras
         if imagenet and (isinstance(error, OSError) or "URL fetch failure" in str(error)):
             raise WeightsNotFound(
                 f"the ImageNet weights of {name} could not be downloaded; give a local file with "

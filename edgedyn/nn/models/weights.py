@@ -123,7 +123,7 @@ def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
             return keras.models.load_model(
                 path, compile=compile, custom_objects={"DepthwiseConv2D": _Depthwise}
             )
-    except Exception as error:
+    except Exception as error:  # Keras, h5py and layers of one's own raise what they like
         raise ValueError(f"{str(path)!r} cannot be loaded as a model: {_brief(error)}") from error
 
 
@@ -374,7 +374,7 @@ def _load_keras3(model: keras.Model, path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # a layer left as it was is only a warning to Keras
             model.load_weights(path)
-    except Exception as error:
+    except Exception as error:  # whatever it was, the model is as before
         model.set_weights(before)
         raise ValueError(
             f"{str(path)!r} does not fit {model.name!r}, probably another architecture or width "

@@ -47,7 +47,7 @@ def study_page(summary: StudySummary) -> str:
     rankings = summary.rankings
     title = f"Which model for {summary.data}?"
     data = _data(summary)
-    tests = [sum(isfinite(row.test) for row in ranking.rows) for ranking in rankings]
+    tests = [sum(isfinite(row.curves.test) for row in ranking.rows) for ranking in rankings]
     body = html.render(
         "study.html",
         summary=summary,
@@ -111,7 +111,7 @@ def _capital(text: str) -> str:
 
 def _left_out(summary: StudySummary, data: Mapping[str, Any]) -> list[str]:
     """Say what a page of this size does not draw."""
-    given = [model for ranking in summary.rankings for model in ranking.models]
+    given = [row.curves for ranking in summary.rankings for row in ranking.rows]
     drawn = [model for ranking in data["rankings"] for model in ranking["models"]]
     found = []
     if sum(len(m["runs"]) for m in drawn) < sum(len(m.runs) for m in given[: len(drawn)]):
@@ -127,12 +127,12 @@ def _left_out(summary: StudySummary, data: Mapping[str, Any]) -> list[str]:
 def _data(summary: StudySummary) -> dict[str, Any]:
     """Return what the panels draw."""
     left = MOST_NUMBERS
-    whole = sum(_size(model) for r in summary.rankings for model in r.models)
+    whole = sum(_size(row.curves) for ranking in summary.rankings for row in ranking.rows)
     found = []
     for ranking in summary.rankings:
         models = []
-        for row, model in zip(ranking.rows, ranking.models, strict=True):
-            kept = model if whole <= MOST_NUMBERS else replace(model, runs=[])
+        for row in ranking.rows:
+            kept = row.curves if whole <= MOST_NUMBERS else replace(row.curves, runs=[])
             left -= _size(kept)
             if left < 0:
                 break

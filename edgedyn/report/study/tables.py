@@ -28,13 +28,16 @@ def ranking_table(ranking: SizeSummary, summary: StudySummary, k: int) -> Markup
     rows = ranking.rows
     shown = [row.prediction for row in rows]
     if summary.is_accuracy:
-        shown += [value for row in rows for value in (row.last_value, row.test)]
+        shown += [value for row in rows for value in (row.curves.last_value, row.curves.test)]
         scale, ceiling = drawings.Scale(shown), 1.0
     else:
         scale, ceiling = drawings.Scale(shown, (-inf, inf)), None
     known = dict.fromkeys(m for row in rows for m in row.by_method)
     others = [m for m in known if m not in (summary.method, "last_value")][:MOST_OTHERS]
-    ends = {"validation": [row.validation for row in rows], "test": [row.test for row in rows]}
+    ends = {
+        "validation": [row.curves.validation for row in rows],
+        "test": [row.curves.test for row in rows],
+    }
     return render(
         "ranking.html",
         k=k,
@@ -52,10 +55,10 @@ def _drawing(
 ) -> Markup:
     """Return the drawing of a row."""
     value, std = row.prediction, row.std
-    if not isfinite(value) and not isfinite(row.last_value):
+    if not isfinite(value) and not isfinite(row.curves.last_value):
         return Markup()
     said = [f"predicted {words.accuracy(value, std)}"] if isfinite(value) else []
-    last, final = (row.last_value, row.test) if summary.is_accuracy else (nan, nan)
+    last, final = (row.curves.last_value, row.curves.test) if summary.is_accuracy else (nan, nan)
     marks = {"last seen": last, "final test": final}
     said += [f"{name} {words.accuracy(v)}" for name, v in marks.items() if isfinite(v)]
     text = f"{row.model}: {', '.join(said)}"
@@ -75,7 +78,14 @@ def ranking_csv(rankings: Sequence[SizeSummary]) -> str:
     for ranking in rankings:
         for row in ranking.rows:
             found = (row.by_method.get(m, unknown) for m in methods)
-            values = row.rank, row.prediction, row.std, row.last_value, row.validation, row.test
+            values = (
+                row.rank,
+                row.prediction,
+                row.std,
+                row.curves.last_value,
+                row.curves.validation,
+                row.curves.test,
+            )
             size = "" if ranking.n_train is None else ranking.n_train
             writer.writerow(
                 [size, _safe(row.model), *map(_number, values)]

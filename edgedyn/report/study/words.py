@@ -97,7 +97,7 @@ def _lead(first: RankingRow, second: RankingRow, is_accuracy: bool) -> str:
 
 def _outcome(first: RankingRow, rows: Sequence[RankingRow]) -> str:
     """Say whether the choice was right, as far as candidates were trained to the end."""
-    true = {row.model: row.test for row in rows if isfinite(row.test)}
+    true = {row.model: row.curves.test for row in rows if isfinite(row.curves.test)}
     own = true.get(first.model)
     if own is None:
         return (
@@ -136,14 +136,14 @@ def notes(ranking: SizeSummary, summary: StudySummary) -> list[str]:
             f"Its predicted value, {value}, lies outside 0 to 1 and cannot be read as an "
             "accuracy; only the order of the candidates counts."
         )
-    known = [row for row in ranking.rows if isfinite(row.last_value)]
-    ahead = max(known, key=lambda row: row.last_value, default=None)
+    known = [row for row in ranking.rows if isfinite(row.curves.last_value)]
+    ahead = max(known, key=lambda row: row.curves.last_value, default=None)
     if ahead is not None and summary.method != "last_value":
         after = f"the last accuracy that was observed (epoch {summary.observed})"
-        if ahead.last_value > first.last_value:
+        if ahead.curves.last_value > first.curves.last_value:
             found.append(
                 f"The simplest prediction, {after}, would choose {ahead.model} instead: "
-                f"{ahead.last_value:.3f} against {first.last_value:.3f}."
+                f"{ahead.curves.last_value:.3f} against {first.curves.last_value:.3f}."
             )
         else:
             found.append(f"The simplest prediction, {after}, chooses it too.")
@@ -153,19 +153,19 @@ def notes(ranking: SizeSummary, summary: StudySummary) -> list[str]:
 def standing(row: RankingRow, epochs: int) -> str:
     """Say how far a candidate has come."""
     n = row.n_planned
-    if not row.n_runs:
+    if not row.curves.n_runs:
         return "not run yet"
     parts = []
     if row.failed:
         word = " and ".join(dict.fromkeys(row.failed))
         parts.append(word if n == 1 else f"{len(row.failed)} of {n} runs {word}")
-    if row.n_completed:
-        share = "" if row.n_completed == n else f"{row.n_completed} of {n} runs "
+    if row.curves.n_completed:
+        share = "" if row.curves.n_completed == n else f"{row.curves.n_completed} of {n} runs "
         parts.append(f"{share}{'all' if not share else 'with all'} {epochs} epochs")
-    elif not row.failed or len(row.failed) < row.n_runs:
+    elif not row.failed or len(row.failed) < row.curves.n_runs:
         parts.append(f"{row.n_epochs} of {epochs} epochs")
-    if row.n_runs < n:
-        parts.append(f"{n - row.n_runs} of {n} runs still to come")
+    if row.curves.n_runs < n:
+        parts.append(f"{n - row.curves.n_runs} of {n} runs still to come")
     if isfinite(row.prediction) and row.status != "ok":
         parts.append(row.status)
     elif not isfinite(row.prediction) and not row.failed:

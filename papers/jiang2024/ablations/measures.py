@@ -13,6 +13,7 @@ import tensorflow as tf
 from edgedyn.nn.data.sampling import stratified_indices
 from edgedyn.nn.meter import CapacitanceMeter
 from edgedyn.nn.models.probe import probe_input
+from papers.jiang2024.zoo.measuring import once_a_model
 
 FORMS = {
     "absolute": {"strength": "absolute"},
@@ -28,7 +29,6 @@ class Measures:
     """One model's measures, compiled once."""
 
     def __init__(self, model):
-        self.model = model
         self.meter = CapacitanceMeter(model)
         self.forms = {name: CapacitanceMeter(model, **kind) for name, kind in FORMS.items()}
         self.head = keras.Model(probe_input(model), model.output)
@@ -65,7 +65,7 @@ class Measures:
         return found
 
 
-_known = {}
+_of = once_a_model(Measures)
 
 
 def measures(model, x, y):
@@ -86,6 +86,4 @@ def measures(model, x, y):
         ``feature_norm``, the mean 1-norm of the features; ``gradient``, the Euclidean norm of the
         loss's gradient by all trained weights, inference mode.
     """
-    if model.name not in _known or _known[model.name].model is not model:
-        _known[model.name] = Measures(model)
-    return _known[model.name](x, y)
+    return _of(model)(x, y)

@@ -4,11 +4,12 @@ Four observations an epoch while a rule would look on, beta_eff on all training 
 beta_eff of the whole network, beside the default. The protocol is the zoo's.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from math import nan
 from time import perf_counter
 
 import keras
+import msgspec
 import numpy as np
 
 from edgedyn import nn
@@ -58,7 +59,7 @@ def observe(candidate, task, data_file, training, *, n_train, fine_epochs):
     seconds = perf_counter() - began
     test = data.test.batches(training.batch_size)
     accuracy = model.evaluate(test, verbose=0, return_dict=True)["accuracy"]
-    epochs[-1] = replace(epochs[-1], test_accuracy=float(accuracy))
+    epochs[-1] = msgspec.structs.replace(epochs[-1], test_accuracy=float(accuracy))
     return TrialRecord(
         model=candidate["name"],
         data=f"npz:data/{task}.npz",

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgedyn.nn.meter import CapacitanceMeter
 from edgedyn.nn.models.probe import probe_input
+from papers.jiang2024.zoo.measuring import once_a_model
 
 FORMS = {
     "absolute": {"strength": "absolute"},
@@ -21,7 +22,6 @@ class Measures:
     """One model's measures, compiled once."""
 
     def __init__(self, model):
-        self.model = model
         self.forms = {name: CapacitanceMeter(model, **kind) for name, kind in FORMS.items()}
         self.head = keras.Model(probe_input(model), model.output)
 
@@ -41,7 +41,7 @@ class Measures:
         return found
 
 
-_known = {}
+_of = once_a_model(Measures)
 
 
 def measures(model, x, y, features):
@@ -63,6 +63,4 @@ def measures(model, x, y, features):
         error of a probability (eps of Theorem 1); ``sample_loss`` (nats), ``sample_accuracy``;
         ``feature_norm``, the mean 1-norm of the features.
     """
-    if model.name not in _known or _known[model.name].model is not model:
-        _known[model.name] = Measures(model)
-    return _known[model.name](np.asarray(y), features)
+    return _of(model)(np.asarray(y), features)

@@ -11,8 +11,9 @@ from edgedyn.capacitance import DivergedError
 from edgedyn.nn.data.sampling import stratified_indices
 from edgedyn.nn.meter import CapacitanceMeter
 from papers.jiang2024.nas.run import SAMPLES
+from papers.jiang2024.zoo.measuring import once_a_model
 
-_known = {}
+_meter = once_a_model(lambda model: CapacitanceMeter(model, scope="network"))
 
 
 def measures(model, x, y):
@@ -32,9 +33,7 @@ def measures(model, x, y):
         holds the compilation.
     """
     began = perf_counter()
-    if _known.get("model") is not model:  # compiled once
-        _known.update(model=model, meter=CapacitanceMeter(model, scope="network"))
-    meter = _known["meter"]
+    meter = _meter(model)
     chosen = stratified_indices(y, SAMPLES, np.random.default_rng(0))
     try:
         value = meter.measure(*meter.check_data(x[chosen], y[chosen])).value

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from math import inf, isfinite, nan
 
 import numpy as np
+from msgspec.structs import replace as changed
 
 import edgedyn as ed
 from edgedyn._environment import environment
@@ -91,7 +92,7 @@ def _by_beta(records, k, scope):
 def _of_network(record):
     """Return a record whose beta_eff is that of the whole network."""
     epochs = tuple(
-        replace(e, beta_eff=e.measures["beta_network"], beta_seconds=e.measures["network_seconds"])
+        changed(e, beta_eff=e.measures["beta_network"], beta_seconds=e.measures["network_seconds"])
         for e in record.epochs
     )
     return replace(record, epochs=epochs)
