@@ -7,6 +7,7 @@ the input of one layer as a function of another's output, everything else held.
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from keras import layers as kl
 
@@ -353,6 +354,10 @@ def gated(L, x):
 
 
 NETWORKS = {f.__name__: f for f in (plain, residual, branches, mobile, grouped, gated)}
+# Dense double differentiation takes seconds each: two in the quick tier, all in the slow one.
+NAMES = [
+    n if n in ("plain", "branches") else pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS
+]
 SHAPE = (5, 6, 2)
 
 

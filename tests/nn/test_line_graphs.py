@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 
 import keras  # noqa: E402
-from dense_oracle import NETWORKS, case, degrees  # noqa: E402
+from dense_oracle import NAMES, NETWORKS, case, degrees  # noqa: E402
 from keras import layers as kl  # noqa: E402
 
 import edgedyn as ed  # noqa: E402
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("float64")]
 
 @pytest.mark.parametrize("nodes", ["kernels", "all"])
 @pytest.mark.parametrize("strength", ["magnitude", "signed"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_weighted_degrees_are_those_of_dense_double_differentiation(name, strength, nodes):
     made, model, x, y = case(name)
     P = nn.interaction(model, x, y, strength=strength, nodes=nodes, batch_size=1)

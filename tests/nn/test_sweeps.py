@@ -7,7 +7,7 @@ pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from dense_oracle import NETWORKS, case, degrees, full_degrees  # noqa: E402
+from dense_oracle import NAMES, NETWORKS, case, degrees, full_degrees  # noqa: E402
 from keras import layers as kl  # noqa: E402
 
 from edgedyn import nn  # noqa: E402
@@ -33,7 +33,7 @@ def compare(ours, oracle):
 
 @pytest.mark.parametrize("nodes", ["kernels", "all"])
 @pytest.mark.parametrize("strength", ["magnitude", "signed"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_direct_degrees_are_those_of_the_dense_matrix(name, strength, nodes):
     made, model, x, y = case(name)
     cap, ours = measured(model, x, y, strength=strength, nodes=nodes)
@@ -47,7 +47,9 @@ def test_direct_degrees_are_those_of_the_dense_matrix(name, strength, nodes):
 
 
 @pytest.mark.parametrize("nodes", ["kernels", "all"])
-@pytest.mark.parametrize("name", ["plain", "residual", "branches"])
+@pytest.mark.parametrize(
+    "name", ["plain", *(pytest.param(n, marks=pytest.mark.slow) for n in ("residual", "branches"))]
+)
 def test_full_degrees_are_those_of_the_dense_hessian(name, nodes):
     made, model, x, y = case(name)
     cap, ours = measured(model, x, y, coupling="full", strength="signed", nodes=nodes)
@@ -76,7 +78,7 @@ def probed(L, x):
     return L.dense("probe_output", x, 3)
 
 
-@pytest.mark.parametrize("nodes", ["kernels", "all"])
+@pytest.mark.parametrize("nodes", [pytest.param("kernels", marks=pytest.mark.slow), "all"])
 @pytest.mark.parametrize("strength", ["magnitude", "signed"])
 def test_a_probe_whose_statistics_follow_the_batches(strength, nodes):
     inputs = keras.Input((4, 4, 2))
