@@ -11,6 +11,8 @@ from msgspec import structs
 from report_cases import BETA, DATA, record, write_study
 from scipy.stats import spearmanr
 
+from edgedyn.studies import pack_records
+
 pytestmark = pytest.mark.slow
 
 TASK = "cifar100-a"
@@ -230,6 +232,9 @@ def test_fewer_samples_are_judged_by_the_full_runs(paper, records):
     names = list(FINAL)[:4]
     few = [record(m, FINAL[m] - 0.2, 5, wiggle=0.0, n_train=50) for m in names]
     write_study(records / f"{TASK}-sizes", few)
+    for folder in (TASK, f"{TASK}-sizes"):  # as committed
+        pack_records(records / folder)
+    assert paper["evidence"].tasks() == [TASK]
     found = paper["evidence"].evidence(TASK)
     by_size = paper["evidence"].at_sizes(found)
     assert list(by_size) == [50, 100]

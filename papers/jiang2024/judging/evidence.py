@@ -78,7 +78,12 @@ class Evidence:
 
 def tasks():
     """Return the tasks that have records."""
-    return [task for task in TASKS if any((RECORDS / task / "records").glob("*.json"))]
+    return [task for task in TASKS if has_records(RECORDS / task)]
+
+
+def has_records(folder):
+    """Tell whether a study's folder holds records, packed into one file or single ones."""
+    return (folder / "records.jsonl").is_file() or any((folder / "records").glob("*.json"))
 
 
 def all_evidence():
@@ -164,7 +169,7 @@ def at_sizes(found):
         where there are no such records.
     """
     folder = found.folder.with_name(f"{found.folder.name}-sizes")
-    if not any((folder / "records").glob("*.json")):
+    if not has_records(folder):
         return {}
     by_size = {found.n_train: {(r.model, r.seed): r for r in found.records}}
     for r in ed.load_records(folder):
