@@ -192,7 +192,8 @@ def forecast(
     logits = np.array([middle, *(middle + sign * end for end in ends for sign in (-1, 1))])
     said = [] if known or lesson else ["training accuracy not known"]
     said += [f"{target} epochs of which {len(seen)} seen: further than was learnt"] * beyond
-    return Forecast(*map(float, expit(logits)), "; ".join(said) or "ok")
+    value, low_68, high_68, low_95, high_95 = expit(logits).tolist()
+    return Forecast(value, low_68, high_68, low_95, high_95, "; ".join(said) or "ok")
 
 
 def learn(curves: Sequence[Completed], prior: Lesson | None = None) -> Lesson:
