@@ -102,8 +102,7 @@ def source_of(name):
 
 def task_of(name):
     """Return the data set of a study."""
-    for part in ("close-",):
-        name = name.removeprefix(part)
+    name = name.removeprefix("close-")
     for part in ("-trained-probe", "-statistics", "-trained", "-slow"):
         name = name.removesuffix(part)
     return name
@@ -198,7 +197,7 @@ def rank_sum(case, observed):
 
 def ranks(values):
     """Return mean ranks, from the worst."""
-    return ((values[:, None] > values).sum(1) + ((values[:, None] == values).sum(1) + 1) / 2) / 1.0
+    return (values[:, None] > values).sum(1) + ((values[:, None] == values).sum(1) + 1) / 2
 
 
 def measured(values, truth, weights):
@@ -263,11 +262,20 @@ def _mean(own, base=None):
         by_task[task][seed].append(values if base is None else values - base[k][2])
     means = []
     for by_seed in by_task.values():
-        values = np.array([np.nanmean(v, axis=0) for v in by_seed.values()])
+        values = np.array([_known_mean(np.array(v)) for v in by_seed.values()])
         n = len(values)
-        weights = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1 / n), size=DRAWS)]) / n
-        means.append(np.einsum("ds,smd->md", weights, np.nan_to_num(values)))
-    return np.mean(means, axis=0)
+        drawn = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1 / n), size=DRAWS)])
+        weights = drawn.T[:, None, :] * np.isfinite(values)
+        total = (weights * np.nan_to_num(values)).sum(axis=0)
+        means.append(total / np.where(weights.sum(axis=0) > 0, weights.sum(axis=0), np.nan))
+    return _known_mean(np.array(means))
+
+
+def _known_mean(values):
+    """Return the mean along the first axis; a constant prediction has no rho, and is left out."""
+    known = np.isfinite(values)
+    n = known.sum(axis=0)
+    return np.where(known, values, 0).sum(axis=0) / np.where(n > 0, n, np.nan)
 
 
 # The verdict ------------------------------------------------------------------------------------
@@ -342,7 +350,7 @@ def table(rows):
     lines = ["| " + " | ".join(head) + " |", "|" + "---:|" * len(head)]
     for n, k in keys:
         base = by[n, k, YARDSTICK]
-        cells_ = [str(n), str(k), f"{base['pairs']:.3f}", f"{-base['regret']:.3f}"]
+        cells_ = [str(n), str(k), f"{base['pairs']:.3f}", f"{-base['regret']:z.3f}"]
         for rule in rules:
             row = by.get((n, k, rule))
             cells_.append("-" if row is None else _lead(row))
@@ -353,9 +361,9 @@ def table(rows):
 def _lead(row):
     """Return a lead in pairs with its interval, bold where sure, and the regret saved."""
     value, low, high = row["pairs_lead"]
-    text = f"{value:+.3f} ({low:+.3f} .. {high:+.3f})"
+    text = f"{value:+z.3f} ({low:+z.3f} .. {high:+z.3f})"
     text = f"**{text}**" if low > 0 or high < 0 else text
-    return f"{text}; {-row['regret_lead'][0]:+.3f}"
+    return f"{text}; {-row['regret_lead'][0]:+z.3f}"
 
 
 def main():
