@@ -91,10 +91,8 @@ def exceedance(value: ArrayLike, std: ArrayLike, threshold: ArrayLike) -> Any:
 
     Parameters
     ----------
-    value, std : array_like
-        What ``predict_final(..., return_std=True)`` returns.
-    threshold : array_like
-        The accuracy to beat.
+    value, std, threshold : array_like
+        What ``predict_final(..., return_std=True)`` returns, and the accuracy to beat.
 
     Returns
     -------

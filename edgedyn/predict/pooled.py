@@ -73,10 +73,6 @@ class PooledCapacitanceRegressor(RegressorMixin, BaseEstimator):
         groups : array_like, shape (n_observations,), optional
             The candidate of each observation; by default there is one.
 
-        Returns
-        -------
-        PooledCapacitanceRegressor
-
         Raises
         ------
         ValueError
@@ -109,20 +105,15 @@ class PooledCapacitanceRegressor(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self, "final_")
         beta = validate_data(self, X, reset=False, dtype=np.float64)
-        steps = beta / self.units_[0] - self.anchor_[0]
-        return np.asarray(self.last_[0] + steps @ self.slope_)
+        return self.last_[0] + (beta / self.units_[0] - self.anchor_[0]) @ self.slope_
 
     def predict_final(self, return_std: bool = False) -> Any:
-        """Return the accuracy of every candidate at beta_eff = 0, clipped to [0, 1].
+        """Return every candidate's accuracy at beta_eff = 0, clipped to [0, 1]; shape (n_groups,).
 
         Parameters
         ----------
         return_std : bool
             Also return the standard deviations.
-
-        Returns
-        -------
-        ndarray, shape (n_groups,), or a pair of them
         """
         check_is_fitted(self, "final_")
         value = np.clip(self.final_, 0.0, 1.0)

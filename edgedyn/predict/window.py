@@ -81,11 +81,8 @@ def least_squares(X: Array, y: Array) -> Array:
 
 
 def noise_variance(X: Array, y: Array, n_validation: int | None) -> float:
-    """s^2 of `bic_scores`.
-
-    With several features the place between neighbours, w, is taken along the least-squares fit;
-    for one feature that is an affine map of it, which leaves w as it is.
-    """
+    """s^2 of `bic_scores`; with several features places lie along the least-squares fit."""
+    # With one feature the fit is an affine map of it, which leaves w as it is.
     place = X[:, 0] if X.shape[1] == 1 else least_squares(X, y)
     return float(noise_along(place, y, n_validation))
 
