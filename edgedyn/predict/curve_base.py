@@ -44,7 +44,7 @@ class CurvePredictor(BaseEstimator):
         return self
 
     def predict_final(self, partial: ArrayLike, target_epoch: int, return_std: bool = False) -> Any:
-        """Predict the accuracy at a later epoch.
+        """Predict the accuracy at a later epoch: in [0, 1], or NaN and `status_` says why.
 
         Parameters
         ----------
@@ -53,13 +53,8 @@ class CurvePredictor(BaseEstimator):
         target_epoch : int
             The epoch to predict, after tau.
         return_std : bool
-            Also return standard deviations of the accuracy at that epoch; NaN where the method
-            states none.
-
-        Returns
-        -------
-        ndarray, shape (n,), or a pair of them
-            In [0, 1], or NaN; `status_` then says why.
+            Return the accuracies, shape (n,), and as many standard deviations of them; NaN where
+            the method states none.
 
         Raises
         ------
@@ -72,10 +67,8 @@ class CurvePredictor(BaseEstimator):
         observed = checked_curves(partial, "partial")
         tau = observed.shape[1]
         if tau < self.min_epochs:
-            raise ValueError(
-                f"{type(self).__name__} needs at least {self.min_epochs} observed epochs; got "
-                f"{tau}."
-            )
+            name = type(self).__name__
+            raise ValueError(f"{name} needs at least {self.min_epochs} observed epochs; got {tau}.")
         target = check.positive_int(target_epoch, "target_epoch")
         if target <= tau:
             raise ValueError(

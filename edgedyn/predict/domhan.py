@@ -13,6 +13,7 @@ from edgedyn import _validate as check
 from edgedyn.predict.curve_base import CurvePredictor, by_curve
 
 Array = NDArray[Any]
+Fits = dict[str, Array]  # parameters of each family
 
 GRID = 100  # points of [2, T] on which "hard" looks
 START_WEIGHT, START_NOISE = 10.0, 1e-6
@@ -172,7 +173,7 @@ class Domhan(CurvePredictor):
 
         return by_curve(observed, self.min_epochs, predict_one)
 
-    def _plausible(self, fits: dict[str, Array], target: int) -> dict[str, Array]:
+    def _plausible(self, fits: Fits, target: int) -> Fits:
         """Keep the families that stay in [0, 1] and are monotone."""
         x = np.linspace(2.0, target, GRID)
         kept = {}
@@ -188,9 +189,7 @@ class Domhan(CurvePredictor):
             return f[..., -1] >= f[..., 0]
         return (np.diff(f, axis=-1) >= 0).all(axis=-1)
 
-    def _average(
-        self, x: Array, y: Array, fits: dict[str, Array], target: int
-    ) -> tuple[float, float]:
+    def _average(self, x: Array, y: Array, fits: Fits, target: int) -> tuple[float, float]:
         """Return mean and deviation of the families at the target."""
         at = np.append(x, target)
         f = np.array([evaluate(name, at, theta) for name, theta in fits.items()])
@@ -207,9 +206,7 @@ class Domhan(CurvePredictor):
         between = w @ (f[:, -1] - mean[-1]) ** 2
         return float(mean[-1]), float(np.sqrt(noise + between))
 
-    def _sample(
-        self, x: Array, y: Array, fits: dict[str, Array], target: int
-    ) -> tuple[float, float]:
+    def _sample(self, x: Array, y: Array, fits: Fits, target: int) -> tuple[float, float]:
         """Return mean and deviation of the posterior at the target."""
         emcee = _emcee()
         posterior = _Posterior(x, y, fits, target, self._rises, self.recency)
@@ -238,7 +235,7 @@ class _Posterior:
 
     x: Array
     y: Array
-    fits: dict[str, Array]
+    fits: Fits
     target: int
     rises: Callable[[Array], Any]
     recency: bool
@@ -288,7 +285,7 @@ def evaluate(name: str, x: Array, theta: Sequence[float] | Array) -> Array:
         return np.asarray(FAMILIES[name][0](x, *theta))
 
 
-def fit_families(x: Array, y: Array, names: Sequence[str] = tuple(FAMILIES)) -> dict[str, Array]:
+def fit_families(x: Array, y: Array, names: Sequence[str] = tuple(FAMILIES)) -> Fits:
     """Return the least-squares parameters of each family that can be fitted.
 
     Parameters

@@ -61,15 +61,12 @@ class Lines:
     def band(self, at: ArrayLike) -> tuple[Array, Array]:
         """Return the lines' values at some places, and the standard deviations of these means.
 
+        Both in the shape of the places; the deviations are without the noise of a new observation,
+        and infinite where a flat curve leaves the values observed.
+
         Parameters
         ----------
         at : array_like, shape (n_curves, n_places)
-
-        Returns
-        -------
-        mean, std : ndarray, shape (n_curves, n_places)
-            Without the noise of a new observation; infinite where a flat curve leaves the values
-            observed.
         """
         places = np.asarray(at, float)
         mean = self.final[:, None] + places * self.slope[:, None]

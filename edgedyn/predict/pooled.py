@@ -22,7 +22,9 @@ class PooledCapacitanceRegressor(RegressorMixin, BaseEstimator):
 
     with the mean of candidate i's last three beta_eff as its unit. Five points of one candidate do
     not fix a slope, those of all do; and the last accuracy, not the mean of the line, is where the
-    extrapolation begins.
+    extrapolation begins. The unit makes the rule blind to the scale of beta_eff, which differs
+    between backbones by orders of magnitude. Not in the paper: chosen among the variants that
+    ``validation/better_rule.py`` lists, on tasks other than those it reports on.
 
     Attributes
     ----------
@@ -41,12 +43,6 @@ class PooledCapacitanceRegressor(RegressorMixin, BaseEstimator):
     status_ : {"ok", "flat"}
         ``flat``: beta_eff is constant; the slope is taken as 0.
     n_features_in_ : int
-
-    Notes
-    -----
-    Not in the paper. Chosen among the variants that ``validation/better_rule.py`` lists, on tasks
-    other than those it reports on. The unit makes the rule blind to the scale of beta_eff, which
-    differs between backbones by orders of magnitude.
 
     Examples
     --------

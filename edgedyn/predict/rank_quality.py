@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import combinations
 from math import isfinite, nan
 
 import numpy as np
@@ -162,8 +163,6 @@ def regret_of_first(predicted: Array, truth: Array, n: int) -> float:
     >>> round(regret_of_first(np.array([0.9, 0.8, 0.7, 0.1]), truth, 3), 12)
     0.2
     """
-    from itertools import combinations
-
     known = np.isfinite(truth)
     best = float(truth[known].max()) if known.any() else nan
     kept = known & np.isfinite(predicted)

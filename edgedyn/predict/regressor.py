@@ -136,15 +136,12 @@ class NeuralCapacitanceRegressor(RegressorMixin, BaseEstimator):
     def band(self, X: ArrayLike) -> tuple[Array, Array]:
         """Return the line's values, not clipped, and the standard deviations of these means.
 
+        Both of shape (n,); the deviations are those of slope and intercept, without the noise of a
+        new observation, and infinite where a flat column leaves the values observed.
+
         Parameters
         ----------
         X : array_like, shape (n, n_features)
-
-        Returns
-        -------
-        mean, std : ndarray, shape (n,)
-            Of slope and intercept, without the noise of a new observation; infinite where a flat
-            column leaves the values observed.
         """
         check_is_fitted(self)
         beta: Array = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite=False)

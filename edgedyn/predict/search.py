@@ -124,7 +124,7 @@ def search(
     first = check.positive_int(first, "first")
     left = len(table) * epochs
     left = left if budget is None else min(left, check.positive_int(budget, "budget"))
-    state = _State(table, left)
+    state = _State(left)
     study = optuna.create_study(
         direction="maximize",
         sampler=optuna.samplers.RandomSampler(seed),
@@ -147,7 +147,7 @@ def search(
 class _State:
     """Epochs so far, what each candidate is worth by them, and who leads."""
 
-    def __init__(self, table: Mapping[Any, float], left: int) -> None:
+    def __init__(self, left: int) -> None:
         self.left = left
         self.runs: dict[Any, Run] = {}
         self.worth: dict[Any, float] = {}

@@ -89,18 +89,14 @@ def synflow(weights: Iterable[ArrayLike], gradients: Iterable[ArrayLike]) -> Sco
     .. math:: \sum_l \sum | W_l \odot \partial R / \partial W_l |, \qquad
               R = 1^T f(1; |\theta|)
 
-    Tanaka et al., NeurIPS 2020; as a proxy Abdelfattah et al., ICLR 2021.
+    Tanaka et al., NeurIPS 2020; as a proxy Abdelfattah et al., ICLR 2021. At least 0. Status
+    ``no_flow``: it is 0, since activations stop every derivative; ``overflow`` (value NaN), as
+    single precision does easily.
 
     Parameters
     ----------
     weights, gradients : iterable of array_like
         One array a layer, of equal shapes; batch norms off, biases absolute, too.
-
-    Returns
-    -------
-    Score
-        At least 0. Status ``no_flow``: it is 0, since activations stop every derivative.
-        ``overflow``: single precision does so easily.
 
     Examples
     --------
@@ -155,19 +151,14 @@ def jacob_cov(jacobian: ArrayLike) -> Score:
     .. math:: - \sum_i \Big[ \ln(v_i + 10^{-5}) + \frac{1}{v_i + 10^{-5}} \Big]
 
     with v the eigenvalues of the correlation matrix of the rows of J. Mellor et al., 2020 (first
-    version of arXiv 2006.04647); as a proxy Abdelfattah et al., 2021.
+    version of arXiv 2006.04647); as a proxy Abdelfattah et al., 2021. At most ``-n_samples``, there
+    where all rows are uncorrelated. Status ``constant_rows`` (value NaN): a sample's derivative is
+    constant, such as 0, and correlates with nothing.
 
     Parameters
     ----------
     jacobian : array_like, shape (n_samples, ...)
         The derivative of each sample's summed logits by its inputs; at least two samples.
-
-    Returns
-    -------
-    Score
-        At most ``-n_samples``, there where all rows are uncorrelated. Status
-        ``constant_rows`` (value NaN): a sample's derivative is constant, such as 0, and
-        correlates with nothing.
 
     Examples
     --------
@@ -230,18 +221,13 @@ def naswot(kernel: ArrayLike) -> Score:
     .. math:: \ln |\det K|
 
     Mellor et al., ICML 2021, there with batches of 128. Values for different numbers of samples
-    cannot be compared.
+    cannot be compared: they are at most ``n_samples ln n_units``. Status ``singular`` (value minus
+    infinity): two samples have one pattern, or the patterns depend linearly; equal images do.
 
     Parameters
     ----------
     kernel : array_like, shape (n_samples, n_samples)
         From `agreement`.
-
-    Returns
-    -------
-    Score
-        At most ``n_samples ln n_units``. Status ``singular`` (value minus infinity): two samples
-        have one pattern, or the patterns depend linearly; equal images do.
 
     Examples
     --------
@@ -258,18 +244,14 @@ def naswot(kernel: ArrayLike) -> Score:
 def te_nas_regions(kernel: ArrayLike) -> Score:
     """Return the number of linear regions that the samples meet: distinct ReLU patterns.
 
-    Chen, Gong and Wang, ICLR 2021 (TE-NAS), who add the ranks by this and by `te_nas_condition`.
+    A whole number in 1..n_samples. Status ``saturated``: every sample has a pattern of its own, and
+    the count says nothing but the number of samples. Chen, Gong and Wang, ICLR 2021 (TE-NAS), who
+    add the ranks by this and by `te_nas_condition`.
 
     Parameters
     ----------
     kernel : array_like, shape (n_samples, n_samples)
         From `agreement`.
-
-    Returns
-    -------
-    Score
-        A whole number in 1..n_samples. Status ``saturated``: every sample has a pattern of its
-        own, and the count says nothing but the number of samples.
 
     Examples
     --------
@@ -288,18 +270,13 @@ def te_nas_condition(ntk: ArrayLike) -> Score:
     .. math:: \kappa = \lambda_{max}(\Theta) / \lambda_{min}(\Theta), \qquad
               \Theta_{ij} = \langle g_i, g_j \rangle
 
-    Chen, Gong and Wang, ICLR 2021 (TE-NAS).
+    At least 1. Status ``singular`` (value infinity): the smallest eigenvalue is not positive beyond
+    rounding, as with equal images. Chen, Gong and Wang, ICLR 2021 (TE-NAS).
 
     Parameters
     ----------
     ntk : array_like, shape (n_samples, n_samples)
         Inner products of the samples' gradients g of the summed logits by the weights.
-
-    Returns
-    -------
-    Score
-        At least 1. Status ``singular`` (value infinity): the smallest eigenvalue is not positive
-        beyond rounding, as with equal images.
 
     Examples
     --------
@@ -323,7 +300,8 @@ def zen(difference: float, variances: Iterable[ArrayLike]) -> Score:
 
     Lin et al., ICCV 2021. Their program reads the running variance after the two forward passes,
     ``0.81 + 0.09 v_1 + 0.1 v_2`` with unbiased batch variances, instead of the batch variance:
-    `zen_running_variance`.
+    `zen_running_variance`. Of either sign. Status ``no_response`` (value minus infinity): the noise
+    changes nothing, or a variance is 0.
 
     Parameters
     ----------
@@ -331,12 +309,6 @@ def zen(difference: float, variances: Iterable[ArrayLike]) -> Score:
         The mean over samples of the summed absolute differences of the last feature map phi.
     variances : iterable of array_like, shape (channels,)
         What each batch norm divided by, before the root.
-
-    Returns
-    -------
-    Score
-        Of either sign. Status ``no_response`` (value minus infinity): the noise changes nothing,
-        or a variance is 0.
 
     Examples
     --------
