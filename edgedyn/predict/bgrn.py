@@ -1,6 +1,6 @@
 """BGRN: regression of the final accuracy on the values and differences of the first epochs."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from math import log
 from typing import Any, ClassVar
 
@@ -33,14 +33,10 @@ class CurveModel:
         Completed curves it was fitted on.
     settings : dict
         C, gamma and nu.
-    score : float
-        Mean R^2 of the three folds; NaN for the ridge.
-    residual_std : float
-        Root mean square error on held-out curves; NaN for the ridge.
+    score, residual_std : float
+        Mean R^2 of the three folds, root mean square error on held-out curves; NaN for the ridge.
     centre, spread : ndarray
-        Of the features.
-    level, unit : float
-        Of the targets.
+        Of the features; `level` and `unit` are those of the targets.
     """
 
     regressor: Any
@@ -55,6 +51,7 @@ class CurveModel:
     unit: float
 
 
+@dataclass(eq=False, repr=False)
 class BGRN(CurvePredictor):
     r"""Support vector regression of the final accuracy on the first tau epochs.
 
@@ -116,24 +113,14 @@ class BGRN(CurvePredictor):
     needs_completed_curves: ClassVar[bool] = True
     min_epochs: ClassVar[int] = 3
 
-    def __init__(
-        self,
-        features: str = "curve",
-        *,
-        scale: bool = False,
-        C: float | None = None,
-        gamma: float | None = None,
-        nu: float | None = None,
-        n_draws: int = 100,
-        seed: int = 0,
-    ) -> None:
-        self.features = features
-        self.scale = scale
-        self.C = C
-        self.gamma = gamma
-        self.nu = nu
-        self.n_draws = n_draws
-        self.seed = seed
+    features: str = "curve"
+    _: KW_ONLY
+    scale: bool = False
+    C: float | None = None
+    gamma: float | None = None
+    nu: float | None = None
+    n_draws: int = 100
+    seed: int = 0
 
     def fit(self, curves: ArrayLike | None = None, architecture: ArrayLike | None = None) -> "BGRN":
         """Keep the completed curves; regressions are fitted when a number of epochs is asked for.
@@ -144,10 +131,6 @@ class BGRN(CurvePredictor):
             Accuracies in [0, 1]; NaN where not observed.
         architecture : array_like, shape (n_completed, n_columns), optional
             Numbers that describe the candidates: parameters, layers, hyper-parameters.
-
-        Returns
-        -------
-        BGRN
 
         Raises
         ------
@@ -176,20 +159,10 @@ class BGRN(CurvePredictor):
 
         Parameters
         ----------
-        partial : array_like, shape (n, tau)
-        target_epoch : int
-            Of the epochs of the completed curves.
-        return_std : bool
+        partial, target_epoch, return_std
+            As there; the target is one of the epochs of the completed curves.
         architecture : array_like, shape (n, n_columns), optional
             Where `fit` was given one.
-
-        Returns
-        -------
-        ndarray, shape (n,), or a pair of them
-
-        Raises
-        ------
-        TypeError, ValueError
         """
         check_is_fitted(self, "curves_")
         self._now = _columns(architecture, len(checked_curves(partial, "partial")))
@@ -249,9 +222,8 @@ class BGRN(CurvePredictor):
         elif n:
             settings, score, error = self._search(Z, z)
             regressor = _svr(settings).fit(Z, z)
-        return CurveModel(
-            regressor, ridge, n, settings, score, error * unit, centre, spread, level, unit
-        )
+        found = (score, error * unit, centre, spread, level, unit)
+        return CurveModel(regressor, ridge, n, settings, *found)
 
     def _search(self, Z: Array, z: Array) -> tuple[dict[str, float], float, float]:
         """Return the settings with the highest mean R^2, it, and the error on held-out curves."""

@@ -24,13 +24,8 @@ def counts(drawn: Array, n: int) -> Array:
         Candidates by number.
     n : int
 
-    Returns
-    -------
-    ndarray of int, shape (samples, n)
-
     Examples
     --------
-    >>> import numpy as np
     >>> counts(np.array([[0, 2, 2], [1, 1, 1]]), 3)
     array([[1, 0, 2],
            [0, 3, 0]])
@@ -42,7 +37,7 @@ def counts(drawn: Array, n: int) -> Array:
 def weighted_rho(x: Array, y: Array, weights: Array) -> Array:
     """Return Spearman's rho of samples in which the i-th pair occurs ``weights[:, i]`` times.
 
-    Ties get their mean rank.
+    Ties get their mean rank. NaN for fewer than three pairs, or where one side is constant.
 
     Parameters
     ----------
@@ -50,14 +45,8 @@ def weighted_rho(x: Array, y: Array, weights: Array) -> Array:
         Finite.
     weights : ndarray of int, shape (samples, n)
 
-    Returns
-    -------
-    ndarray, shape (samples,)
-        NaN for fewer than three pairs, or where one side is constant.
-
     Examples
     --------
-    >>> import numpy as np
     >>> x, y = np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0])
     >>> weighted_rho(x, y, np.array([[1, 1, 1], [2, 1, 0]]))
     array([0.5, 1. ])
@@ -80,7 +69,7 @@ def _centred_ranks(values: Array, weights: Array) -> Array:
 
 
 def weighted_tau(x: Array, y: Array, weights: Array) -> Array:
-    r"""Return Kendall's tau-b of such samples.
+    r"""Return Kendall's tau-b of such samples; arguments and NaN as for `weighted_rho`.
 
     .. math:: \tau_b = \frac{\sum_{ij} w_i w_j\, a_{ij} b_{ij}}
                             {\sqrt{\sum_{ij} w_i w_j |a_{ij}| \sum_{ij} w_i w_j |b_{ij}|}},
@@ -88,20 +77,8 @@ def weighted_tau(x: Array, y: Array, weights: Array) -> Array:
 
     Takes time in proportion to the squared number of pairs.
 
-    Parameters
-    ----------
-    x, y : ndarray, shape (n,)
-        Finite.
-    weights : ndarray of int, shape (samples, n)
-
-    Returns
-    -------
-    ndarray, shape (samples,)
-        NaN as for `weighted_rho`.
-
     Examples
     --------
-    >>> import numpy as np
     >>> x, y = np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0])
     >>> weighted_tau(x, y, np.array([[1, 1, 1], [2, 1, 0]])).round(6)
     array([0.333333, 1.      ])
@@ -126,7 +103,7 @@ def weighted_regret(predicted: Array, truth: Array, weights: Array) -> Array:
     """Return what the choice of the highest prediction loses in such samples.
 
     Candidates without a prediction are never chosen, but may be the best; among tied predictions
-    the mean truth counts.
+    the mean truth counts. NaN where no candidate of the sample has both.
 
     Parameters
     ----------
@@ -134,14 +111,8 @@ def weighted_regret(predicted: Array, truth: Array, weights: Array) -> Array:
         NaN where there is none.
     weights : ndarray of int, shape (samples, n)
 
-    Returns
-    -------
-    ndarray, shape (samples,)
-        NaN where no candidate of the sample has both.
-
     Examples
     --------
-    >>> import numpy as np
     >>> predicted, truth = np.array([0.7, 0.9, 0.8]), np.array([0.6, 0.8, 0.9])
     >>> weighted_regret(predicted, truth, np.array([[1, 1, 1], [2, 1, 0]])).round(6)
     array([0.1, 0. ])

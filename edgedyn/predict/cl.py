@@ -1,5 +1,6 @@
 """CL: completed curves, scaled and shifted onto the observed part of a new one."""
 
+from dataclasses import KW_ONLY, dataclass
 from math import exp, nan
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ STEP, STEPS = 0.01, 1000  # of the published gradient descent
 ROUNDING = 1e-12  # curves that vary by less than this are constant
 
 
+@dataclass(eq=False, repr=False)
 class CL(CurvePredictor):
     r"""Ensemble of completed curves p, each scaled and shifted onto the observed epochs c.
 
@@ -75,20 +77,12 @@ class CL(CurvePredictor):
 
     needs_completed_curves: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        solver: str = "exact",
-        *,
-        recency: bool = False,
-        n_starts: int = 100,
-        n_keep: int = 100,
-        seed: int = 0,
-    ) -> None:
-        self.solver = solver
-        self.recency = recency
-        self.n_starts = n_starts
-        self.n_keep = n_keep
-        self.seed = seed
+    solver: str = "exact"
+    _: KW_ONLY
+    recency: bool = False
+    n_starts: int = 100
+    n_keep: int = 100
+    seed: int = 0
 
     def fit(self, curves: ArrayLike | None = None) -> "CL":
         """Keep the completed curves.
@@ -97,10 +91,6 @@ class CL(CurvePredictor):
         ----------
         curves : array_like, shape (n_completed, T)
             Accuracies in [0, 1]; NaN where not observed.
-
-        Returns
-        -------
-        CL
 
         Raises
         ------
@@ -152,17 +142,13 @@ class CL(CurvePredictor):
 
 
 def minima(p: Array, c: Array, recency: bool = False) -> Array:
-    """Return the minimum (a, b) of the loss for each completed curve.
+    """Return the minimum (a, b) of the loss for each completed curve, shape (n_completed, 2).
 
     Parameters
     ----------
     p : ndarray, shape (n_completed, m)
     c : ndarray, shape (m,)
     recency : bool
-
-    Returns
-    -------
-    ndarray, shape (n_completed, 2)
     """
     m = len(c)
     w = _weights(m, recency)
@@ -177,7 +163,7 @@ def minima(p: Array, c: Array, recency: bool = False) -> Array:
 
 
 def descents(p: Array, c: Array, starts: Array, recency: bool = False) -> Array:
-    """Return where the published gradient descent ends.
+    """Return where the published gradient descent ends, in the shape of the starts.
 
     Parameters
     ----------
@@ -186,17 +172,12 @@ def descents(p: Array, c: Array, starts: Array, recency: bool = False) -> Array:
     starts : ndarray, shape (n_completed, n_starts, 2)
         Of (a, b).
     recency : bool
-
-    Returns
-    -------
-    ndarray, shape (n_completed, n_starts, 2)
     """
     m = len(c)
     w = _weights(m, recency)
-    mixed = p @ w / m
     curvature = np.empty((len(p), 2, 2))
     curvature[:, 0, 0] = (p * p) @ w / m + exp(-m)
-    curvature[:, 0, 1] = curvature[:, 1, 0] = mixed
+    curvature[:, 0, 1] = curvature[:, 1, 0] = p @ w / m
     curvature[:, 1, 1] = w.sum() / m
     shrink = np.linalg.matrix_power(np.eye(2) - STEP * curvature, STEPS)
     minimum = minima(p, c, recency)[:, None]

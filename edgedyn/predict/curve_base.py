@@ -40,15 +40,11 @@ class CurvePredictor(BaseEstimator):
         ----------
         curves : array_like, optional
             Ignored; accepted so that all methods are called alike.
-
-        Returns
-        -------
-        CurvePredictor
         """
         return self
 
     def predict_final(self, partial: ArrayLike, target_epoch: int, return_std: bool = False) -> Any:
-        """Predict the accuracy at a later epoch.
+        """Predict the accuracy at a later epoch: in [0, 1], or NaN and `status_` says why.
 
         Parameters
         ----------
@@ -57,13 +53,8 @@ class CurvePredictor(BaseEstimator):
         target_epoch : int
             The epoch to predict, after tau.
         return_std : bool
-            Also return standard deviations of the accuracy at that epoch; NaN where the method
-            states none.
-
-        Returns
-        -------
-        ndarray, shape (n,), or a pair of them
-            In [0, 1], or NaN; `status_` then says why.
+            Return the accuracies, shape (n,), and as many standard deviations of them; NaN where
+            the method states none.
 
         Raises
         ------
@@ -73,22 +64,17 @@ class CurvePredictor(BaseEstimator):
             For infinity, values outside [0, 1], a wrong shape, fewer than `min_epochs` epochs, or
             a target that is not later.
         """
-        observed = self._observed(partial)
-        target = _later(target_epoch, observed.shape[1])
-        return self._finish(*self._predict(observed, target), return_std)
-
-    def _observed(self, partial: ArrayLike) -> Array:
-        """Return the checked partial curves."""
         observed = checked_curves(partial, "partial")
-        if observed.shape[1] < self.min_epochs:
+        tau = observed.shape[1]
+        if tau < self.min_epochs:
+            name = type(self).__name__
+            raise ValueError(f"{name} needs at least {self.min_epochs} observed epochs; got {tau}.")
+        target = check.positive_int(target_epoch, "target_epoch")
+        if target <= tau:
             raise ValueError(
-                f"{type(self).__name__} needs at least {self.min_epochs} observed epochs; got "
-                f"{observed.shape[1]}."
+                f"target_epoch must be later than the {tau} observed epochs; got {target}."
             )
-        return observed
-
-    def _finish(self, values: Array, stds: Array, status: Array, return_std: bool) -> Any:
-        """Clip, and keep what the attributes tell."""
+        values, stds, status = self._predict(observed, target)
         self.raw_ = values
         clipped = (values < 0) | (values > 1)
         self.status_ = np.where(clipped & (status == "ok"), "clipped", status)
@@ -136,10 +122,7 @@ def completed(curves: ArrayLike | None, method: str) -> Array:
 
 
 def by_curve(observed: Array, least: int, predict_one: Any) -> tuple[Array, Array, Array]:
-    """Predict curve by curve from the epochs that were observed.
-
-    `predict_one` takes the indices of these epochs and the values there.
-    """
+    """Predict curve by curve: `predict_one` takes the observed epochs' indices and values."""
     found = []
     for curve in observed:
         seen = np.flatnonzero(np.isfinite(curve))
@@ -160,13 +143,3 @@ def within_completed(target: int, curves: Array) -> None:
             f"target_epoch must be one of the {curves.shape[1]} epochs of the completed curves; "
             f"got {target}."
         )
-
-
-def _later(target_epoch: int, tau: int) -> int:
-    """Return the target epoch if it lies after the observed ones."""
-    target = check.positive_int(target_epoch, "target_epoch")
-    if target <= tau:
-        raise ValueError(
-            f"target_epoch must be later than the {tau} observed epochs; got {target}."
-        )
-    return target

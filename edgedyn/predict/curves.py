@@ -87,19 +87,12 @@ def exceedance(value: ArrayLike, std: ArrayLike, threshold: ArrayLike) -> Any:
     .. math:: P(y_T > y) = 1 - \Phi\left(\frac{y - \hat y_T}{\sigma}\right)
 
     Early stopping by any of the methods: stop a run whose probability of beating the best so far
-    is below 0.05.
+    is below 0.05. NaN where an input is; 0, 0.5 or 1 where the deviation is 0.
 
     Parameters
     ----------
-    value, std : array_like
-        What ``predict_final(..., return_std=True)`` returns.
-    threshold : array_like
-        The accuracy to beat.
-
-    Returns
-    -------
-    float or ndarray
-        NaN where an input is; 0, 0.5 or 1 where the deviation is 0.
+    value, std, threshold : array_like
+        What ``predict_final(..., return_std=True)`` returns, and the accuracy to beat.
 
     Raises
     ------

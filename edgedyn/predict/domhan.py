@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -12,13 +13,13 @@ from edgedyn import _validate as check
 from edgedyn.predict.curve_base import CurvePredictor, by_curve
 
 Array = NDArray[Any]
+Fits = dict[str, Array]  # parameters of each family
 
-MODES = ("least_squares", "mcmc")
-MONOTONE = ("soft", "hard")
-WEIGHTS = ("equal", "bic")
 GRID = 100  # points of [2, T] on which "hard" looks
 START_WEIGHT, START_NOISE = 10.0, 1e-6
-MOST_NOISE = 0.5  # no quantity in [0, 1] has a larger standard deviation
+# No quantity in [0, 1] has a larger standard deviation. Published without an end, walkers drift to
+# any noise and take the mean along.
+MOST_NOISE = 0.5
 
 # name: (f(x, *theta), starting values)
 FAMILIES: dict[str, tuple[Callable[..., Array], tuple[float, ...]]] = {
@@ -46,13 +47,11 @@ FAMILIES: dict[str, tuple[Callable[..., Array], tuple[float, ...]]] = {
         (0.77232, 0.586449, 2.460843),
     ),
     "log_power": (lambda x, a, b, c: a / (1 + (x / np.exp(b)) ** c), (0.77, 2.98, -0.51)),
-    "exp4": (
-        lambda x, c, a, b, alpha: c - np.exp(-a * x**alpha + b),
-        (0.7, 0.8, -0.8, 0.3),
-    ),
+    "exp4": (lambda x, c, a, b, alpha: c - np.exp(-a * x**alpha + b), (0.7, 0.8, -0.8, 0.3)),
 }
 
 
+@dataclass(eq=False, repr=False)
 class Domhan(CurvePredictor):
     r"""Weighted mean of eleven parametric families fitted to the observed epochs.
 
@@ -107,30 +106,17 @@ class Domhan(CurvePredictor):
 
     min_epochs: ClassVar[int] = 5  # families have up to four parameters
 
-    def __init__(
-        self,
-        mode: str = "least_squares",
-        *,
-        families: Sequence[str] | None = None,
-        monotone: str = "soft",
-        weights: str = "equal",
-        recency: bool = True,
-        n_walkers: int = 100,
-        n_steps: int = 2500,
-        burn_in: int = 500,
-        thin: int = 10,
-        seed: int = 0,
-    ) -> None:
-        self.mode = mode
-        self.families = families
-        self.monotone = monotone
-        self.weights = weights
-        self.recency = recency
-        self.n_walkers = n_walkers
-        self.n_steps = n_steps
-        self.burn_in = burn_in
-        self.thin = thin
-        self.seed = seed
+    mode: str = "least_squares"
+    _: KW_ONLY
+    families: Sequence[str] | None = None
+    monotone: str = "soft"
+    weights: str = "equal"
+    recency: bool = True
+    n_walkers: int = 100
+    n_steps: int = 2500
+    burn_in: int = 500
+    thin: int = 10
+    seed: int = 0
 
     def predict_final(self, partial: ArrayLike, target_epoch: int, return_std: bool = False) -> Any:
         """Predict the accuracy at a later epoch; see `CurvePredictor.predict_final`.
@@ -152,9 +138,9 @@ class Domhan(CurvePredictor):
 
     def _check_parameters(self) -> None:
         """Refuse parameters out of range."""
-        check.choice(self.mode, "mode", MODES)
-        check.choice(self.monotone, "monotone", MONOTONE)
-        check.choice(self.weights, "weights", WEIGHTS)
+        check.choice(self.mode, "mode", ("least_squares", "mcmc"))
+        check.choice(self.monotone, "monotone", ("soft", "hard"))
+        check.choice(self.weights, "weights", ("equal", "bic"))
         for name in ("n_walkers", "n_steps", "burn_in", "thin"):
             check.positive_int(getattr(self, name), name)
         if self.n_steps < self.burn_in + self.thin:
@@ -179,17 +165,15 @@ class Domhan(CurvePredictor):
             fits = self._plausible(fit_families(x, y, self._names()), target)
             if not fits:
                 return float(y.max()), np.nan, "fallback"
-            if self.mode == "mcmc":
-                value, std = self._sample(x, y, fits, target)
-            else:
-                value, std = self._average(x, y, fits, target)
+            predict = self._sample if self.mode == "mcmc" else self._average
+            value, std = predict(x, y, fits, target)
             if not 0 <= value <= 1:  # also NaN: no sample was left
                 return float(y.max()), np.nan, "fallback"
             return value, std, "ok"
 
         return by_curve(observed, self.min_epochs, predict_one)
 
-    def _plausible(self, fits: dict[str, Array], target: int) -> dict[str, Array]:
+    def _plausible(self, fits: Fits, target: int) -> Fits:
         """Keep the families that stay in [0, 1] and are monotone."""
         x = np.linspace(2.0, target, GRID)
         kept = {}
@@ -205,9 +189,7 @@ class Domhan(CurvePredictor):
             return f[..., -1] >= f[..., 0]
         return (np.diff(f, axis=-1) >= 0).all(axis=-1)
 
-    def _average(
-        self, x: Array, y: Array, fits: dict[str, Array], target: int
-    ) -> tuple[float, float]:
+    def _average(self, x: Array, y: Array, fits: Fits, target: int) -> tuple[float, float]:
         """Return mean and deviation of the families at the target."""
         at = np.append(x, target)
         f = np.array([evaluate(name, at, theta) for name, theta in fits.items()])
@@ -224,9 +206,7 @@ class Domhan(CurvePredictor):
         between = w @ (f[:, -1] - mean[-1]) ** 2
         return float(mean[-1]), float(np.sqrt(noise + between))
 
-    def _sample(
-        self, x: Array, y: Array, fits: dict[str, Array], target: int
-    ) -> tuple[float, float]:
+    def _sample(self, x: Array, y: Array, fits: Fits, target: int) -> tuple[float, float]:
         """Return mean and deviation of the posterior at the target."""
         emcee = _emcee()
         posterior = _Posterior(x, y, fits, target, self._rises, self.recency)
@@ -249,26 +229,22 @@ class Domhan(CurvePredictor):
         return float(final.mean()), float(np.sqrt(final.var() + noise))
 
 
+@dataclass(eq=False)
 class _Posterior:
-    """Log posterior density of [theta of each family, sigma, weights], flat priors.
+    """Log posterior density of [theta of each family, sigma, weights], flat priors."""
 
-    Sigma ends at 0.5: published without an end, walkers drift to any noise and take the mean along.
-    """
+    x: Array
+    y: Array
+    fits: Fits
+    target: int
+    rises: Callable[[Array], Any]
+    recency: bool
 
-    def __init__(
-        self,
-        x: Array,
-        y: Array,
-        fits: dict[str, Array],
-        target: int,
-        rises: Callable[[Array], Any],
-        recency: bool,
-    ) -> None:
-        self.x, self.y, self.fits, self.rises = x, y, fits, rises
-        self.grid = np.linspace(2.0, target, GRID)
-        m = len(y)
-        self.importance = 10.0 ** (np.arange(m) / m) if recency else np.ones(m)
-        self.sigma = sum(len(theta) for theta in fits.values())
+    def __post_init__(self) -> None:
+        self.grid = np.linspace(2.0, self.target, GRID)
+        m = len(self.y)
+        self.importance = 10.0 ** (np.arange(m) / m) if self.recency else np.ones(m)
+        self.sigma = sum(len(theta) for theta in self.fits.values())
 
     def start(self) -> Array:
         """Return the least-squares parameters, their noise and equal weights."""
@@ -297,10 +273,9 @@ class _Posterior:
             residuals = (self.curve(samples, self.x) - self.y) / sigma[:, None]
             density = -(residuals**2 / 2 + np.log(sigma)[:, None]) @ self.importance
             shape = self.curve(samples, self.grid)
-            allowed = (
-                (sigma > 0) & (sigma <= MOST_NOISE) & (weights >= 0).all(axis=1) & self.rises(shape)
-            )
-            allowed &= (shape[:, -1] >= 0) & (shape[:, -1] <= 1) & np.isfinite(density)
+            allowed = (sigma > 0) & (sigma <= MOST_NOISE) & (weights >= 0).all(axis=1)
+            allowed &= (shape[:, -1] >= 0) & (shape[:, -1] <= 1) & self.rises(shape)
+            allowed &= np.isfinite(density)
         return np.where(allowed, density, -np.inf)
 
 
@@ -310,7 +285,7 @@ def evaluate(name: str, x: Array, theta: Sequence[float] | Array) -> Array:
         return np.asarray(FAMILIES[name][0](x, *theta))
 
 
-def fit_families(x: Array, y: Array, names: Sequence[str] = tuple(FAMILIES)) -> dict[str, Array]:
+def fit_families(x: Array, y: Array, names: Sequence[str] = tuple(FAMILIES)) -> Fits:
     """Return the least-squares parameters of each family that can be fitted.
 
     Parameters
@@ -319,10 +294,6 @@ def fit_families(x: Array, y: Array, names: Sequence[str] = tuple(FAMILIES)) -> 
         Epochs, from 1.
     y : ndarray, shape (m,)
     names : sequence of str
-
-    Returns
-    -------
-    dict of str to ndarray
 
     Examples
     --------

@@ -56,10 +56,6 @@ def levels(
     training : array_like, shape (n_candidates,), optional
         Training accuracy after the last epoch seen; left out where it is NaN for any candidate.
 
-    Returns
-    -------
-    Levels
-
     Raises
     ------
     TypeError, ValueError
@@ -143,12 +139,11 @@ def _shrunk(y: Array, n: Array, x: Array) -> Levels:
         inverse = np.linalg.inv(x.T @ (w[:, None] * x) + penalty)
         b = inverse @ (x.T @ (w * y))
         fitted = x @ b
-        leverage = w * np.einsum("ij,jk,ik->i", x, inverse, x)
+        spread = np.einsum("ij,jk,ik->i", x, inverse, x)
         v = 1 / (n * expit(fitted) * expit(-fitted))
-        found = np.mean((y - fitted) ** 2 / (1 - leverage) - v)
+        found = np.mean((y - fitted) ** 2 / (1 - w * spread) - v)
         tau2 += DAMPING * (max(float(found), float(v.mean()) / 4) - tau2)
     g = tau2 / (tau2 + v)
-    spread = np.einsum("ij,jk,ik->i", x, inverse, x)
     unsure = 4 * v**2 / ((tau2 + v) ** 3 * len(y) * np.mean(1 / (tau2 + v)) ** 2)
     return _levels(g * y + (1 - g) * fitted, g * v + (1 - g) ** 2 * spread + unsure, g)
 

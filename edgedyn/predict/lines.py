@@ -61,15 +61,12 @@ class Lines:
     def band(self, at: ArrayLike) -> tuple[Array, Array]:
         """Return the lines' values at some places, and the standard deviations of these means.
 
+        Both in the shape of the places; the deviations are without the noise of a new observation,
+        and infinite where a flat curve leaves the values observed.
+
         Parameters
         ----------
         at : array_like, shape (n_curves, n_places)
-
-        Returns
-        -------
-        mean, std : ndarray, shape (n_curves, n_places)
-            Without the noise of a new observation; infinite where a flat curve leaves the values
-            observed.
         """
         places = np.asarray(at, float)
         mean = self.final[:, None] + places * self.slope[:, None]
@@ -85,9 +82,9 @@ def fit(
 ) -> Lines:
     """Fit each curve's line.
 
-    The regressor standardises beta_eff and accuracy inside, so that its Bayesian ridge depends on
-    two numbers alone, the count of observations and their correlation; scikit-learn's iteration is
-    one of scalars then, done here for all curves together.
+    The regressor's Bayesian ridge on standardised data depends on two numbers alone, the count of
+    observations and their correlation; scikit-learn's iteration is one of scalars then, done here
+    for all curves together.
 
     Parameters
     ----------
@@ -96,12 +93,8 @@ def fit(
     n_validation : int, optional
         Samples behind each accuracy.
     t0 : int or "bic"
-        The first observation used, of those that are finite.
-
-    Returns
-    -------
-    Lines
-        Curves with fewer than three observations from `t0` on have no line.
+        The first observation used, of those that are finite. Curves with fewer than three from
+        there on have no line.
 
     Examples
     --------
@@ -115,7 +108,8 @@ def fit(
     kept = np.isfinite(beta) & np.isfinite(accuracy)
     counts = kept.sum(axis=1)
     starts = np.full(len(beta), 1 if t0 == "bic" else t0)
-    found = _none(len(beta))
+    none = {"t0": 0, "n": 0, "flat": False}
+    found = Lines(**{f.name: np.full(len(beta), none.get(f.name, nan)) for f in fields(Lines)})
     for n in np.unique(counts[counts >= MIN_OBSERVATIONS]):
         rows = np.flatnonzero(counts == n)
         x, y = (v[rows][kept[rows]].reshape(-1, n) for v in (beta, accuracy))
@@ -128,12 +122,6 @@ def fit(
                 for f in fields(Lines):
                     getattr(found, f.name)[rows[at]] = getattr(part, f.name)
     return found
-
-
-def _none(n: int) -> Lines:
-    """Return that no curve has a line."""
-    whole = {"t0": 0, "n": 0, "flat": False}
-    return Lines(**{f.name: np.full(n, whole.get(f.name, nan)) for f in fields(Lines)})
 
 
 def _fit(x: Array, y: Array, n_validation: int | None, start: int) -> Lines:
@@ -178,7 +166,7 @@ def _ridge(r: Array, left: Array, n: int) -> Array:
         weight = np.where(going, new, weight)
         new = (n - gamma + 2 * HYPERPRIOR) / (sse + 2 * HYPERPRIOR)
         alpha = np.where(going, new, alpha)
-        going = going & ((step == 0) | (np.abs(before - c) >= TOLERANCE))
+        going &= (step == 0) | (np.abs(before - c) >= TOLERANCE)
         before = c
         if not going.any():
             break
@@ -251,7 +239,8 @@ def pool(beta: Sequence[Array], accuracy: Sequence[Array]) -> Pooled:
     >>> lines.pool(beta, accuracy).final.round(6)
     array([0.8, 0.9])
     """
-    units = np.array([_unit(b) for b in beta])
+    units = np.array([b[-RECENT:].mean(axis=0) for b in beta])
+    units[units == 0] = 1.0
     z = [b / unit for b, unit in zip(beta, units, strict=True)]
     dz = np.concatenate([v - v.mean(axis=0) for v in z])
     dy = np.concatenate([v - v.mean() for v in accuracy])
@@ -267,9 +256,3 @@ def pool(beta: Sequence[Array], accuracy: Sequence[Array]) -> Pooled:
     spread = np.einsum("gi,ij,gj->g", anchor, inverse, anchor)
     std = noise * np.sqrt(1 + np.maximum(spread, 0))
     return Pooled(last - anchor @ slope, std, slope, units, anchor, last, noise, not dz.any())
-
-
-def _unit(beta: Array) -> Array:
-    """Return the mean of the last observations, or 1 where it is zero."""
-    unit = beta[-RECENT:].mean(axis=0)
-    return np.where(unit != 0, unit, 1.0)

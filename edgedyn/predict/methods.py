@@ -134,10 +134,8 @@ def measured_by(function: str) -> tuple[str, ...]:
 def _capacitance(curves: Sequence[Curve], at: Sequence[int], sight: Sight) -> list[Prediction]:
     """Read the paper's line of each candidate off at beta_eff = 0."""
     asked = [curves[k] for k in at]
-    beta, accuracy = (
-        np.array([getattr(curve, name)[: sight.observed] for curve in asked])
-        for name in ("beta", "accuracy")
-    )
+    beta = np.array([curve.beta[: sight.observed] for curve in asked])
+    accuracy = np.array([curve.accuracy[: sight.observed] for curve in asked])
     found = lines.fit(beta, accuracy, sight.n_validation)
     return [
         Prediction(float(value), float(std), "ok" if n else _degenerate(curve, sight))
@@ -227,10 +225,8 @@ def _score(name: str) -> Predict:
 
     def predict(curves: Sequence[Curve], at: Sequence[int], sight: Sight) -> list[Prediction]:
         values = [float(curves[k].scores.get(name, nan)) for k in at]
-        return [
-            Prediction(value, nan, "ok" if isfinite(value) else "no score in the record")
-            for value in values
-        ]
+        words = ["ok" if isfinite(value) else "no score in the record" for value in values]
+        return [Prediction(value, nan, word) for value, word in zip(values, words, strict=True)]
 
     return predict
 

@@ -24,10 +24,8 @@ class Lead:
         Difference of accuracies, mean over seeds.
     std : float
         Its standard deviation, from samples and seeds.
-    low, high : float
-        Ends of the interval that was asked for.
-    confidence : float
-        Of the interval.
+    low, high, confidence : float
+        Ends of the interval that was asked for, and its confidence.
     n_samples, n_seeds : int
     status : str
         "ok"; ``one seed``: the spread between seeds is not known, so that the interval is that of
@@ -62,10 +60,6 @@ def lead(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) -> Lead:
         Whether each sample was right; the same seeds and samples in the same order.
     confidence : float
         Of the interval, in (0, 1).
-
-    Returns
-    -------
-    Lead
 
     Raises
     ------
@@ -156,8 +150,7 @@ def chances(
     score = np.stack(
         [((of_samples @ u.T.astype(np.int64)) * of_seeds).sum(axis=1) for u in known.values()]
     )
-    places = _places(score)
-    return dict(zip(known, places, strict=True))
+    return dict(zip(known, _places(score), strict=True))
 
 
 def _places(score: Array) -> Array:

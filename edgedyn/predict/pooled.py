@@ -22,7 +22,9 @@ class PooledCapacitanceRegressor(RegressorMixin, BaseEstimator):
 
     with the mean of candidate i's last three beta_eff as its unit. Five points of one candidate do
     not fix a slope, those of all do; and the last accuracy, not the mean of the line, is where the
-    extrapolation begins.
+    extrapolation begins. The unit makes the rule blind to the scale of beta_eff, which differs
+    between backbones by orders of magnitude. Not in the paper: chosen among the variants that
+    ``validation/better_rule.py`` lists, on tasks other than those it reports on.
 
     Attributes
     ----------
@@ -41,12 +43,6 @@ class PooledCapacitanceRegressor(RegressorMixin, BaseEstimator):
     status_ : {"ok", "flat"}
         ``flat``: beta_eff is constant; the slope is taken as 0.
     n_features_in_ : int
-
-    Notes
-    -----
-    Not in the paper. Chosen among the variants that ``validation/better_rule.py`` lists, on tasks
-    other than those it reports on. The unit makes the rule blind to the scale of beta_eff, which
-    differs between backbones by orders of magnitude.
 
     Examples
     --------
@@ -72,10 +68,6 @@ class PooledCapacitanceRegressor(RegressorMixin, BaseEstimator):
             Validation accuracy.
         groups : array_like, shape (n_observations,), optional
             The candidate of each observation; by default there is one.
-
-        Returns
-        -------
-        PooledCapacitanceRegressor
 
         Raises
         ------
@@ -109,20 +101,15 @@ class PooledCapacitanceRegressor(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self, "final_")
         beta = validate_data(self, X, reset=False, dtype=np.float64)
-        steps = beta / self.units_[0] - self.anchor_[0]
-        return np.asarray(self.last_[0] + steps @ self.slope_)
+        return self.last_[0] + (beta / self.units_[0] - self.anchor_[0]) @ self.slope_
 
     def predict_final(self, return_std: bool = False) -> Any:
-        """Return the accuracy of every candidate at beta_eff = 0, clipped to [0, 1].
+        """Return every candidate's accuracy at beta_eff = 0, clipped to [0, 1]; shape (n_groups,).
 
         Parameters
         ----------
         return_std : bool
             Also return the standard deviations.
-
-        Returns
-        -------
-        ndarray, shape (n_groups,), or a pair of them
         """
         check_is_fitted(self, "final_")
         value = np.clip(self.final_, 0.0, 1.0)

@@ -1,7 +1,7 @@
 """Ranking candidates from their first epochs, by several methods side by side."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
@@ -122,6 +122,10 @@ def rank(
 ) -> Ranking:
     """Rank candidates by their first epochs and, where they were completed, judge the ranking.
 
+    The truth is the test accuracy after the last epoch of completed runs. Methods are judged on the
+    candidates for which they have a prediction; the paired lead over the last value uses the
+    candidates both have.
+
     Parameters
     ----------
     records : sequence of TrialRecord
@@ -146,20 +150,10 @@ def rank(
     seed : int or numpy.random.Generator
         Of the resamplings and of methods that draw random numbers.
 
-    Returns
-    -------
-    Ranking
-
     Raises
     ------
     TypeError, ValueError
         For no records, records of several tasks, unknown methods, too few epochs.
-
-    Notes
-    -----
-    The truth is the test accuracy after the last epoch of completed runs. Methods are judged on the
-    candidates for which they have a prediction; the paired lead over the last value uses the
-    candidates both have.
 
     Examples
     --------
@@ -179,7 +173,7 @@ def rank(
     rng = np.random.default_rng(seed)
     groups = _groups(runs, over, observed)
     rows: dict[str, list[list[RankedModel]]] = {}  # by method, then by group
-    seconds: dict[str, float] = {}
+    seconds = {}
     for name in dict.fromkeys([*names, "last_value"]):  # the yardstick, asked for or not
         began = time.perf_counter()
         rows[name] = [_rows(method_named(name), g, observed, n_validation) for g in groups]
@@ -200,9 +194,7 @@ def rank(
 def _known(runs: list[Any]) -> list[str]:
     """Return all methods that can be asked for: scores are those that the records carry."""
     scores = {name for run in runs for name in getattr(run, "scores", {})}
-    return list(
-        dict.fromkeys([*(m.name for m in METHODS.values() if m.is_accuracy), *sorted(scores)])
-    )
+    return [m.name for m in METHODS.values() if m.is_accuracy] + sorted(scores)
 
 
 def _checked(records: Sequence[Any], observed: int) -> list[Any]:
@@ -243,21 +235,17 @@ def _curve(run: Any, observed: int, longest: int) -> Curve:
     if not failed and not np.isfinite(accuracy[:observed]).all():
         failed = "accuracy not finite"
     done = run.status == "completed" and len(epochs) == longest
+    measures = [getattr(e, "measures", None) or {} for e in epochs]  # none where it was not kept
     return Curve(
         model=run.model,
         seed=run.seed,
         accuracy=accuracy,
         beta=np.array([e.beta_eff for e in epochs], float),
-        training=np.array([_measures(e).get("train_accuracy", nan) for e in epochs], float),
+        training=np.array([one.get("train_accuracy", nan) for one in measures], float),
         truth=float(epochs[-1].test_accuracy) if done else nan,
         scores=getattr(run, "scores", {}),
         failed=failed,
     )
-
-
-def _measures(epoch: Any) -> Mapping[str, float]:
-    """Return what else was measured after an epoch; nothing where records do not keep it."""
-    return getattr(epoch, "measures", None) or {}
 
 
 def _mean(curves: list[Curve]) -> Curve:
@@ -283,12 +271,10 @@ def _rows(
 ) -> list[RankedModel]:
     """Predict all candidates of a group and rank them."""
     last = max((len(c.accuracy) for c in group), default=0)
-    found = [Prediction(nan, nan, curve.failed) for curve in group]
     whole = [k for k, curve in enumerate(group) if not curve.failed]
-    if whole:
-        predicted = by.predict(group, whole, Sight(observed, last, n_validation))
-        for k, prediction in zip(whole, predicted, strict=True):
-            found[k] = prediction
+    predicted = by.predict(group, whole, Sight(observed, last, n_validation)) if whole else []
+    by_place = dict(zip(whole, predicted, strict=True))
+    found = [by_place.get(k) or Prediction(nan, nan, c.failed) for k, c in enumerate(group)]
     ranks = _ranks(np.array([one.value for one in found]))
     return [
         RankedModel(by.name, c.model, c.seed, one.value, one.std, float(r), c.truth, one.status)

@@ -2,18 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import combinations
 from math import isfinite, nan
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgedyn.predict.bootstrap import (
-    counts,
-    interval,
-    weighted_regret,
-    weighted_rho,
-    weighted_tau,
-)
+from edgedyn.predict.bootstrap import counts, interval, weighted_regret, weighted_rho, weighted_tau
 
 Array = NDArray[np.float64]
 # (prediction, truth) of each candidate; one table a seed, or one of the means.
@@ -76,25 +71,23 @@ def judge(
     rng: np.random.Generator,
     seconds: float,
 ) -> Judgement:
-    """Judge one method.
+    """Judge one method, which took so many seconds.
 
     Parameters
     ----------
-    method : str
     tables, last : sequence of Table
         The method's and the last value's predictions, seed by seed.
     by_method : mapping of str to sequence of Table
         Those of all methods, for the relative improvement.
     n_bootstrap : int
-    rng : numpy.random.Generator
-    seconds : float
+        Resamplings of candidates and seeds, drawn from `rng`.
     """
     each = [_columns(table) for table in tables]
     n_models = min((int(np.isfinite(p + t).sum()) for p, t in each), default=0)
     rho = _mean([spearman(p, t) for p, t in each])
     if not isfinite(rho):
         status = "no truth to judge by" if n_models < 3 else "constant predictions or truths"
-        words = [f.name for f in fields(Judgement) if f.type == "float" or f.type is float]
+        words = [f.name for f in fields(Judgement) if f.type is float]
         numbers = {**dict.fromkeys(words, nan), "seconds": seconds}
         return Judgement(method=method, n_models=n_models, status=status, **numbers)
     draws = _resampled(tables, last, n_bootstrap, rng)
@@ -170,8 +163,6 @@ def regret_of_first(predicted: Array, truth: Array, n: int) -> float:
     >>> round(regret_of_first(np.array([0.9, 0.8, 0.7, 0.1]), truth, 3), 12)
     0.2
     """
-    from itertools import combinations
-
     known = np.isfinite(truth)
     best = float(truth[known].max()) if known.any() else nan
     kept = known & np.isfinite(predicted)

@@ -106,16 +106,14 @@ class NeuralCapacitanceRegressor(RegressorMixin, BaseEstimator):
         y : array_like, shape (n_observations,)
             Validation accuracy.
 
-        Returns
-        -------
-        NeuralCapacitanceRegressor
-
         Raises
         ------
         ValueError
             For NaN or infinity, fewer than three observations, or a `t0` that leaves fewer.
         """
-        self._check_n_validation()
+        n = self.n_validation
+        if n is not None and (isinstance(n, bool) or not isinstance(n, Integral) or n < 1):
+            raise ValueError(f"n_validation must be a positive integer or None; got {n!r}.")
         beta, accuracy = self._observations(X, y)
         self.bic_: Array | None = None
         self.t0_ = self._window(beta, accuracy)
@@ -123,7 +121,7 @@ class NeuralCapacitanceRegressor(RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
-        """Return the line's values, not clipped.
+        """Return the line's values, not clipped; shape (n,).
 
         Parameters
         ----------
@@ -131,10 +129,6 @@ class NeuralCapacitanceRegressor(RegressorMixin, BaseEstimator):
         return_std : bool
             Also return the standard deviation of a new observation: slope, intercept and noise.
             Infinite where a flat column leaves the values observed.
-
-        Returns
-        -------
-        ndarray, shape (n,), or a pair of them
         """
         mean, std = self.band(X)
         return (mean, np.hypot(std, self.noise_std_)) if return_std else mean
@@ -142,15 +136,12 @@ class NeuralCapacitanceRegressor(RegressorMixin, BaseEstimator):
     def band(self, X: ArrayLike) -> tuple[Array, Array]:
         """Return the line's values, not clipped, and the standard deviations of these means.
 
+        Both of shape (n,); the deviations are those of slope and intercept, without the noise of a
+        new observation, and infinite where a flat column leaves the values observed.
+
         Parameters
         ----------
         X : array_like, shape (n, n_features)
-
-        Returns
-        -------
-        mean, std : ndarray, shape (n,)
-            Of slope and intercept, without the noise of a new observation; infinite where a flat
-            column leaves the values observed.
         """
         check_is_fitted(self)
         beta: Array = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite=False)
@@ -164,10 +155,6 @@ class NeuralCapacitanceRegressor(RegressorMixin, BaseEstimator):
         ----------
         return_std : bool
             Also return `final_std_`, the uncertainty of the value itself.
-
-        Returns
-        -------
-        float, or (float, float)
         """
         check_is_fitted(self)
         value = float(np.clip(self.final_, 0.0, 1.0))
@@ -199,9 +186,8 @@ class NeuralCapacitanceRegressor(RegressorMixin, BaseEstimator):
         """Check `t0`, or choose it."""
         last = len(y) - MIN_OBSERVATIONS + 1
         if isinstance(self.t0, str) and self.t0 == "bic":
-            scores = bic_scores(X, y, self.n_validation)
-            self.bic_ = scores
-            return int(np.argmin(scores)) + 1
+            self.bic_ = bic_scores(X, y, self.n_validation)
+            return int(np.argmin(self.bic_)) + 1
         if isinstance(self.t0, bool) or not isinstance(self.t0, Integral):
             raise ValueError(f't0 must be an integer or "bic"; got {self.t0!r}.')
         if not 1 <= self.t0 <= last:
@@ -210,12 +196,6 @@ class NeuralCapacitanceRegressor(RegressorMixin, BaseEstimator):
                 f"got {self.t0}."
             )
         return int(self.t0)
-
-    def _check_n_validation(self) -> None:
-        """Refuse a count that is none."""
-        n = self.n_validation
-        if n is not None and (isinstance(n, bool) or not isinstance(n, Integral) or n < 1):
-            raise ValueError(f"n_validation must be a positive integer or None; got {n!r}.")
 
     def _fit_line(self, X: Array, y: Array) -> None:
         """Fit the window and keep what predictions and their variances need."""

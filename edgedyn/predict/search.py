@@ -67,8 +67,9 @@ def search(
     """Look for the best candidate of a table, training each no longer than it deserves.
 
     Candidates come in a random order. After `first`, 2 `first`, 4 `first`, ... epochs one goes on
-    only if its worth by the rule is among the upper half of all that have come so far (Optuna's
-    asynchronous successive halving).
+    only if its worth by the rule is among the upper half of all that have come so far: Optuna's
+    asynchronous successive halving (Li et al., A system for massively parallel hyperparameter
+    tuning, MLSys 2020).
 
     Parameters
     ----------
@@ -93,10 +94,6 @@ def search(
     seed : int
         Decides the order.
 
-    Returns
-    -------
-    SearchResult
-
     Raises
     ------
     ImportError
@@ -104,10 +101,6 @@ def search(
     TypeError, ValueError
         For an empty table, accuracies outside [0, 1], unknown rules, counts that cannot be, curves
         that are shorter than asked for.
-
-    References
-    ----------
-    Li et al., A system for massively parallel hyperparameter tuning, MLSys 2020.
 
     Examples
     --------
@@ -131,7 +124,7 @@ def search(
     first = check.positive_int(first, "first")
     left = len(table) * epochs
     left = left if budget is None else min(left, check.positive_int(budget, "budget"))
-    state = _State(table, left)
+    state = _State(left)
     study = optuna.create_study(
         direction="maximize",
         sampler=optuna.samplers.RandomSampler(seed),
@@ -154,7 +147,7 @@ def search(
 class _State:
     """Epochs so far, what each candidate is worth by them, and who leads."""
 
-    def __init__(self, table: Mapping[Any, float], left: int) -> None:
+    def __init__(self, left: int) -> None:
         self.left = left
         self.runs: dict[Any, Run] = {}
         self.worth: dict[Any, float] = {}
@@ -162,11 +155,8 @@ class _State:
 
     def add(self, name: Any, beta: float, accuracy: float, worth: Rule) -> float:
         """Take an epoch in; return what the candidate is worth now."""
-        known = self.runs.get(name)
-        before: tuple[list[float], list[float]] = ([], [])
-        if known is not None:
-            before = (list(known.accuracy), list(known.beta_eff))
-        run = Run([*before[0], accuracy], [*before[1], beta])
+        before = self.runs.get(name, Run([], []))
+        run = Run([*before.accuracy, accuracy], [*before.beta_eff, beta])
         self.runs[name] = run
         value = float(worth(run, [r for other, r in self.runs.items() if other != name]))
         self.worth[name] = value
@@ -210,14 +200,13 @@ def _optuna() -> Any:
 
 # Rules ------------------------------------------------------------------------------------------
 
-_RULES = ("pooled", "capacitance", "last_value")
-
 
 def _rule(rule: str | Rule) -> Rule:
     """Return the function that a rule's name stands for."""
     if callable(rule):
         return rule
-    predict = method_named(check.choice(rule, "rule", _RULES)).predict
+    named = check.choice(rule, "rule", ("pooled", "capacitance", "last_value"))
+    predict = method_named(named).predict
     shared = rule == "pooled"
 
     def worth(run: Run, others: Sequence[Run]) -> float:

@@ -18,7 +18,8 @@ class CapacitancePruner(BasePruner):
 
     The rule, its formula and its treatment of NaN are those of
     `edgedyn.predict.stopping.StoppingRule`; running, completed and pruned trials count, failed ones
-    do not.
+    do not. ``trial.report`` keeps one number a step; `report_epoch` reports the accuracy and keeps
+    beta_eff beside it, as the user attribute ``beta_eff``.
 
     Parameters
     ----------
@@ -30,11 +31,6 @@ class CapacitancePruner(BasePruner):
     TypeError, ValueError
         For parameters out of range. From ``trial.should_prune()``: for a study that does not
         maximize, accuracies outside [0, 1], and trials that do not report beta_eff.
-
-    Notes
-    -----
-    ``trial.report`` keeps one number a step; `report_epoch` reports the accuracy and keeps beta_eff
-    beside it, as the user attribute ``beta_eff``.
 
     Examples
     --------

@@ -11,7 +11,9 @@ class CapacitanceStopper(Stopper):
     """Stop trials whose predicted final accuracy is clearly below what others have reached.
 
     The rule, its formula and its treatment of NaN are those of
-    `edgedyn.predict.stopping.StoppingRule`; one result counts as one epoch.
+    `edgedyn.predict.stopping.StoppingRule`; one result counts as one epoch. A stopped trial counts
+    as terminated and keeps its results. A trial that goes back to a checkpoint takes back the
+    results after it.
 
     Parameters
     ----------
@@ -26,11 +28,6 @@ class CapacitanceStopper(Stopper):
     TypeError, ValueError
         For parameters out of range. While Tune runs: for a result without one of the two numbers,
         by name, and accuracies outside [0, 1].
-
-    Notes
-    -----
-    A stopped trial counts as terminated and keeps its results. A trial that goes back to a
-    checkpoint takes back the results after it.
 
     Examples
     --------

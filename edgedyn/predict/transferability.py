@@ -5,9 +5,8 @@ features. Higher is better for all of them. Each returns a `Score`: a float with
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import isfinite, nan
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,16 +19,12 @@ TARGETS = ("classes", "values")
 COVARIANCES = ("empirical", "ledoit_wolf")
 SUM_TOLERANCE = 1e-4  # float16 and float32 softmax rows are this near to 1
 GUARD = 1e-5  # LogME's published constant in both denominators
-# The squared singular values come with an error; a precision ratio this many times above it is
-# free of it.
-CLEAR = 1e4
+CLEAR = 1e4  # times the squared singular values' error: such a precision ratio is free of it
 SMALLEST = 1e-200
 
 
 class Score(float):
-    """A float that says whether it may be believed.
-
-    Arithmetic gives plain floats; `status` belongs to the score as it was returned.
+    """A float that says whether it may be believed; arithmetic gives plain floats, without status.
 
     Parameters
     ----------
@@ -81,12 +76,13 @@ def nce(source_labels: ArrayLike, labels: ArrayLike) -> Score:
 
     .. math:: \mathrm{NCE} = \sum_{y, z} \hat P(y, z) \ln \frac{\hat P(y, z)}{\hat P(z)}
 
+    Tran, Nguyen and Hassner, ICCV 2019. Classes that do not occur do not matter.
+
     Parameters
     ----------
-    source_labels : array_like, shape (n_samples,)
-        The class z that the source model gives each sample: integers or names.
-    labels : array_like, shape (n_samples,)
-        The new task's labels y.
+    source_labels, labels : array_like, shape (n_samples,)
+        The class z that the source model gives each sample, and the new task's label y: integers
+        or names.
 
     Returns
     -------
@@ -99,10 +95,6 @@ def nce(source_labels: ArrayLike, labels: ArrayLike) -> Score:
     ------
     TypeError, ValueError
         For labels that are no labels, empty or of different length.
-
-    Notes
-    -----
-    Tran, Nguyen and Hassner, ICCV 2019. Classes that do not occur do not matter.
 
     Examples
     --------
@@ -128,6 +120,9 @@ def leep(source_probabilities: ArrayLike, labels: ArrayLike) -> Score:
     .. math:: \mathrm{LEEP} = \frac{1}{N} \sum_i \ln \sum_z \hat P(y_i | z) \theta_{iz}, \qquad
               \hat P(y | z) = \frac{\sum_{i: y_i = y} \theta_{iz}}{\sum_i \theta_{iz}}
 
+    Nguyen, Hassner, Seeger and Archambeau, ICML 2020. Source classes of no mass in any sample are
+    left out: they contribute 0/0 times 0.
+
     Parameters
     ----------
     source_probabilities : array_like, shape (n_samples, n_source_classes)
@@ -147,11 +142,6 @@ def leep(source_probabilities: ArrayLike, labels: ArrayLike) -> Score:
     TypeError, ValueError
         For rows that are no probabilities (negative, as logits are, or not summing to 1), NaN or
         infinity, labels that are no labels, and lengths that differ.
-
-    Notes
-    -----
-    Nguyen, Hassner, Seeger and Archambeau, ICML 2020. Source classes of no mass in any sample are
-    left out: they contribute 0/0 times 0.
 
     Examples
     --------
@@ -252,10 +242,10 @@ def logme(
     if status != "ok":
         return Score(nan, status)
     spectrum = _gram_spectrum(F)
-    evidence = _evidence(spectrum, Y, max_iterations, tolerance)
-    if evidence.smallest_ratio < CLEAR * spectrum.error:
-        evidence = _evidence(_svd_spectrum(F), Y, max_iterations, tolerance)
-    return Score(evidence.value, evidence.status)
+    evidence, smallest_ratio = _evidence(spectrum, Y, max_iterations, tolerance)
+    if smallest_ratio < CLEAR * spectrum.error:
+        evidence, _ = _evidence(_svd_spectrum(F), Y, max_iterations, tolerance)
+    return evidence
 
 
 def h_score(features: ArrayLike, labels: ArrayLike, *, covariance: str = "empirical") -> Score:
@@ -329,8 +319,7 @@ def h_score(features: ArrayLike, labels: ArrayLike, *, covariance: str = "empiri
     return Score(value, "fully_shrunk" if shrinkage == 1 else "ok")
 
 
-@dataclass(frozen=True)
-class _Spectrum:
+class _Spectrum(NamedTuple):
     """Squared nonzero singular values of F, the map ``Y -> U'Y`` and the values' rounding error."""
 
     values: Array
@@ -365,25 +354,16 @@ def _svd_spectrum(F: Array) -> _Spectrum:
     return _Spectrum(s[kept] ** 2, lambda Y: U.T @ Y, 0.0)
 
 
-@dataclass(frozen=True)
-class _Evidence:
-    """LogME and what its status and the choice of the decomposition depend on."""
-
-    value: float
-    status: str
-    smallest_ratio: float
-
-
-def _evidence(spectrum: _Spectrum, Y: Array, max_iterations: int, tolerance: float) -> _Evidence:
-    """Run MacKay's fixed point for all targets at once, each until it has converged."""
+def _evidence(
+    spectrum: _Spectrum, Y: Array, max_iterations: int, tolerance: float
+) -> tuple[Score, float]:
+    """Run MacKay's fixed point for all targets; return LogME and the smallest precision ratio."""
     sigma, n = spectrum.values[:, None], len(Y)
     k = len(sigma)
     x2 = spectrum.project(Y) ** 2
     beyond = np.maximum(np.sum(Y**2, axis=0) - x2.sum(axis=0), 0.0)
-    value, smallest = np.empty(Y.shape[1]), np.inf
-    residual = np.empty(Y.shape[1])
-    alpha, beta = np.ones(Y.shape[1]), np.ones(Y.shape[1])
-    active = np.arange(Y.shape[1])
+    value, residual, alpha, beta = np.ones((4, Y.shape[1]))
+    active, smallest = np.arange(Y.shape[1]), np.inf  # each target until it has converged
     for _ in range(max_iterations):
         t = alpha[active] / beta[active]
         kept, shrunk = sigma / (sigma + t), t / (sigma + t)  # not 1 minus the other: either is tiny
@@ -399,10 +379,9 @@ def _evidence(spectrum: _Spectrum, Y: Array, max_iterations: int, tolerance: flo
         active = active[np.abs(a / b - t) > tolerance * t]
         if not len(active):
             break
-    status = "not_converged" if len(active) else "ok"
-    if (residual < GUARD).any():
-        status = "interpolated"
-    return _Evidence(float(value.mean()), status, smallest)
+    exact = (residual < GUARD).any()
+    status = "interpolated" if exact else "not_converged" if len(active) else "ok"
+    return Score(float(value.mean()), status), smallest
 
 
 def _logme_data(features: ArrayLike, labels: ArrayLike, targets: str) -> tuple[Array, Array, str]:
@@ -428,9 +407,7 @@ def _ledoit_wolf(F: Array, values: Array) -> float:
     distance = squares - trace**2 / d
     fourth = float((np.einsum("ij,ij->i", F, F) ** 2).sum())
     noise = (fourth / n - squares) / n
-    if distance <= 0 or noise >= distance:
-        return 1.0
-    return max(noise / distance, 0.0)
+    return 1.0 if distance <= 0 or noise >= distance else max(noise / distance, 0.0)
 
 
 def _indicators(y: Array) -> Array:

@@ -12,7 +12,7 @@ _CHI2_MEDIAN = 0.455
 
 
 def bic_scores(X: Array, y: Array, n_validation: int | None) -> Array:
-    r"""Return BIC(t0) for t0 = 1..K-2, each scoring the same K observations.
+    r"""Return BIC(t0) for t0 = 1..K-2, each scoring the same K observations; shape (K - 2,).
 
     .. math:: BIC(t_0) = RSS(t_0)/s^2 + (t_0 - 1) \ln K
 
@@ -20,20 +20,17 @@ def bic_scores(X: Array, y: Array, n_validation: int | None) -> Array:
     own, at the price ln K. The noise s^2 is the larger of the binomial ``mean I(1 - I)/n_val`` and
     the median of the squared second differences along the line, ``q_k / 0.455``.
 
+    Where s^2 is 0 up to rounding (most neighbours lie on straight lines), RSS counts as 0 up to
+    rounding and as infinite beyond: the limit of s^2 -> 0. The earliest perfectly straight window
+    then has the smallest score; where none is perfectly straight, all scores are infinite and
+    ``np.argmin`` gives t0 = 1, all observations.
+
     Parameters
     ----------
     X : ndarray, shape (K, n_features)
     y : ndarray, shape (K,)
     n_validation : int or None
         Validation samples behind each y; None leaves the binomial term out.
-
-    Returns
-    -------
-    ndarray, shape (K - 2,)
-        Where s^2 is 0 up to rounding (most neighbours lie on straight lines), RSS counts as 0 up to
-        rounding and as infinite beyond: the limit of s^2 -> 0. The earliest perfectly straight
-        window then has the smallest score; where none is perfectly straight, all scores are
-        infinite and ``np.argmin`` gives t0 = 1, all observations.
 
     Examples
     --------
@@ -81,11 +78,8 @@ def least_squares(X: Array, y: Array) -> Array:
 
 
 def noise_variance(X: Array, y: Array, n_validation: int | None) -> float:
-    """s^2 of `bic_scores`.
-
-    With several features the place between neighbours, w, is taken along the least-squares fit;
-    for one feature that is an affine map of it, which leaves w as it is.
-    """
+    """s^2 of `bic_scores`; with several features places lie along the least-squares fit."""
+    # With one feature the fit is an affine map of it, which leaves w as it is.
     place = X[:, 0] if X.shape[1] == 1 else least_squares(X, y)
     return float(noise_along(place, y, n_validation))
 

@@ -1,7 +1,8 @@
 """Training-free proxies: formulas from weights, gradients and activation patterns to one number.
 
 `edgedyn.nn.zero_cost` collects what they need from a Keras model. Each returns a `Score`, a float
-with a status: ``ok``, ``overflow`` (the value is not finite) or what the function names.
+with a status: ``ok``, ``overflow`` (value NaN: it is not finite) or what the function names. Lists
+of arrays have one array a layer with weights.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,23 +23,16 @@ _JACOB_COV_GUARD = 1e-5
 
 
 def grad_norm(gradients: Iterable[ArrayLike]) -> Score:
-    r"""Return the summed norms of the layers' weight gradients.
+    r"""Return the summed norms of the layers' weight gradients, at least 0.
 
     .. math:: \sum_l \| \partial L / \partial W_l \|_2
+
+    Abdelfattah et al., ICLR 2021.
 
     Parameters
     ----------
     gradients : iterable of array_like
         One array a layer with weights, of any shape.
-
-    Returns
-    -------
-    Score
-        At least 0.
-
-    Notes
-    -----
-    Abdelfattah et al., ICLR 2021.
 
     Examples
     --------
@@ -49,23 +43,16 @@ def grad_norm(gradients: Iterable[ArrayLike]) -> Score:
 
 
 def snip(weights: Iterable[ArrayLike], gradients: Iterable[ArrayLike]) -> Score:
-    r"""Return how much the loss feels the weights, one by one.
+    r"""Return how much the loss feels the weights, one by one; at least 0.
 
     .. math:: \sum_l \sum | W_l \odot \partial L / \partial W_l |
+
+    Lee, Ajanthan and Torr, ICLR 2019; as a proxy Abdelfattah et al., ICLR 2021.
 
     Parameters
     ----------
     weights, gradients : iterable of array_like
         One array a layer, of equal shapes.
-
-    Returns
-    -------
-    Score
-        At least 0.
-
-    Notes
-    -----
-    Lee, Ajanthan and Torr, ICLR 2019; as a proxy Abdelfattah et al., ICLR 2021.
 
     Examples
     --------
@@ -76,25 +63,17 @@ def snip(weights: Iterable[ArrayLike], gradients: Iterable[ArrayLike]) -> Score:
 
 
 def grasp(weights: Iterable[ArrayLike], hessian_gradients: Iterable[ArrayLike]) -> Score:
-    r"""Return how much removing the weights would keep of the gradient's flow.
+    r"""Return how much removing the weights would keep of the gradient's flow; of either sign.
 
     .. math:: \sum_l \sum - W_l \odot (H g)_l
 
-    with g the loss's gradient by all weights and H its second derivative.
+    with g the loss's gradient by all weights and H its second derivative. Wang, Zhang and Grosse,
+    ICLR 2020; as a proxy Abdelfattah et al., ICLR 2021.
 
     Parameters
     ----------
     weights, hessian_gradients : iterable of array_like
         One array a layer, of equal shapes.
-
-    Returns
-    -------
-    Score
-        Of either sign.
-
-    Notes
-    -----
-    Wang, Zhang and Grosse, ICLR 2020; as a proxy Abdelfattah et al., ICLR 2021.
 
     Examples
     --------
@@ -110,21 +89,14 @@ def synflow(weights: Iterable[ArrayLike], gradients: Iterable[ArrayLike]) -> Sco
     .. math:: \sum_l \sum | W_l \odot \partial R / \partial W_l |, \qquad
               R = 1^T f(1; |\theta|)
 
+    Tanaka et al., NeurIPS 2020; as a proxy Abdelfattah et al., ICLR 2021. At least 0. Status
+    ``no_flow``: it is 0, since activations stop every derivative; ``overflow`` (value NaN), as
+    single precision does easily.
+
     Parameters
     ----------
     weights, gradients : iterable of array_like
         One array a layer, of equal shapes; batch norms off, biases absolute, too.
-
-    Returns
-    -------
-    Score
-        At least 0. Status ``no_flow``: it is 0, since activations stop every derivative.
-        ``overflow`` (value NaN): it leaves the floating point numbers, which single precision does
-        easily.
-
-    Notes
-    -----
-    Tanaka et al., NeurIPS 2020; as a proxy Abdelfattah et al., ICLR 2021.
 
     Examples
     --------
@@ -140,10 +112,12 @@ def fisher(
     cotangents: Iterable[ArrayLike],
     weights_per_channel: Sequence[int],
 ) -> Score:
-    r"""Return the Fisher information of the layers' channels.
+    r"""Return the Fisher information of the layers' channels, at least 0.
 
     .. math:: \sum_l w_l \sum_c \frac{1}{2N} \sum_n
               \Big( \sum_h a_{nhc} \frac{\partial L}{\partial a_{nhc}} \Big)^2
+
+    Theis et al., 2018; Turner et al., ICLR 2020; as a proxy Abdelfattah et al., ICLR 2021.
 
     Parameters
     ----------
@@ -151,15 +125,6 @@ def fisher(
         Outputs a of each layer with weights, and the loss's derivative by them.
     weights_per_channel : sequence of int
         For each layer the number of weights ``w_l`` behind one channel.
-
-    Returns
-    -------
-    Score
-        At least 0.
-
-    Notes
-    -----
-    Theis et al., 2018; Turner et al., ICLR 2020; as a proxy Abdelfattah et al., ICLR 2021.
 
     Examples
     --------
@@ -185,23 +150,15 @@ def jacob_cov(jacobian: ArrayLike) -> Score:
 
     .. math:: - \sum_i \Big[ \ln(v_i + 10^{-5}) + \frac{1}{v_i + 10^{-5}} \Big]
 
-    with v the eigenvalues of the correlation matrix of the rows of J.
+    with v the eigenvalues of the correlation matrix of the rows of J. Mellor et al., 2020 (first
+    version of arXiv 2006.04647); as a proxy Abdelfattah et al., 2021. At most ``-n_samples``, there
+    where all rows are uncorrelated. Status ``constant_rows`` (value NaN): a sample's derivative is
+    constant, such as 0, and correlates with nothing.
 
     Parameters
     ----------
     jacobian : array_like, shape (n_samples, ...)
         The derivative of each sample's summed logits by its inputs; at least two samples.
-
-    Returns
-    -------
-    Score
-        At most ``-n_samples``, there where all rows are uncorrelated. Status
-        ``constant_rows`` (value NaN): a sample's derivative is constant, such as 0, and
-        correlates with nothing.
-
-    Notes
-    -----
-    Mellor et al., 2020 (first version of arXiv 2006.04647); as a proxy Abdelfattah et al., 2021.
 
     Examples
     --------
@@ -224,19 +181,16 @@ def jacob_cov(jacobian: ArrayLike) -> Score:
 
 
 def agreement(codes: Iterable[ArrayLike]) -> Array:
-    r"""Return in how many rectified units each pair of samples agrees.
+    r"""Return in how many rectified units each pair of samples agrees, (n_samples, n_samples).
 
     .. math:: K = \sum_l c_l c_l^T + (1 - c_l)(1 - c_l)^T
+
+    Whole numbers in float64; the number of units on the diagonal.
 
     Parameters
     ----------
     codes : iterable of array_like, shape (n_samples, ...)
         For each ReLU layer 1 (or True) where its input is positive.
-
-    Returns
-    -------
-    ndarray, shape (n_samples, n_samples)
-        Whole numbers in float64; the number of units on the diagonal.
 
     Examples
     --------
@@ -247,7 +201,7 @@ def agreement(codes: Iterable[ArrayLike]) -> Array:
     total: Any = None
     for code in codes:
         c = np.asarray(code)
-        if c.ndim < 2 or not len(c) or c.size == 0:
+        if c.ndim < 2 or c.size == 0:
             raise ValueError(f"a code needs samples and units; got shape {c.shape}.")
         c = c.reshape(len(c), -1).astype(np.float64)
         if ((c != 0) & (c != 1)).any():  # also where c holds NaN
@@ -266,21 +220,14 @@ def naswot(kernel: ArrayLike) -> Score:
 
     .. math:: \ln |\det K|
 
+    Mellor et al., ICML 2021, there with batches of 128. Values for different numbers of samples
+    cannot be compared: they are at most ``n_samples ln n_units``. Status ``singular`` (value minus
+    infinity): two samples have one pattern, or the patterns depend linearly; equal images do.
+
     Parameters
     ----------
     kernel : array_like, shape (n_samples, n_samples)
         From `agreement`.
-
-    Returns
-    -------
-    Score
-        At most ``n_samples ln n_units``. Status ``singular`` (value minus infinity): two samples
-        have one pattern, or the patterns depend linearly; equal images do.
-
-    Notes
-    -----
-    Mellor et al., ICML 2021, there with batches of 128. Values for different numbers of samples
-    cannot be compared.
 
     Examples
     --------
@@ -297,20 +244,14 @@ def naswot(kernel: ArrayLike) -> Score:
 def te_nas_regions(kernel: ArrayLike) -> Score:
     """Return the number of linear regions that the samples meet: distinct ReLU patterns.
 
+    A whole number in 1..n_samples. Status ``saturated``: every sample has a pattern of its own, and
+    the count says nothing but the number of samples. Chen, Gong and Wang, ICLR 2021 (TE-NAS), who
+    add the ranks by this and by `te_nas_condition`.
+
     Parameters
     ----------
     kernel : array_like, shape (n_samples, n_samples)
         From `agreement`.
-
-    Returns
-    -------
-    Score
-        A whole number in 1..n_samples. Status ``saturated``: every sample has a pattern of its
-        own, and the count says nothing but the number of samples.
-
-    Notes
-    -----
-    Chen, Gong and Wang, ICLR 2021 (TE-NAS), who add the ranks by this and by `te_nas_condition`.
 
     Examples
     --------
@@ -329,20 +270,13 @@ def te_nas_condition(ntk: ArrayLike) -> Score:
     .. math:: \kappa = \lambda_{max}(\Theta) / \lambda_{min}(\Theta), \qquad
               \Theta_{ij} = \langle g_i, g_j \rangle
 
+    At least 1. Status ``singular`` (value infinity): the smallest eigenvalue is not positive beyond
+    rounding, as with equal images. Chen, Gong and Wang, ICLR 2021 (TE-NAS).
+
     Parameters
     ----------
     ntk : array_like, shape (n_samples, n_samples)
         Inner products of the samples' gradients g of the summed logits by the weights.
-
-    Returns
-    -------
-    Score
-        At least 1. Status ``singular`` (value infinity): the smallest eigenvalue is not positive
-        beyond rounding, as with equal images.
-
-    Notes
-    -----
-    Chen, Gong and Wang, ICLR 2021 (TE-NAS).
 
     Examples
     --------
@@ -364,24 +298,17 @@ def zen(difference: float, variances: Iterable[ArrayLike]) -> Score:
     .. math:: \ln \frac{1}{N} \sum_n \| \phi(x_n) - \phi(x_n + 0.01 \epsilon_n) \|_1
               + \sum_l \frac{1}{2} \ln \overline{v_l}
 
+    Lin et al., ICCV 2021. Their program reads the running variance after the two forward passes,
+    ``0.81 + 0.09 v_1 + 0.1 v_2`` with unbiased batch variances, instead of the batch variance:
+    `zen_running_variance`. Of either sign. Status ``no_response`` (value minus infinity): the noise
+    changes nothing, or a variance is 0.
+
     Parameters
     ----------
     difference : float
         The mean over samples of the summed absolute differences of the last feature map phi.
     variances : iterable of array_like, shape (channels,)
         What each batch norm divided by, before the root.
-
-    Returns
-    -------
-    Score
-        Of either sign. Status ``no_response`` (value minus infinity): the noise changes nothing,
-        or a variance is 0.
-
-    Notes
-    -----
-    Lin et al., ICCV 2021. Their program reads the running variance after the two forward passes,
-    ``0.81 + 0.09 v_1 + 0.1 v_2`` with unbiased batch variances, instead of the batch variance:
-    `zen_running_variance`.
 
     Examples
     --------
@@ -406,10 +333,6 @@ def zen_running_variance(first: ArrayLike, second: ArrayLike, n: int) -> Array:
     n : int
         Number of values behind each: samples times positions.
 
-    Returns
-    -------
-    ndarray, shape (channels,)
-
     Examples
     --------
     >>> zen_running_variance([1.0], [1.0], 11)
@@ -430,22 +353,20 @@ def _finite(value: float) -> Score:
 
 def _arrays(parts: Iterable[ArrayLike], name: str) -> list[Array]:
     """Return real arrays, in the precision they have."""
-    found = []
-    for part in parts:
-        array = np.asarray(part)
+    arrays = [np.asarray(part) for part in parts]
+    for array in arrays:
         if array.dtype.kind not in "biuf":
             raise TypeError(f"{name} must be arrays of real numbers; got {array.dtype}.")
-        found.append(array if array.dtype.kind == "f" else array.astype(np.float64))
-    return found
+    return [a if a.dtype.kind == "f" else a.astype(np.float64) for a in arrays]
 
 
 def _pairs(first: Iterable[ArrayLike], second: Iterable[ArrayLike]) -> list[tuple[Array, Array]]:
     """Return arrays of equal shapes in pairs."""
     a, b = _arrays(first, "the first arrays"), _arrays(second, "the second arrays")
-    if [x.shape for x in a] != [x.shape for x in b]:
+    shapes, others = ([x.shape for x in arrays] for arrays in (a, b))
+    if shapes != others:
         raise ValueError(
-            f"the two lists must hold arrays of equal shapes; got {[x.shape for x in a]} and "
-            f"{[x.shape for x in b]}."
+            f"the two lists must hold arrays of equal shapes; got {shapes} and {others}."
         )
     return list(zip(a, b, strict=True))
 

@@ -3,13 +3,7 @@
 from edgedyn.reduction.curve import CriticalPoint, ResilienceCurve, resilience_curve, steady_points
 from edgedyn.reduction.field import VectorField
 from edgedyn.reduction.files import projection, read_network
-from edgedyn.reduction.named import (
-    gene_regulation,
-    linear_diffusion,
-    mutualistic,
-    neuronal,
-    sis,
-)
+from edgedyn.reduction.named import gene_regulation, linear_diffusion, mutualistic, neuronal, sis
 from edgedyn.reduction.operator import Reduction, reduce, reduce_csr
 from edgedyn.reduction.perturb import (
     PerturbationRecord,

@@ -1,20 +1,19 @@
 """All steady states of the reduced system: critical points and resilience curves."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
-from edgedyn.reduction.pair import Pair, evaluate
+from edgedyn.reduction.pair import Array, Pair, evaluate
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[Any]
-
+_COLUMNS = {"beta": np.float64, "x": np.float64, "stable": bool, "branch": np.int64}
 _DECADES = (-8, 6)
 _POINTS = 4000
 _APART = 5  # grid points on either side that an extremum must stand out from, and by how much
@@ -77,24 +76,20 @@ class ResilienceCurve:
         """Return the points as a pandas DataFrame, one row a steady state."""
         import pandas as pd
 
-        return pd.DataFrame(
-            {"beta": self.beta, "x": self.x, "stable": self.stable, "branch": self.branch}
-        )
+        return pd.DataFrame({name: getattr(self, name) for name in _COLUMNS})
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain Python values."""
-        return {
-            "system": self.system,
-            "beta": self.beta.tolist(),
-            "x": self.x.tolist(),
-            "stable": self.stable.tolist(),
-            "branch": self.branch.tolist(),
-            "critical": [{"beta": p.beta, "x": p.x, "kind": p.kind} for p in self.critical],
-        }
+        points = {name: getattr(self, name).tolist() for name in _COLUMNS}
+        return {"system": self.system, **points, "critical": [asdict(p) for p in self.critical]}
 
 
 def resilience_curve(system: Pair, betas: ArrayLike, receiver: float = 1.0) -> ResilienceCurve:
     r"""Return every steady state of :math:`x' = f(x) + \beta g(r x, x)` at each beta.
+
+    States between 1e-8 and 1e6 in size, and 0, within the system's domain. Gao, Barzel and
+    Barabasi, Nature 530:307 (2016), Fig. 1. Between neighbouring folds ``beta(x) = -f/g`` is
+    monotone; a grid in x that contains the folds brackets every state, which Brent's method finds.
 
     Parameters
     ----------
@@ -104,21 +99,10 @@ def resilience_curve(system: Pair, betas: ArrayLike, receiver: float = 1.0) -> R
     receiver : float
         r, as for `System.one_dimensional`.
 
-    Returns
-    -------
-    ResilienceCurve
-        States between 1e-8 and 1e6 in size, and 0, within the system's domain.
-
     Raises
     ------
     TypeError, ValueError
         For betas that are not finite numbers.
-
-    Notes
-    -----
-    Gao, Barzel and Barabasi, Nature 530:307 (2016), Fig. 1. Between neighbouring folds ``beta(x)
-    = -f/g`` is monotone; a grid in x that contains the folds brackets every state, which Brent's
-    method then finds.
 
     Examples
     --------
@@ -138,15 +122,10 @@ def resilience_curve(system: Pair, betas: ArrayLike, receiver: float = 1.0) -> R
         for x, stable in steady_points(system, beta, receiver):
             branch = 0 if trivial and x == 0 else 1 + int(np.searchsorted(folds, x))
             rows.append((beta, x, stable, branch))
-    columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
-    return ResilienceCurve(
-        system.name,
-        np.array(columns[0], np.float64),
-        np.array(columns[1], np.float64),
-        np.array(columns[2], bool),
-        np.array(columns[3], np.int64),
-        critical,
-    )
+    columns = list(zip(*rows, strict=True)) or [()] * 4
+    kinds = zip(_COLUMNS.items(), columns, strict=True)
+    points = {name: np.array(column, kind) for (name, kind), column in kinds}
+    return ResilienceCurve(system.name, **points, critical=critical)
 
 
 def steady_points(system: Pair, beta: float, receiver: float = 1.0) -> list[tuple[float, bool]]:
@@ -243,9 +222,8 @@ def _has_trivial_state(system: Pair) -> bool:
     """Tell whether x = 0 is a steady state at every beta."""
     low, high = system.domain
     zero = np.array(0.0)
-    return bool(
-        low <= 0 <= high and evaluate(system.f, zero) == 0 and evaluate(system.g, zero, zero) == 0
-    )
+    rests = low <= 0 <= high and evaluate(system.f, zero) == 0
+    return bool(rests and evaluate(system.g, zero, zero) == 0)
 
 
 def _grid(system: Pair) -> Array:

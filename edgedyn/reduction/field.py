@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgedyn.reduction.matrices import as_csr, as_operator, is_operator
-from edgedyn.reduction.pair import Function, Pair, Term, evaluate
+from edgedyn.reduction.matrices import as_csr, as_operator, is_operator, node_values
+from edgedyn.reduction.pair import Array, Function, Pair, Term, evaluate
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-
-Array = NDArray[Any]
 
 _STEP = 1.5e-8
 _CHUNK = 2**20
@@ -25,10 +22,9 @@ class Linearisation:
 
     Parameters
     ----------
-    rate, own : ndarray
-        ``f(x_i) + sum_j A_ij g(x_i, x_j)`` and ``f(x_i)``.
-    diagonal : ndarray
-        Derivative by the node's own state, as receiver.
+    rate, own, diagonal : ndarray
+        ``f(x_i) + sum_j A_ij g(x_i, x_j)``, ``f(x_i)``, and the derivative of the rate by the
+        node's own state, as receiver.
     links : callable
         Product with the derivatives by the senders' states.
     cooperative : bool
@@ -67,12 +63,7 @@ class VectorField:
 
     def check_state(self, x: Any, name: str = "x") -> Array:
         """Return a state as an array of floats of its own, or refuse it."""
-        state = np.array(x, np.float64)
-        if state.shape != (self.n_nodes,):
-            raise ValueError(
-                f"{name} must hold one value for each of the {self.n_nodes} nodes; got shape "
-                f"{state.shape}."
-            )
+        state = node_values(x, self.n_nodes, name).copy()
         low, high = self.system.domain
         if not (np.isfinite(state).all() and (state >= low).all() and (state <= high).all()):
             raise ValueError(
@@ -173,9 +164,8 @@ class _CompiledField(_EdgeField):
     ) -> None:
         super().__init__(matrix, system)
         self._rate, self._linear = kernels
-        constants = np.array(list(system.constants.values()), np.float64)
         self._arrays = (matrix.data, matrix.indices, matrix.indptr)
-        self._constants = constants
+        self._constants = np.array(list(system.constants.values()), np.float64)
 
     def __call__(self, x: Array) -> Array:
         rate = np.empty(self.n_nodes)

@@ -25,7 +25,7 @@ def read_network(
     project: str | None = None,
     rows: str = "targets",
 ) -> "csr_array":
-    r"""Read a directed weighted network as ``A[target, source]``.
+    r"""Read a directed weighted network as ``A[target, source]``, a square csr_array of floats.
 
     Parameters
     ----------
@@ -42,10 +42,6 @@ def read_network(
     rows : {"targets", "sources"}
         What the rows of a stored matrix are: by default ``A[i, j]`` is the influence of j on i.
         beta_eff does not notice, the states do. Edge lists and graphs say it themselves.
-
-    Returns
-    -------
-    scipy.sparse.csr_array of float, square
 
     Raises
     ------
@@ -101,12 +97,14 @@ def read_network(
 
 
 def projection(M: ArrayLike, onto: str = "columns") -> "csr_array":
-    r"""Return the network among one side of a bipartite network.
+    r"""Return the network among one side of a bipartite network: symmetric, without diagonal.
 
     .. math:: A_{jk} = \sum_i \frac{M_{ij} + M_{ik}}{\sum_l M_{il}} [M_{ij} \ne 0][M_{ik} \ne 0],
               \qquad j \ne k
 
-    for the columns; for the rows the same with M transposed.
+    for the columns; for the rows the same with M transposed. Gao, Barzel and Barabasi, Nature
+    530:307 (2016), supplementary Eq. 25: mutualists help each other in proportion to what they
+    share of each partner's visits.
 
     Parameters
     ----------
@@ -114,19 +112,10 @@ def projection(M: ArrayLike, onto: str = "columns") -> "csr_array":
         Not negative.
     onto : {"columns", "rows"}
 
-    Returns
-    -------
-    scipy.sparse.csr_array, symmetric, without diagonal
-
     Raises
     ------
     ValueError
         For another word, or negative entries.
-
-    Notes
-    -----
-    Gao, Barzel and Barabasi, Nature 530:307 (2016), supplementary Eq. 25: mutualists help each
-    other in proportion to what they share of each partner's visits.
 
     Examples
     --------
@@ -147,9 +136,7 @@ def projection(M: ArrayLike, onto: str = "columns") -> "csr_array":
     matrix.eliminate_zeros()
     visits = np.asarray(matrix.sum(axis=1)).ravel()
     share = diags_array(np.divide(1.0, visits, out=np.zeros_like(visits), where=visits > 0))
-    seen = matrix.copy()
-    seen.data = np.ones_like(seen.data)
-    half = seen.T @ share @ matrix
+    half = (matrix != 0).astype(np.float64).T @ share @ matrix
     found = csr_array(half + half.T)
     found.setdiag(0.0)
     found.eliminate_zeros()
@@ -187,16 +174,14 @@ def _edges(path: Path, rows: Sequence[Sequence[str]]) -> Any:
     if any(len(row) < 2 + weighted for row in rows[1:]):
         raise ValueError(f"{path.name}: every line needs {2 + weighted} cells like the first.")
     names = [cell.strip() for row in rows[1:] for cell in row[:2]]
-    if names and all(name.isdigit() for name in names):
-        order = {name: int(name) for name in names}
-        n_nodes = max(order.values()) + 1
-    else:
-        order = {name: k for k, name in enumerate(dict.fromkeys(names))}
-        n_nodes = len(order)
-    weights = _numbers(path, [[row[2]] for row in rows[1:]]).ravel() if weighted else None
-    ends = np.array([[order[row[1].strip()], order[row[0].strip()]] for row in rows[1:]], int)
-    data = np.ones(len(ends)) if weights is None else weights
-    return coo_array((data, ends.reshape(-1, 2).T), shape=(n_nodes, n_nodes)).tocsr()
+    numbered = all(name.isdigit() for name in names)
+    order = {name: int(name) if numbered else k for k, name in enumerate(dict.fromkeys(names))}
+    n_nodes = max(order.values(), default=-1) + 1
+    weights = np.ones(len(rows) - 1)
+    if weighted:
+        weights = _numbers(path, [[row[2]] for row in rows[1:]]).ravel()
+    source, target = np.array([order[name] for name in names], int).reshape(-1, 2).T
+    return coo_array((weights, (target, source)), shape=(n_nodes, n_nodes)).tocsr()
 
 
 def _numbers(path: Path, rows: Sequence[Sequence[str]]) -> NDArray[np.float64]:

@@ -7,12 +7,11 @@ recognised by what they offer, not by their class.
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from math import nan
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from math import isnan, nan
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+NOT_FINITE = "A contains NaN or infinity (or its sums overflow); weights are finite."
 ACCEPTED = (
     "a square matrix (numpy or scipy.sparse), a networkx graph, a line graph, an interaction or "
     "a LinearOperator"
@@ -45,24 +45,13 @@ class KnowsDegrees(Protocol):
         """Products with A: a LinearOperator, or a method that returns one."""
 
 
-@dataclass(frozen=True)
-class Degrees:
-    """In- and out-degrees of a network and what else one pass over it tells.
-
-    Parameters
-    ----------
-    into, out : ndarray, shape (n_nodes,)
-    absolute : float
-        ``sum |A|``; NaN where the entries are not at hand.
-    exact : object, optional
-        Exact moments (``total``, ``mean_strength``, ``symmetry``, ``heterogeneity``,
-        ``beta_eff``) of networks that count them.
-    """
+class Degrees(NamedTuple):
+    """In- and out-degrees of a network and what else one pass over it tells."""
 
     into: Array
     out: Array
-    absolute: float
-    exact: Any = None
+    absolute: float  # sum |A|; NaN where the entries are not at hand
+    exact: Any = None  # total, symmetry, heterogeneity, beta_eff of networks that count them
 
 
 def is_graph(A: Any) -> bool:
@@ -84,18 +73,17 @@ def is_sparse(A: Any) -> bool:
 
 
 def degrees(A: Any) -> Degrees:
-    """Return the degrees of any accepted network.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For anything but a finite, real, square, non-empty network.
-    """
+    """Return the degrees of any finite, real, square, non-empty network; else raise."""
     if is_operator(A):
-        _check_shape(A.shape)
-        _check_dtype(A.dtype)
+        _check(A.shape, A.dtype)
         ones = np.ones(A.shape[0])
-        found = Degrees(_vector(A @ ones), _vector(_transposed_product(A, ones)), nan)
+        try:
+            out = A.rmatvec(ones)
+        except NotImplementedError:
+            raise TypeError(
+                "the LinearOperator defines no rmatvec; out-degrees are A' 1 and need it."
+            ) from None
+        found = Degrees(_vector(A @ ones), _vector(out), nan)
     elif is_graph(A) or is_sparse(A):
         found = _sparse_degrees(_from_graph(A) if is_graph(A) else A)
     elif isinstance(A, KnowsDegrees):
@@ -105,30 +93,22 @@ def degrees(A: Any) -> Degrees:
         found = Degrees(into, out, float(into.sum()) if known else nan, exact)
     else:
         found = _dense_degrees(_dense(A))
-    if not np.isfinite(found.absolute if found.absolute == found.absolute else found.into.sum()):
-        raise ValueError("A contains NaN or infinity (or its sums overflow); weights are finite.")
-    if not (np.isfinite(found.into).all() and np.isfinite(found.out).all()):
-        raise ValueError("A contains NaN or infinity (or its sums overflow); weights are finite.")
+    total = found.into.sum() if isnan(found.absolute) else found.absolute
+    if not all(np.isfinite(part).all() for part in (total, found.into, found.out)):
+        raise ValueError(NOT_FINITE)
     return found
 
 
 def csr_degrees(data: Array, indices: Array, indptr: Array, shape: tuple[int, int]) -> Degrees:
     """Return the degrees of CSR arrays as they are, memory-mapped ones included."""
     data, indices, indptr = _check_csr(data, indices, indptr, shape)
-    n = int(shape[0])
-    into = np.zeros(n)
+    into = np.zeros(int(shape[0]))
     out, absolute = _rows_pass(data, indices, indptr, into)
     return Degrees(into, out, absolute)
 
 
 def as_csr(A: Any) -> "csr_array":
-    """Return A[target, source] as a csr_array of floats, sharing memory where that is possible.
-
-    Raises
-    ------
-    TypeError
-        For operators, whose entries are not at hand.
-    """
+    """Return A[target, source] as a csr_array of floats, sharing memory where that is possible."""
     from scipy.sparse import csr_array
 
     if is_operator(A):
@@ -140,13 +120,12 @@ def as_csr(A: Any) -> "csr_array":
         A = _from_graph(A)
     elif not is_sparse(A):
         A = A.to_scipy() if isinstance(A, KnowsDegrees) else _dense(A)
-    _check_shape(A.shape)
-    _check_dtype(A.dtype)
+    _check(A.shape, A.dtype)
     matrix = csr_array(A if is_sparse(A) else _native(A))
     if matrix.dtype.kind != "f" or matrix.dtype.itemsize > 8:
         matrix = matrix.astype(np.float64)
     if not np.isfinite(matrix.data.sum(dtype=np.float64)):
-        raise ValueError("A contains NaN or infinity (or its sums overflow); weights are finite.")
+        raise ValueError(NOT_FINITE)
     return matrix
 
 
@@ -155,12 +134,21 @@ def as_operator(A: Any) -> "LinearOperator":
     from scipy.sparse.linalg import aslinearoperator
 
     if is_operator(A):
-        _check_shape(A.shape)
-        _check_dtype(A.dtype)
+        _check(A.shape, A.dtype)
         return A
     if isinstance(A, KnowsDegrees) and not (is_graph(A) or is_sparse(A)):
         return A.operator() if hasattr(A, "moments") else A.operator
     return aslinearoperator(as_csr(A))
+
+
+def node_values(x: ArrayLike, n_nodes: int, name: str = "x") -> Array:
+    """Return one float for each node, or refuse another shape."""
+    values = np.asarray(x, np.float64)
+    if values.shape != (n_nodes,):
+        raise ValueError(
+            f"{name} must hold one value for each of the {n_nodes} nodes; got shape {values.shape}."
+        )
+    return values
 
 
 # Reading ----------------------------------------------------------------------------------------
@@ -189,13 +177,12 @@ def _dense(A: Any) -> Array:
         raise TypeError(f"A must be {ACCEPTED}; got {type(A).__name__}.") from None
     if array.ndim != 2 and array.dtype.kind not in "biufc":
         raise TypeError(f"A must be {ACCEPTED}; got {type(A).__name__}.")
-    _check_shape(array.shape)
-    _check_dtype(array.dtype)
+    _check(array.shape, array.dtype)
     return array
 
 
-def _check_shape(shape: tuple[int, ...]) -> None:
-    """Refuse what is not a square matrix."""
+def _check(shape: tuple[int, ...], dtype: Any) -> None:
+    """Refuse what is not a square matrix of real numbers."""
     if len(shape) != 2 or shape[0] != shape[1]:
         raise ValueError(
             f"A must be square, A[target, source], one row and one column a node; got shape "
@@ -203,10 +190,6 @@ def _check_shape(shape: tuple[int, ...]) -> None:
         )
     if shape[0] == 0:
         raise ValueError("A has no nodes: its shape is (0, 0); give at least one.")
-
-
-def _check_dtype(dtype: Any) -> None:
-    """Refuse what is not a real number."""
     if np.dtype(dtype).kind not in "biuf":
         raise TypeError(f"A must hold real numbers; got {np.dtype(dtype)}.")
 
@@ -214,16 +197,6 @@ def _check_dtype(dtype: Any) -> None:
 def _vector(degree: Any) -> Array:
     """Return degrees as floats."""
     return np.asarray(degree, np.float64).ravel()
-
-
-def _transposed_product(A: "LinearOperator", ones: Array) -> Any:
-    """Return A' 1, or say what is missing."""
-    try:
-        return A.rmatvec(ones)
-    except NotImplementedError:
-        raise TypeError(
-            "the LinearOperator defines no rmatvec; out-degrees are A' 1 and need it."
-        ) from None
 
 
 def _dense_degrees(array: Array) -> Degrees:
@@ -242,8 +215,7 @@ def _dense_degrees(array: Array) -> Degrees:
 
 def _sparse_degrees(A: Any) -> Degrees:
     """Return the degrees of a sparse matrix; CSC is read as the CSR of the transpose."""
-    _check_shape(A.shape)
-    _check_dtype(A.dtype)
+    _check(A.shape, A.dtype)
     if A.format == "csc":
         found = csr_degrees(A.data, A.indices, A.indptr, A.shape)
         return Degrees(found.out, found.into, found.absolute)
@@ -260,10 +232,9 @@ def _native(array: Array) -> Array:
 
 def _check_csr(data: Any, indices: Any, indptr: Any, shape: Any) -> tuple[Array, Array, Array]:
     """Refuse arrays that are no CSR matrix, before a kernel reads past their ends."""
-    _check_shape(shape)
     # Subclasses such as numpy.memmap are read through plain views of the same memory.
     data, indices, indptr = (np.asarray(part) for part in (data, indices, indptr))
-    _check_dtype(data.dtype)
+    _check(shape, data.dtype)
     data, indices, indptr = _native(data), _native(indices), _native(indptr)
     for name, part in (("indices", indices), ("indptr", indptr)):
         if part.dtype.kind not in "iu":

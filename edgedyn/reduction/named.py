@@ -1,23 +1,12 @@
 """The named dynamics, with their constants and units."""
 
 from math import inf
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgedyn import _validate as check
+from edgedyn.reduction.pair import Array
 from edgedyn.reduction.systems import System
-
-Array = NDArray[Any]
-
-
-def _one(x: Array) -> Array:
-    return np.ones_like(x)
-
-
-def _state(x: Array) -> Array:
-    return x
 
 
 def mutualistic(
@@ -28,6 +17,9 @@ def mutualistic(
     .. math:: x_i' = B + x_i \left(1 - \frac{x_i}{K}\right)\left(\frac{x_i}{C} - 1\right)
               + \sum_j A_{ij} \frac{x_i x_j}{D + E x_i + H x_j}
 
+    Abundances are >= 0, "low" is 0. Fold at beta_eff = 6.97253, x = 0.20388 with the constants of
+    Gao, Barzel and Barabasi, Nature 530:307 (2016), the defaults: above it no low state is left.
+
     Parameters
     ----------
     B : float
@@ -37,20 +29,10 @@ def mutualistic(
     D, E, H : float
         Saturation of the mutual gain: D in abundance, E and H without unit.
 
-    Returns
-    -------
-    System
-        Abundance >= 0, "low" is 0. Fold at beta_eff = 6.97253, x = 0.20388 with these constants:
-        above it no low state is left.
-
     Raises
     ------
     TypeError, ValueError
         For constants that are not positive numbers; B, E and H may be 0.
-
-    Notes
-    -----
-    Gao, Barzel and Barabasi, Nature 530:307 (2016), with the constants used there.
 
     Examples
     --------
@@ -59,7 +41,8 @@ def mutualistic(
     6.9725
     """
     _positive(C=C, K=K, D=D)
-    _not_negative(B=B, E=E, H=H)
+    for name, value in (("B", B), ("E", E), ("H", H)):
+        check.real_number(value, name, at_least=0)
     from edgedyn.reduction._kernels import mutualistic_linear, mutualistic_rate
 
     return System(
@@ -77,6 +60,10 @@ def gene_regulation(B: float = 1.0, f: float = 1.0, h: float = 2.0) -> System:
 
     .. math:: x_i' = -B x_i^f + \sum_j A_{ij} \frac{x_j^h}{x_j^h + 1}
 
+    Levels are >= 0, in units of half activation; "low" is 0, which always is a steady state, and a
+    stable one for h > 1. Fold at beta_eff = 2, x = 1 with the constants of Gao, Barzel and
+    Barabasi, Nature 530:307 (2016), the defaults: above it the active state lives.
+
     Parameters
     ----------
     B : float
@@ -86,21 +73,10 @@ def gene_regulation(B: float = 1.0, f: float = 1.0, h: float = 2.0) -> System:
     h : float
         Hill coefficient, the cooperation of the activation.
 
-    Returns
-    -------
-    System
-        Level >= 0 in units of half activation; "low" is 0, which always is a steady state, and
-        a stable one for h > 1. Fold at beta_eff = 2, x = 1 with these constants: above it the
-        active state lives.
-
     Raises
     ------
     TypeError, ValueError
         For constants that are not positive numbers.
-
-    Notes
-    -----
-    Gao, Barzel and Barabasi, Nature 530:307 (2016).
 
     Examples
     --------
@@ -119,7 +95,7 @@ def gene_regulation(B: float = 1.0, f: float = 1.0, h: float = 2.0) -> System:
         lambda x, y: activation(y),
         "gene_regulation",
         domain=(0.0, inf),
-        terms=((_one, activation),),
+        terms=((np.ones_like, activation),),
         constants={"B": B, "f": f, "h": h},
     )
 
@@ -129,26 +105,19 @@ def sis(B: float = 1.0) -> System:
 
     .. math:: x_i' = -B x_i + \sum_j A_{ij} (1 - x_i) x_j
 
+    In [0, 1]; "low" is 0.001, since nobody infected stays so. Transcritical at beta_eff = B. Gao,
+    Barzel and Barabasi, Nature 530:307 (2016), supplementary information; Pastor-Satorras and
+    Vespignani, Phys. Rev. Lett. 86:3200 (2001).
+
     Parameters
     ----------
     B : float
         Recovery rate, per time; A holds infection rates in the same unit.
 
-    Returns
-    -------
-    System
-        Probability in [0, 1]; "low" is 0.001, since nobody infected stays so. Transcritical
-        at beta_eff = B.
-
     Raises
     ------
     TypeError, ValueError
         For a rate that is not a positive number.
-
-    Notes
-    -----
-    Gao, Barzel and Barabasi, Nature 530:307 (2016), supplementary information; Pastor-Satorras
-    and Vespignani, Phys. Rev. Lett. 86:3200 (2001).
 
     Examples
     --------
@@ -163,7 +132,7 @@ def sis(B: float = 1.0) -> System:
         "sis",
         low=1e-3,
         domain=(0.0, 1.0),
-        terms=((lambda x: 1 - x, _state),),
+        terms=((lambda x: 1 - x, lambda y: y),),
         constants={"B": B},
     )
 
@@ -173,6 +142,11 @@ def neuronal(tau: float = 1.0, mu: float = 3.0) -> System:
 
     .. math:: x_i' = -x_i + \sum_j A_{ij} \frac{1}{1 + e^{\tau (\mu - x_j)}}
 
+    Wilson and Cowan, Biophys. J. 12:1 (1972). Time is in units of the decay time; "low" is 0. With
+    the constants of Laurence et al., Phys. Rev. X 9, 011042 (2019), the defaults, both an idle and
+    an active state live for beta_eff between two folds, 5.4643 and 8.4640; `critical_beta` is the
+    upper one.
+
     Parameters
     ----------
     tau : float
@@ -180,22 +154,10 @@ def neuronal(tau: float = 1.0, mu: float = 3.0) -> System:
     mu : float
         Threshold of the response, an activity.
 
-    Returns
-    -------
-    System
-        Time in units of the decay time; "low" is 0. With these constants both an idle and an
-        active state live for beta_eff between two folds, 5.4643 and 8.4640; `critical_beta`
-        is the upper one.
-
     Raises
     ------
     TypeError, ValueError
         For a steepness that is not a positive number, a threshold that is not a number.
-
-    Notes
-    -----
-    Wilson and Cowan, Biophys. J. 12:1 (1972); the constants are those of Laurence et al., Phys.
-    Rev. X 9, 011042 (2019).
 
     Examples
     --------
@@ -214,7 +176,7 @@ def neuronal(tau: float = 1.0, mu: float = 3.0) -> System:
         lambda x: -x,
         lambda x, y: response(y),
         "neuronal",
-        terms=((_one, response),),
+        terms=((np.ones_like, response),),
         constants={"tau": tau, "mu": mu},
     )
 
@@ -224,19 +186,16 @@ def linear_diffusion(B: float = 1.0, F: float = 1.0) -> System:
 
     .. math:: x_i' = F - B x_i + \sum_j A_{ij} (x_j - x_i)
 
+    With weights >= 0 the one steady state is F / B at every node, on any network, so that the
+    reduction is exact, and ``x(t) = F/B + exp(-(B + L) t)(x(0) - F/B)`` with the Laplacian
+    ``L = diag(A 1) - A``. No critical point.
+
     Parameters
     ----------
     B : float
         Decay rate, per time.
     F : float
         Feed, amount per time.
-
-    Returns
-    -------
-    System
-        With weights >= 0 the one steady state is F / B at every node, on any network, so that
-        the reduction is exact, and ``x(t) = F/B + exp(-(B + L) t)(x(0) - F/B)`` with the Laplacian
-        ``L = diag(A 1) - A``. No critical point.
 
     Raises
     ------
@@ -255,7 +214,7 @@ def linear_diffusion(B: float = 1.0, F: float = 1.0) -> System:
         lambda x: F - B * x,
         lambda x, y: y - x,
         "linear_diffusion",
-        terms=((_one, _state), (lambda x: -x, _one)),
+        terms=((np.ones_like, lambda y: y), (lambda x: -x, np.ones_like)),
         constants={"B": B, "F": F},
     )
 
@@ -264,9 +223,3 @@ def _positive(**constants: float) -> None:
     """Refuse constants that are not above 0."""
     for name, value in constants.items():
         check.real_number(value, name, above=0)
-
-
-def _not_negative(**constants: float) -> None:
-    """Refuse constants below 0."""
-    for name, value in constants.items():
-        check.real_number(value, name, at_least=0)

@@ -1,16 +1,15 @@
 """The averaging operator of Gao, Barzel and Barabasi: any network in one number, beta_eff."""
 
 from dataclasses import dataclass, field
-from math import nan, sqrt
+from math import isnan, nan, sqrt
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn._moments import spread
-from edgedyn.reduction.matrices import Degrees, csr_degrees, degrees
+from edgedyn.reduction.matrices import Array, Degrees, csr_degrees, degrees, node_values
 
-Array = NDArray[Any]
 Status = Literal["ok", "empty", "ill_conditioned"]
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -22,6 +21,9 @@ class Reduction:
 
     .. math:: \beta_{eff} = \frac{1^T A\, s_{in}}{1^T s_{in}}
               = \frac{\sum s_{out} s_{in}}{\sum s_{in}} = \langle s \rangle + S H
+
+    Gao, Barzel and Barabasi, Nature 530:307 (2016), Eqs. 4-7. Jiang et al., Nat. Commun. 15:5718
+    (2024), Eq. 2, apply it to the line graphs of neural networks.
 
     Parameters
     ----------
@@ -43,11 +45,6 @@ class Reduction:
         ``1' A 1``.
     in_degree, out_degree : ndarray, shape (n_nodes,)
         Weighted: ``A 1`` and ``1' A``.
-
-    Notes
-    -----
-    Gao, Barzel and Barabasi, Nature 530:307 (2016), Eqs. 4-7. Jiang et al., Nat. Commun. 15:5718
-    (2024), Eq. 2, apply it to the line graphs of neural networks.
 
     Examples
     --------
@@ -74,41 +71,25 @@ class Reduction:
     def x_eff(self, x: ArrayLike) -> float:
         r"""Return the effective state :math:`L_A(x) = 1^T A x / 1^T A 1`.
 
+        Gao, Barzel and Barabasi, Nature 530:307 (2016), Eq. 5: the average over links of the state
+        of the node that sends, so that isolated nodes do not count. NaN unless the status is "ok".
+
         Parameters
         ----------
         x : array_like, shape (n_nodes,)
-            The state of each node.
-
-        Returns
-        -------
-        float
-            In the units of x; NaN unless the status is "ok".
+            The state of each node, in any unit.
 
         Raises
         ------
         ValueError
             For another shape.
-
-        Notes
-        -----
-        Gao, Barzel and Barabasi, Nature 530:307 (2016), Eq. 5: the average over links of the state
-        of the node that sends, so that isolated nodes do not count.
         """
-        state = np.asarray(x, np.float64)
-        if state.shape != (self.n_nodes,):
-            raise ValueError(
-                f"x must hold one value for each of the {self.n_nodes} nodes; got shape "
-                f"{state.shape}."
-            )
+        state = node_values(x, self.n_nodes)
         return float(self.out_degree @ state) / self.total if self.status == "ok" else nan
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain Python values; not the degrees, of which there are many."""
-        return {
-            name: getattr(self, name)
-            for name in self.__dataclass_fields__
-            if name not in ("in_degree", "out_degree")
-        }
+        return {k: v for k, v in vars(self).items() if k not in ("in_degree", "out_degree")}
 
     def __str__(self) -> str:
         return (
@@ -121,6 +102,9 @@ class Reduction:
 def reduce(A: Any) -> Reduction:
     r"""Reduce a network to one number, :math:`\beta_{eff} = 1^T A A 1 / 1^T A 1`, and its parts.
 
+    Gao, Barzel and Barabasi, Nature 530:307 (2016), Eqs. 4-7. Transposing A leaves beta_eff, S and
+    H as they are and exchanges the degrees, hence changes x_eff.
+
     Parameters
     ----------
     A : array_like, scipy.sparse, networkx graph, LineGraph, Interaction or LinearOperator
@@ -131,21 +115,12 @@ def reduce(A: Any) -> Reduction:
         by their degrees, never by their matrix. Of a LinearOperator the products ``A 1`` and
         ``A' 1`` are taken. Entries stored twice in a CSR matrix are two links.
 
-    Returns
-    -------
-    Reduction
-
     Raises
     ------
     TypeError
         For complex numbers, text, operators without transposed products.
     ValueError
         For a matrix that is not square, without nodes, or with NaN or infinity.
-
-    Notes
-    -----
-    Gao, Barzel and Barabasi, Nature 530:307 (2016), Eqs. 4-7. Transposing A leaves beta_eff, S and
-    H as they are and exchanges the degrees, hence changes x_eff.
 
     Examples
     --------
@@ -177,10 +152,6 @@ def reduce_csr(
     shape : (int, int), optional
         Taken from `indptr` if not given.
 
-    Returns
-    -------
-    Reduction
-
     Raises
     ------
     TypeError, ValueError
@@ -206,11 +177,9 @@ def _reduction(found: Degrees) -> Reduction:
     n = len(into)
     total = float(into.sum() if found.exact is None else found.exact.total)
     conditioning, bound = _conditioning(found, total)
-    status: Status = "ok"
+    status: Status = "ill_conditioned" if bound < sqrt(_EPS) else "ok"
     if not (into.any() or out.any() or found.absolute > 0):
         status = "empty"
-    elif bound < sqrt(_EPS):
-        status = "ill_conditioned"
     mean = total / n
     if found.exact is not None:
         symmetry, heterogeneity = found.exact.symmetry, found.exact.heterogeneity
@@ -218,23 +187,13 @@ def _reduction(found: Degrees) -> Reduction:
     else:
         symmetry, heterogeneity = spread([(into, out)], mean, _EPS)
         beta = float(out @ into) / total if status == "ok" else nan
-    return Reduction(
-        beta_eff=beta,
-        status=status,
-        conditioning=conditioning,
-        mean_strength=mean,
-        symmetry=symmetry,
-        heterogeneity=heterogeneity,
-        n_nodes=n,
-        total=total,
-        in_degree=into,
-        out_degree=out,
-    )
+    parts = (mean, symmetry, heterogeneity)
+    return Reduction(beta, status, conditioning, *parts, n, total, in_degree=into, out_degree=out)
 
 
 def _conditioning(found: Degrees, total: float) -> tuple[float, float]:
     """Return |total| / sum |A|, and the same or, without entries, a bound of it from above."""
-    if found.absolute == found.absolute:
+    if not isnan(found.absolute):
         known = min(1.0, abs(total) / found.absolute) if found.absolute else 0.0
         return known, known
     most = max(float(np.abs(found.into).sum()), float(np.abs(found.out).sum()))

@@ -45,12 +45,8 @@ class Pair:
         x, beta : array_like
             Broadcast against each other.
         receiver : float
-            r: 1 for the reduction of Gao et al., `SpectralReduction.beta` for that of Laurence et
-            al.
-
-        Notes
-        -----
-        Gao, Barzel and Barabasi, Nature 530:307 (2016), Eq. 6.
+            r: 1 for the reduction of Gao, Barzel and Barabasi, Nature 530:307 (2016), Eq. 6;
+            `SpectralReduction.beta` for that of Laurence et al.
 
         Examples
         --------
@@ -110,26 +106,21 @@ class Pair:
 
         from edgedyn.reduction._kernels import edge_kernels
 
+        none, indices, indptr = np.zeros(0), np.zeros(0, np.int32), np.zeros(1, np.int32)
         try:
             f, g = (
                 function if hasattr(function, "py_func") else njit(function, error_model="numpy")
                 for function in (self.f, self.g)
             )
             f(self.low), g(self.low, self.low)
-            kernels = edge_kernels(f, g)
-            # Compiled here, and not at the first step, so that what fails, fails here.
-            _warm_up(*kernels)
+            rate, linear = edge_kernels(f, g)
+            # Compiled here, by running on a network without nodes, and not at the first step, so
+            # that what fails, fails here.
+            rate(none, indices, indptr, none, none, none)
+            linear(none, indices, indptr, none, none, none, none, none)
         except (NumbaError, TypeError, NotImplementedError) as error:
             return None, str(error)
-        return kernels, ""
-
-
-def _warm_up(rate: Function, linear: Function) -> None:
-    """Run compiled kernels on a network without nodes."""
-    none, whole = np.zeros(0), np.zeros(0, np.int32)
-    constants = np.zeros(0)
-    rate(none, whole, np.zeros(1, np.int32), none, constants, none)
-    linear(none, whole, np.zeros(1, np.int32), none, constants, none, none, none)
+        return (rate, linear), ""
 
 
 def evaluate(function: Function, *arguments: Array) -> Array:

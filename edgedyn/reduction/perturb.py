@@ -6,7 +6,6 @@ from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgedyn import _validate as check
 from edgedyn.reduction.matrices import as_csr
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csr_array
 
-Array = NDArray[Any]
 Progress = Callable[[float, str], None]
-
 PERTURBATIONS = ("nodes", "links", "weights")
 
 
@@ -64,13 +61,7 @@ class PerturbationRecord:
 
 @dataclass(frozen=True)
 class PerturbationStudy:
-    """Many perturbed realisations of one network.
-
-    Parameters
-    ----------
-    system : str
-    records : tuple of PerturbationRecord
-    """
+    """Many perturbed realisations of one network under the dynamics named `system`."""
 
     system: str
     records: tuple[PerturbationRecord, ...]
@@ -92,6 +83,8 @@ class PerturbationStudy:
 def remove_nodes(A: Any, fraction: float, rng: np.random.Generator) -> "csr_array":
     """Return the network without a random fraction of its nodes, rounded to whole nodes.
 
+    The others keep their order. Gao, Barzel and Barabasi, Nature 530:307 (2016), Fig. 2.
+
     Parameters
     ----------
     A : array_like, scipy.sparse, networkx graph, LineGraph or Interaction
@@ -100,19 +93,10 @@ def remove_nodes(A: Any, fraction: float, rng: np.random.Generator) -> "csr_arra
         In [0, 1); one node stays at least.
     rng : numpy.random.Generator
 
-    Returns
-    -------
-    scipy.sparse.csr_array
-        Of the nodes that stay, in their order.
-
     Raises
     ------
     TypeError, ValueError
         For another fraction or generator, or a network that is not one.
-
-    Notes
-    -----
-    Gao, Barzel and Barabasi, Nature 530:307 (2016), Fig. 2.
 
     Examples
     --------
@@ -132,7 +116,8 @@ def remove_nodes(A: Any, fraction: float, rng: np.random.Generator) -> "csr_arra
 def remove_links(A: Any, fraction: float, rng: np.random.Generator) -> "csr_array":
     """Return the network without a random fraction of its links, rounded to whole links.
 
-    A symmetric matrix is an undirected network: both directions of a link go together.
+    A symmetric matrix is an undirected network: both directions of a link go together. All nodes
+    stay. Gao, Barzel and Barabasi, Nature 530:307 (2016), Fig. 2.
 
     Parameters
     ----------
@@ -142,19 +127,10 @@ def remove_links(A: Any, fraction: float, rng: np.random.Generator) -> "csr_arra
         In [0, 1].
     rng : numpy.random.Generator
 
-    Returns
-    -------
-    scipy.sparse.csr_array
-        All nodes and the links that stay.
-
     Raises
     ------
     TypeError, ValueError
         For another fraction or generator, or a network that is not one.
-
-    Notes
-    -----
-    Gao, Barzel and Barabasi, Nature 530:307 (2016), Fig. 2.
 
     Examples
     --------
@@ -166,8 +142,7 @@ def remove_links(A: Any, fraction: float, rng: np.random.Generator) -> "csr_arra
     """
     from scipy.sparse import csr_array
 
-    check.real_number(fraction, "fraction", at_least=0)
-    if fraction > 1:
+    if check.real_number(fraction, "fraction", at_least=0) > 1:
         raise ValueError(f"fraction must be at most 1; got {fraction!r}.")
     matrix = as_csr(A)
     links = matrix.tocoo()
@@ -187,7 +162,10 @@ def remove_links(A: Any, fraction: float, rng: np.random.Generator) -> "csr_arra
 
 
 def weaken(A: Any, fraction: float) -> "csr_array":
-    """Return the network with all weights lowered by a fraction.
+    """Return ``(1 - fraction) A``, all weights lowered by a fraction; beta_eff is, too.
+
+    Gao, Barzel and Barabasi, Nature 530:307 (2016), Fig. 2: changes of conditions that act on all
+    links alike.
 
     Parameters
     ----------
@@ -196,20 +174,10 @@ def weaken(A: Any, fraction: float) -> "csr_array":
     fraction : float
         At most 1, where nothing is left; negative values strengthen.
 
-    Returns
-    -------
-    scipy.sparse.csr_array
-        ``(1 - fraction) A``; beta_eff is lowered by the same fraction.
-
     Raises
     ------
     TypeError, ValueError
         For another fraction, or a network that is not one.
-
-    Notes
-    -----
-    Gao, Barzel and Barabasi, Nature 530:307 (2016), Fig. 2: changes of conditions that act on all
-    links alike.
 
     Examples
     --------
@@ -218,8 +186,7 @@ def weaken(A: Any, fraction: float) -> "csr_array":
     >>> ed.reduce(weaken([[0, 4], [4, 0]], 0.25)).beta_eff
     3.0
     """
-    check.real_number(fraction, "fraction")
-    if fraction > 1:
+    if check.real_number(fraction, "fraction") > 1:
         raise ValueError(f"fraction must be at most 1; got {fraction!r}.")
     return (1 - fraction) * as_csr(A)
 
@@ -236,6 +203,9 @@ def perturb(
     progress: Progress | None = None,
 ) -> PerturbationStudy:
     """Perturb a network many times and compare the full steady states with the reduced ones.
+
+    Gao, Barzel and Barabasi, Nature 530:307 (2016), Fig. 2 and 3: whatever is done to a network,
+    its state depends on beta_eff.
 
     Parameters
     ----------
@@ -256,19 +226,10 @@ def perturb(
     progress : callable, optional
         Called with the fraction done and a word.
 
-    Returns
-    -------
-    PerturbationStudy
-
     Raises
     ------
     TypeError, ValueError
         For anything but the above, before any work.
-
-    Notes
-    -----
-    Gao, Barzel and Barabasi, Nature 530:307 (2016), Fig. 2 and 3: whatever is done to a network,
-    its state depends on beta_eff.
 
     Examples
     --------
@@ -293,13 +254,18 @@ def perturb(
     n_realisations = check.positive_int(n_realisations, "n_realisations")
     matrix = as_csr(A)
     rng = np.random.default_rng(seed)
+    apply: dict[str, Callable[..., csr_array]] = {
+        "nodes": remove_nodes,
+        "links": remove_links,
+        "weights": lambda A, fraction, _: weaken(A, fraction),
+    }
     records = []
     cases = [(word, float(fraction)) for word in perturbations for fraction in fractions]
     for done, (word, fraction) in enumerate(cases):
         times = 1 if word == "weights" or fraction == 0 else n_realisations
         # One parent a case, so that the number of realisations of one leaves the next alone.
         for k, child in enumerate(rng.spawn(1)[0].spawn(times)):
-            changed = _perturbed(matrix, word, fraction, child)
+            changed = apply[word](matrix, fraction, child)
             for start in starts:
                 records.append(_record(changed, system, word, fraction, k, start))
         if progress is not None:
@@ -307,43 +273,23 @@ def perturb(
     return PerturbationStudy(system.name, tuple(records))
 
 
-def _perturbed(matrix: Any, word: str, fraction: float, rng: np.random.Generator) -> Any:
-    """Apply one perturbation."""
-    if word == "nodes":
-        return remove_nodes(matrix, fraction, rng)
-    if word == "links":
-        return remove_links(matrix, fraction, rng)
-    return weaken(matrix, fraction)
-
-
 def _record(
     matrix: Any, system: System, word: str, fraction: float, realisation: int, start: str
 ) -> PerturbationRecord:
     """Solve one perturbed network, full and reduced."""
     reduced = reduce(matrix)
-    full, predicted = None, nan
-    if reduced.status == "ok":
-        full = steady_state(matrix, system, start)
-        predicted = steady_state_1d(reduced.beta_eff, system, start)
-    return PerturbationRecord(
-        perturbation=word,
-        fraction=fraction,
-        realisation=realisation,
-        start=start,
-        n_nodes=reduced.n_nodes,
-        n_links=int(matrix.nnz),
-        beta_eff=reduced.beta_eff,
-        x_eff=nan if full is None else reduced.x_eff(full.x),
-        x_predicted=predicted,
-        residual=nan if full is None else full.residual,
-        status=reduced.status if full is None else full.status,
-    )
+    case = (word, fraction, realisation, start, reduced.n_nodes, int(matrix.nnz), reduced.beta_eff)
+    if reduced.status != "ok":
+        return PerturbationRecord(*case, nan, nan, nan, status=reduced.status)
+    full = steady_state(matrix, system, start)
+    predicted = steady_state_1d(reduced.beta_eff, system, start)
+    x_eff = reduced.x_eff(full.x)
+    return PerturbationRecord(*case, x_eff, predicted, full.residual, full.status)
 
 
 def _check_fraction(fraction: float) -> None:
     """Refuse what is not in [0, 1)."""
-    check.real_number(fraction, "fraction", at_least=0)
-    if fraction >= 1:
+    if check.real_number(fraction, "fraction", at_least=0) >= 1:
         raise ValueError(f"fraction must be below 1, so that something is left; got {fraction!r}.")
 
 

@@ -5,14 +5,14 @@ from math import inf, isfinite, nan
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
 from edgedyn.reduction.curve import steady_points
 from edgedyn.reduction.field import Linearisation, VectorField
+from edgedyn.reduction.pair import Array
 from edgedyn.reduction.systems import System
 
-Array = NDArray[Any]
 Status = Literal["converged", "unstable", "not_converged", "diverged"]
 
 _STARTS = ("low", "high")
@@ -35,10 +35,9 @@ class SteadyState:
         ``unstable``: the residual is, but disturbances grow (a start that rests on an unstable
         state stays there); ``not_converged``: evaluations ran out, as where the system
         oscillates; ``diverged``: the state left every bound.
-    n_evaluations : int
-        Right-hand sides, with or without derivatives.
-    n_products : int
-        Products with the derivatives along links, each cheaper than an evaluation.
+    n_evaluations, n_products : int
+        Right-hand sides, with or without derivatives; products with the derivatives along links,
+        each cheaper.
     """
 
     x: Array = field(repr=False)
@@ -49,25 +48,12 @@ class SteadyState:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain Python values."""
-        return {
-            "x": self.x.tolist(),
-            "residual": self.residual,
-            "status": self.status,
-            "n_evaluations": self.n_evaluations,
-            "n_products": self.n_products,
-        }
+        return {**vars(self), "x": self.x.tolist()}
 
 
 @dataclass(frozen=True, eq=False)
 class TimeCourse:
-    """States of a network over time.
-
-    Parameters
-    ----------
-    t : ndarray, shape (n_times,)
-    x : ndarray, shape (n_times, n_nodes)
-    n_evaluations : int
-    """
+    """States x, shape (n_times, n_nodes), of a network at the times t, shape (n_times,)."""
 
     t: Array
     x: Array = field(repr=False)
@@ -95,12 +81,7 @@ def steady_state(
     tol : float
         Largest residual ``|x_i'| / (1 + |f(x_i)|)``.
     max_evaluations : int
-        For the explicit method that steps in where the implicit one fails.
-
-    Returns
-    -------
-    SteadyState
-        Look at its status.
+        For the explicit method that steps in where the implicit one fails; then look at the status.
 
     Raises
     ------
@@ -130,19 +111,21 @@ def steady_state(
     vector_field = _check_system(system).on(A)
     tol = check.real_number(tol, "tol", above=0)
     max_evaluations = check.positive_int(max_evaluations, "max_evaluations")
-    search = _Search(vector_field, tol)
     x = _start(vector_field, start)
     # GMRES takes many short scalar products: a second BLAS thread gains nothing, and on a busy
     # machine the two wait for each other, five times as long as the products take.
     quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
     with quiet, threadpool_limits(1, "blas"):
-        return search.run(x, max_evaluations)
+        return _Search(vector_field, tol).run(x, max_evaluations)
 
 
 def steady_state_1d(
     beta: float, system: System, start: str | float = "low", *, receiver: float = 1.0
 ) -> float:
     r"""Return the state that :math:`x' = f(x) + \beta g(r x, x)` settles in, by root finding.
+
+    Exact to rounding; NaN where the state leaves every bound. Gao, Barzel and Barabasi, Nature
+    530:307 (2016), Eq. 6.
 
     Parameters
     ----------
@@ -154,19 +137,10 @@ def steady_state_1d(
     receiver : float
         r, as for `System.one_dimensional`.
 
-    Returns
-    -------
-    float
-        Exact to rounding; NaN where the state leaves every bound.
-
     Raises
     ------
     TypeError, ValueError
         For a beta or a start that is not a finite number or accepted word.
-
-    Notes
-    -----
-    Gao, Barzel and Barabasi, Nature 530:307 (2016), Eq. 6.
 
     Examples
     --------
@@ -216,10 +190,6 @@ def time_course(
     method : str
         Of `scipy.integrate.solve_ivp`. The implicit ones keep a dense Jacobian: small networks.
     rtol, atol : float
-
-    Returns
-    -------
-    TimeCourse
 
     Raises
     ------
@@ -284,8 +254,7 @@ class _Search:
     def __init__(self, vector_field: VectorField, tol: float) -> None:
         self.field = vector_field
         self.tol = tol
-        self.evaluations = 0
-        self.products = 0
+        self.evaluations = self.products = 0
         self.last = np.zeros(0)  # where the explicit method ended
 
     def run(self, start: Array, max_evaluations: int) -> SteadyState:
@@ -404,12 +373,10 @@ class _Search:
 
 
 def _with_the_flow(step: Array, rate: Array) -> bool:
-    """Tell whether a step goes where the flow goes, which beyond an unstable direction it does not.
-
-    Where all rates have one sign, a cooperative system moves that way at every node; some slack is
-    left for solutions that are not exact.
-    """
+    """Tell whether a step goes with the flow, which beyond an unstable direction it does not."""
     along = float(step @ rate)
+    # Where all rates have one sign, a cooperative system moves that way at every node; some slack
+    # is left for solutions that are not exact.
     one_sided = bool((rate >= 0).all() or (rate <= 0).all())
     wanted = 0.8 if one_sided else 0.0
     return along >= wanted * float(np.abs(step) @ np.abs(rate)) and along >= 0

@@ -5,13 +5,12 @@ from math import nan
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from edgedyn.reduction.matrices import as_csr, as_operator, degrees, is_operator
+from edgedyn.reduction.matrices import Array, as_csr, as_operator, degrees, is_operator, node_values
 from edgedyn.reduction.solve import steady_state_1d
 from edgedyn.reduction.systems import System
 
-Array = NDArray[Any]
 Status = Literal["ok", "no_cycles", "complex_eigenvalue", "no_convergence"]
 
 _DENSE = 500
@@ -75,22 +74,10 @@ class SpectralReduction:
         ValueError
             For another shape.
         """
-        state = np.asarray(x, np.float64)
-        if state.shape != self.weights.shape:
-            raise ValueError(
-                f"x must hold one value for each of the {self.n_nodes} nodes; got shape "
-                f"{state.shape}."
-            )
-        return float(self.weights @ state)
+        return float(self.weights @ node_values(x, self.n_nodes))
 
     def steady_state(self, system: System, start: str | float = "low") -> float:
-        """Return the R that the one-dimensional equation reaches from a start.
-
-        Parameters
-        ----------
-        system : System
-        start : {"low", "high"} or float
-            As for `edgedyn.reduction.steady_state_1d`.
+        """Return the R that the one-dimensional equation reaches, by `steady_state_1d`.
 
         Raises
         ------
@@ -103,12 +90,8 @@ class SpectralReduction:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain Python values, without the eigenvector."""
-        return {
-            "alpha": self.alpha,
-            "beta": self.beta,
-            "status": self.status,
-            "n_nodes": self.n_nodes,
-        }
+        numbers = {k: v for k, v in vars(self).items() if k != "weights"}
+        return {**numbers, "n_nodes": self.n_nodes}
 
     def __str__(self) -> str:
         return (
@@ -120,24 +103,13 @@ class SpectralReduction:
 def spectral_reduce(A: Any) -> SpectralReduction:
     r"""Reduce a network by its dominant eigenvalue, :math:`R' = f(R) + \alpha g(\beta R, R)`.
 
+    Laurence et al., Phys. Rev. X 9, 011042 (2019). Up to 500 nodes by LAPACK, above by ARPACK's
+    products with A' from a vector of ones.
+
     Parameters
     ----------
     A : array_like, scipy.sparse, networkx graph, LineGraph, Interaction or LinearOperator
-        As for `edgedyn.reduce`.
-
-    Returns
-    -------
-    SpectralReduction
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `edgedyn.reduce`.
-
-    Notes
-    -----
-    Laurence et al., Phys. Rev. X 9, 011042 (2019). Up to 500 nodes by LAPACK, above by ARPACK's
-    products with A' from a vector of ones.
+        As for `edgedyn.reduce`, with the same errors.
 
     Examples
     --------

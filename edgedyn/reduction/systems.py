@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn.reduction.curve import (
     CriticalPoint,
@@ -12,13 +12,15 @@ from edgedyn.reduction.curve import (
     resilience_curve,
 )
 from edgedyn.reduction.field import VectorField, vector_field
-from edgedyn.reduction.pair import Pair
-
-Array = NDArray[Any]
+from edgedyn.reduction.pair import Array, Pair
 
 
 class System(Pair):
     r"""A network dynamics :math:`x_i' = f(x_i) + \sum_j A_{ij}\, g(x_i, x_j)`.
+
+    f and g are written with numpy or plain arithmetic. They are compiled with numba on first use
+    on a network (a second or so), where numba can; otherwise they are used as they are, on arrays
+    of links where they take arrays. `compiled` tells. Nothing is compiled for systems with terms.
 
     Parameters
     ----------
@@ -39,12 +41,6 @@ class System(Pair):
     kernels : (callable, callable), optional
         Compiled passes over links that take the constants, see ``_kernels.mutualistic_rate`` and
         ``mutualistic_linear``; without them f and g are compiled into such.
-
-    Notes
-    -----
-    f and g are written with numpy or plain arithmetic. They are compiled with numba on first use
-    on a network (a second or so), where numba can; otherwise they are used as they are, on arrays
-    of links where they take arrays. `compiled` tells. Nothing is compiled for systems with terms.
 
     Examples
     --------
@@ -67,12 +63,8 @@ class System(Pair):
         """Return the largest critical beta_eff; NaN where there is none.
 
         Above it the picture no longer changes: the mutualistic system has left its low state for
-        good, the gene regulation has its active state, the infection stays.
-
-        Notes
-        -----
-        Gao, Barzel and Barabasi, Nature 530:307 (2016): 6.97 for the mutualistic dynamics, 2 for
-        gene regulation.
+        good, the gene regulation has its active state, the infection stays. Gao, Barzel and
+        Barabasi, Nature 530:307 (2016): 6.97 for the mutualistic dynamics, 2 for gene regulation.
 
         Examples
         --------
