@@ -46,10 +46,10 @@ def neuron_graph(ax: "Axes", sizes: Sequence[int]) -> "Axes":
     'Neural network $G_A$'
     """
     sizes = check.layer_sizes(sizes)
-    colours, tails, heads = _weights(sizes)
+    places, colours, tails, heads = _weights(sizes)
     _arrows(ax, tails, heads, NEURON, colours)
-    _discs(ax, np.vstack(_neurons(sizes)), NEURON, facecolor="white", edgecolor="black")
-    return _graph_axes(ax, "Neural network $G_A$", sizes)
+    _discs(ax, places, NEURON, facecolor="white", edgecolor="black")
+    return _graph_axes(ax, "Neural network $G_A$", places)
 
 
 def line_graph(ax: "Axes", sizes: Sequence[int], links: ArrayLike) -> "Axes":
@@ -83,17 +83,17 @@ def line_graph(ax: "Axes", sizes: Sequence[int], links: ArrayLike) -> "Axes":
     from matplotlib.collections import LineCollection
 
     sizes = check.layer_sizes(sizes)
-    colours, tails, heads = _weights(sizes)
+    places, colours, tails, heads = _weights(sizes)
     pairs = _links(links, len(tails))
     edges = np.stack([tails, heads], axis=1)
     ax.add_collection(LineCollection(list(edges), colors="0.88", linewidths=0.8, zorder=0))
-    _discs(ax, np.vstack(_neurons(sizes)), NEURON, facecolor="white", edgecolor="0.8", zorder=0.5)
+    _discs(ax, places, NEURON, facecolor="white", edgecolor="0.8", zorder=0.5)
     middles = edges.mean(axis=1)
     if len(pairs):
         fade = float(np.clip(6 / np.sqrt(len(pairs)), 0.15, 0.7))  # many links hide each other
         _arrows(ax, middles[pairs[:, 0]], middles[pairs[:, 1]], 1.1 * NODE, "0.25", alpha=fade)
     _discs(ax, middles, NODE, facecolor=colours, edgecolor="none")
-    return _graph_axes(ax, "Line graph $G_B$", sizes)
+    return _graph_axes(ax, "Line graph $G_B$", places)
 
 
 def layer_links(
@@ -268,13 +268,14 @@ def _neurons(sizes: Sequence[int]) -> list[Array]:
     return found
 
 
-def _weights(sizes: Sequence[int]) -> tuple[list[str], Array, Array]:
-    """Return colour, tail and head of every weight, in the order of the line graph's nodes."""
-    pairs = list(pairwise(_neurons(sizes)))
+def _weights(sizes: Sequence[int]) -> tuple[Array, list[str], Array, Array]:
+    """Return the neurons' places; colour, tail and head of each weight, as G_B orders them."""
+    places = _neurons(sizes)
+    pairs = list(pairwise(places))
     tails = [np.tile(before, (len(after), 1)) for before, after in pairs]
     heads = [np.repeat(after, len(before), axis=0) for before, after in pairs]
     colours = [COLOURS[k % 6] for k, layer in enumerate(tails) for _ in layer]
-    return colours, np.vstack(tails), np.vstack(heads)
+    return np.vstack(places), colours, np.vstack(tails), np.vstack(heads)
 
 
 def _arrows(ax: "Axes", tails: Array, heads: Array, gap: float, colour: Any, **style: Any) -> None:
@@ -297,9 +298,8 @@ def _discs(ax: "Axes", places: Array, radius: float, zorder: float = 3, **style:
     ax.add_collection(discs, autolim=False)
 
 
-def _graph_axes(ax: "Axes", title: str, sizes: Sequence[int]) -> "Axes":
+def _graph_axes(ax: "Axes", title: str, places: Array) -> "Axes":
     """Frame a graph drawing; both kinds get the same limits."""
-    places = np.vstack(_neurons(sizes))
     (left, low), (right, high) = places.min(axis=0) - 0.3, places.max(axis=0) + 0.3
     ax.set(title=title, xlim=(left, right), ylim=(low, high), aspect="equal")
     ax.set_axis_off()

@@ -152,10 +152,9 @@ def predicted_by_method(axes: Any, ranking: Any, *, scores: Collection[str] = ()
     """
     methods = listed(attribute(ranking, "methods"), "the ranking's methods")
     names = [attribute(m, "method") for m in methods]
-    if not set(scores) <= set(names):
+    if unknown := set(scores) - set(names):
         raise ValueError(
-            f"scores must name methods of the ranking ({', '.join(names)}); got "
-            f"{sorted(set(scores) - set(names))}."
+            f"scores must name methods of the ranking ({', '.join(names)}); got {sorted(unknown)}."
         )
     flat = panels(axes, len(methods), f"{len(methods)} methods")
     for ax, method, name in zip(flat, methods, names, strict=False):
@@ -274,10 +273,9 @@ def methods_compared(axes: Any, tasks: Mapping[str, Sequence[Any]]) -> list["Axe
         task: {attribute(m, "method"): m for m in listed(methods, f"tasks[{task!r}]")}
         for task, methods in named(tasks, "tasks").items()
     }
-    names = sorted(
-        dict.fromkeys(name for found in by_task.values() for name in found),
-        key=lambda name: -_mean_rho(by_task, name),
-    )
+    known = dict.fromkeys(name for found in by_task.values() for name in found)
+    means = {name: _mean_rho(by_task, name) for name in known}
+    names = sorted(means, key=lambda name: -means[name])
     for k, (task, found) in enumerate(by_task.items()):
         shift = 0.7 * ((k + 0.5) / len(by_task) - 0.5)
         at = np.array([n + shift for n, name in enumerate(names) if name in found])
@@ -285,7 +283,7 @@ def methods_compared(axes: Any, tasks: Mapping[str, Sequence[Any]]) -> list["Axe
         _whiskers(left, at, judged, "rho", k, task)
         _whiskers(right, at, judged, "lead", k, task)
     for n, name in enumerate(names):
-        if _mean_rho(by_task, name) == UNRANKED:
+        if means[name] == UNRANKED:
             why = {attribute(found[name], "status") for found in by_task.values() if name in found}
             left.text(0.02, n, fill(plain("; ".join(sorted(why))), 24), va="center", color=GREY,
                       fontsize="x-small", transform=left.get_yaxis_transform())  # fmt: skip

@@ -24,34 +24,19 @@ NODE_GAP, SPREAD = 14.0, 0.32  # between nodes side by side; their distance from
 
 @dataclass(frozen=True)
 class Drawing:
-    """Places of everything in one coordinate system that both graphs share.
-
-    Parameters
-    ----------
-    width, height : float
-    vertices : list of (x, y, radius, kind, name)
-        Of G_A; kind ``neuron``, ``channel`` or ``constant``.
-    columns : list of (x, name, size, above)
-        Headings of the columns of G_A; those of inputs apart stand below their column.
-    bands : list of (x, name, size)
-        Headings of the layers of G_B.
-    edges : list of (x, y, from, to, bent)
-        One a node of G_B: where the node is, the vertices its edge connects, and whether the edge
-        takes a bend to pass there.
-    joints : list of (from, to)
-        Vertices connected by parameter-free operations.
-    radii : list of float
-        Of the nodes of each layer.
-    """
+    """Places of everything in one coordinate system that both graphs share."""
 
     width: float
     height: float
+    # Of G_A: x, y, radius, kind (neuron, channel or constant) and name.
     vertices: list[tuple[float, float, float, str, str]]
+    # Headings of G_A: x, name, size, and whether above; those of inputs apart stand below.
     columns: list[tuple[float, str, str, bool]]
-    bands: list[tuple[float, str, str]]
+    bands: list[tuple[float, str, str]]  # headings of the layers of G_B: x, name, size
+    # One a node of G_B: its place, the vertices its edge connects, whether that bends to pass here.
     edges: list[tuple[float, float, int, int, bool]]
-    joints: list[tuple[int, int]]
-    radii: list[float]
+    joints: list[tuple[int, int]]  # vertices connected by parameter-free operations
+    radii: list[float]  # of the nodes of each layer
 
 
 def draw(graph: Any, targets: Array, sources: Array) -> Drawing:
@@ -89,9 +74,9 @@ class _Layout:
         both = list(zip(self.ends, self.biases, strict=True))
         self.sources = [np.append(ends.source, np.full(n, -1)) for ends, n in both]
         self.targets = [np.append(ends.target, np.arange(n)) for ends, n in both]
-        layer = np.repeat(np.arange(len(both)), [len(nodes) for nodes in self.targets])
-        links = layer[targets], layer[sources]
-        links += np.concatenate(self.targets)[targets], np.concatenate(self.sources)[sources]
+        self.layer = np.repeat(np.arange(len(both)), [len(nodes) for nodes in self.targets])
+        links = [self.layer[targets], self.layer[sources]]
+        links += [np.concatenate(self.targets)[targets], np.concatenate(self.sources)[sources]]
         # Which output channels of layer a lead to which input channels of layer b.
         self.pairs: dict[tuple[int, int], set[tuple[int, int]]] = {}
         for a, b, output, source in np.unique(np.column_stack(links), axis=0).tolist():
@@ -264,11 +249,9 @@ class _Layout:
         found = []
         for depth in range(max(self.depth) + 1):
             layers = [k for k, d in enumerate(self.depth) if d == depth]
-            slices = [self.index.layer_slice(k + 1) for k in layers]
-            numbers = np.concatenate([np.arange(s.start, s.stop) for s in slices])
-            x = round(float(places[numbers, 0].mean()), 2)
+            here = places[np.isin(self.layer, layers), 0]
             names = ", ".join(self.names[k] for k in layers)
-            found.append((x, _shortened(names), f"{len(numbers):,} nodes"))
+            found.append((round(float(here.mean()), 2), _shortened(names), f"{len(here):,} nodes"))
         return found
 
 

@@ -17,7 +17,6 @@ def accuracy(value: float, std: float | None = None) -> str:
 
     Examples
     --------
-    >>> from edgedyn.report.study.words import accuracy
     >>> accuracy(0.91234, 0.0456), accuracy(-0.05), accuracy(float("nan"))
     ('0.912 ± 0.046', '−0.050', '–')
     """
@@ -48,9 +47,9 @@ def plural(n: int, word: str) -> str:
     return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
-def size_words(n_train: int | None) -> str:
-    """Return the training size in words; empty where a study does not vary it."""
-    return "" if n_train is None else f"with {n_train:,} training samples"
+def size_title(n_train: int | None) -> str:
+    """Return the heading of a training size; empty where a study does not vary it."""
+    return "" if n_train is None else f"With {n_train:,} training samples"
 
 
 # The verdict -------------------------------------------------------------------------------------
@@ -139,14 +138,14 @@ def notes(ranking: SizeSummary, summary: StudySummary) -> list[str]:
     known = [row for row in ranking.rows if isfinite(row.curves.last_value)]
     ahead = max(known, key=lambda row: row.curves.last_value, default=None)
     if ahead is not None and summary.method != "last_value":
-        after = f"the last accuracy that was observed (epoch {summary.observed})"
+        chosen = "chooses it too"
         if ahead.curves.last_value > first.curves.last_value:
-            found.append(
-                f"The simplest prediction, {after}, would choose {ahead.model} instead: "
-                f"{ahead.curves.last_value:.3f} against {first.curves.last_value:.3f}."
-            )
-        else:
-            found.append(f"The simplest prediction, {after}, chooses it too.")
+            values = f"{ahead.curves.last_value:.3f} against {first.curves.last_value:.3f}"
+            chosen = f"would choose {ahead.model} instead: {values}"
+        found.append(
+            "The simplest prediction, the last accuracy that was observed (epoch "
+            f"{summary.observed}), {chosen}."
+        )
     return found
 
 
@@ -208,31 +207,29 @@ ORDER = (FAILED, DIVERGED, MISSING, DEGENERATE, OUTSIDE, SLOPE, FLAT, STATUS)
 
 def _warning(one: Problem) -> tuple[str, str]:
     """Return a warning's group, and what is special to it."""
-    kind = one.kind
-    if kind in ("failed", "diverged"):
-        after = f" (after {plural(len(one.epochs), 'epoch')})" if one.epochs else ""
-        heading = FAILED if kind == "failed" else DIVERGED
-        return heading, f"{one.reason or 'no reason given'}{after}"
-    if kind == "missing":
-        return MISSING, ""
-    if kind == "degenerate":
-        word = one.status.replace("_", " ")
-        why = f": {STATUSES[one.status]}" if one.status in STATUSES else ""
-        return DEGENERATE, f"{word} in {_epochs(one.epochs)}{why}"
-    if kind == "outside":
-        return OUTSIDE, accuracy(one.value)
-    if kind == "slope":
-        return SLOPE, f"slope +{number(one.value)}"
-    return (FLAT, "") if kind == "flat" else (STATUS, one.status.replace("_", " "))
+    after = f" (after {plural(len(one.epochs), 'epoch')})" if one.epochs else ""
+    stopped = f"{one.reason or 'no reason given'}{after}"
+    word = one.status.replace("_", " ")
+    why = f": {STATUSES[one.status]}" if one.status in STATUSES else ""
+    return {
+        "failed": (FAILED, stopped),
+        "diverged": (DIVERGED, stopped),
+        "missing": (MISSING, ""),
+        "degenerate": (DEGENERATE, f"{word} in {_epochs(one.epochs)}{why}"),
+        "outside": (OUTSIDE, accuracy(one.value)),
+        "slope": (SLOPE, f"slope +{number(one.value)}"),
+        "flat": (FLAT, ""),
+        "status": (STATUS, word),
+    }[one.kind]
 
 
 def _epochs(epochs: Sequence[int]) -> str:
     """Return epochs, runs of them as ranges."""
-    parts: list[list[int]] = []
+    runs: list[list[int]] = []  # first and last epoch
     for epoch in epochs:
-        if parts and epoch == parts[-1][-1] + 1:
-            parts[-1].append(epoch)
+        if runs and epoch == runs[-1][-1] + 1:
+            runs[-1][1:] = [epoch]
         else:
-            parts.append([epoch])
-    words = [f"{p[0]}" if len(p) == 1 else f"{p[0]}–{p[-1]}" for p in parts]
+            runs.append([epoch])
+    words = ["–".join(map(str, run)) for run in runs]
     return f"epoch{'' if len(epochs) == 1 else 's'} {', '.join(words)}"
