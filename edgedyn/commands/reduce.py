@@ -136,12 +136,10 @@ def agreement(result: dict[str, Any]) -> str:
         return f"The full network's steady state was not found ({high['status']})."
     found, predicted = high["x_eff"], max(stable)
     error = abs(found - predicted) / max(abs(predicted), 1e-12)
+    judged = f"{100 * error:.2g} % from the reduced"
     if error > _ROUGH:
-        return (
-            f"The full network settles at x_eff = {found:.4g}, not at {predicted:.4g}: the "
-            "reduction does not hold here."
-        )
-    return f"The full network settles at x_eff = {found:.4g}, {100 * error:.2g} % from the reduced."
+        judged = f"not at {predicted:.4g}: the reduction does not hold here"
+    return f"The full network settles at x_eff = {found:.4g}, {judged}."
 
 
 def _draw(path: Path, system: Any, result: dict[str, Any]) -> None:

@@ -49,13 +49,10 @@ def write_theorem1(folder: Path, report: Any, environment: dict[str, Any]) -> No
     write_text(folder / "results.csv", report.to_frame().to_csv(index=False))
     runs = {"interpolating": report.interpolating, **report.floors}
     with figures.saved_figure(folder / "theorem1.png", columns=2, rows=2) as (_, axes):
-        figures.theorem1_runs(
-            axes[0],
-            {name: [(p.mean_error, p.beta, p.bound) for p in run] for name, run in runs.items()},
-            floors=tuple(report.floors),
-        )
-        points = report.interpolating
-        epochs, signed, beta = zip(*((p.epoch, p.signed, p.beta) for p in points), strict=True)
+        triples = {k: [(p.mean_error, p.beta, p.bound) for p in run] for k, run in runs.items()}
+        figures.theorem1_runs(axes[0], triples, floors=tuple(report.floors))
+        points = [(p.epoch, p.signed, p.beta) for p in report.interpolating]
+        epochs, signed, beta = zip(*points, strict=True)
         figures.signed_run(axes[1], epochs, signed, beta)
         for ax, (name, flow) in zip(axes[2:], report.dynamics.items(), strict=True):
             figures.flow_deviations(ax, flow.times, flow.deviations, f"Edge dynamics, {name}")

@@ -209,7 +209,10 @@ def model_columns(axes: Any, models: Mapping[str, Mapping[str, Any]], observed: 
             top.plot([len(accuracy)], [truth], "*", color=COLOURS[1], markersize=9, zorder=4,
                      clip_on=False, label=f"true {truth:.3f}")  # fmt: skip
         accuracy_fit(bottom, beta[:observed], accuracy[:observed], line, truth, t0=t0)
-        _two_ends(bottom)
+        ends = {t: h for t, h in pop_legend(bottom).items() if t[:4] in ("pred", "true")}
+        if ends:  # a small panel names no more
+            settings = {"frameon": False, "fontsize": "small", "handlelength": 1}
+            bottom.legend(list(ends.values()), list(ends), **settings)
         top.set_title(plain(name))
     for ax in grid[:, 1:].flat:
         ax.set_ylabel("")
@@ -366,13 +369,6 @@ def _band(ax: "Axes", line: tuple[ArrayLike, ArrayLike, ArrayLike]) -> tuple[Arr
         ax.fill_between(grid, mean - std, mean + std, where=known, color=COLOURS[0], alpha=0.2,
                         linewidth=0, label=word)  # fmt: skip
     return grid, mean, std
-
-
-def _two_ends(ax: "Axes") -> None:
-    """Keep only the two ends in the legend of a small panel."""
-    kept = {t: h for t, h in pop_legend(ax).items() if t[:4] in ("pred", "true")}
-    if kept:
-        ax.legend(list(kept.values()), list(kept), frameon=False, fontsize="small", handlelength=1)
 
 
 def _logarithmic(ax: "Axes", values: Array) -> None:

@@ -11,11 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgedyn.report.linegraph.channels import kernel_ends, layer_geometries
-
-Array = NDArray[Any]
+from edgedyn.report.linegraph.channels import Array, kernel_ends, layer_geometries
 
 WIDTH, GAP, JOINT_GAP = 640.0, 3.0, 1.6  # pixels; widths of a layer and of a joint, relative
 MARGIN, HEADER, LOWEST, HIGHEST = 24.0, 50.0, 150.0, 350.0

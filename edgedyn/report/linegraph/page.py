@@ -3,13 +3,11 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn.report import html
-from edgedyn.report.linegraph.channels import describe, layer_geometries
+from edgedyn.report.linegraph.channels import Array, describe, layer_geometries
 from edgedyn.report.linegraph.layout import Drawing, draw
-
-Array = NDArray[Any]
 
 MOST_DRAWN_LINKS, MOST_DRAWN_NODES = 10_000, 2_000
 MOST_DEGREES = 400  # different degrees on the curve of a degree distribution

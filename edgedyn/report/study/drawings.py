@@ -9,7 +9,8 @@ from edgedyn.report.html import escape
 
 WIDTH, HEIGHT, MARGIN = 260, 24, 9
 LABEL = 60  # what a tick's label takes, with room around it
-LEAST, MOST = -0.15, 1.3  # accuracies beyond these become arrows at the edge
+MIDDLE = HEIGHT / 2
+BOUNDS = -0.15, 1.3  # accuracies beyond these become arrows at the edge
 
 
 class Scale:
@@ -19,10 +20,7 @@ class Scale:
     """
 
     def __init__(
-        self,
-        values: Sequence[float],
-        bounds: tuple[float, float] = (LEAST, MOST),
-        width: float = WIDTH,
+        self, values: Sequence[float], bounds: tuple[float, float] = BOUNDS, width: float = WIDTH
     ) -> None:
         inside = [min(max(v, bounds[0]), bounds[1]) for v in values if isfinite(v)] or [0.0, 1.0]
         low, high = min(inside), max(inside)
@@ -73,13 +71,12 @@ def interval(
     parts = [_shade(scale, ceiling)]
     if rule is not None and scale.low < rule < scale.high:
         parts.append(f'<path class="rule" d="M{scale(rule):.1f} 0v{HEIGHT}"/>')
-    middle = HEIGHT / 2
     if isfinite(last):
         parts.append(f'<path class="last" d="M{scale(last):.1f} 5v14"/>')
     if isfinite(value):
-        parts.append(_dot(scale, value, low, high, middle))
+        parts.append(_dot(scale, value, low, high))
     if isfinite(final):
-        parts.append(f'<path class="final" d="{_star(scale(final), middle)}"/>')
+        parts.append(f'<path class="final" d="{_star(scale(final), MIDDLE)}"/>')
     return _svg(scale.width, f"<title>{escape(words)}</title>{''.join(parts)}", words)
 
 
@@ -102,16 +99,16 @@ def legend_mark(kind: str) -> Markup:
     )
 
 
-def _dot(scale: Scale, value: float, low: float, high: float, y: float) -> str:
+def _dot(scale: Scale, value: float, low: float, high: float) -> str:
     """Return a dot, or an arrow at the edge, with its interval."""
     found = ""
     if isfinite(low) and isfinite(high) and high > scale.low and low < scale.high:
-        found = f'<path class="interval" d="M{scale(low):.1f} {y}H{scale(high):.1f}"/>'
+        found = f'<path class="interval" d="M{scale(low):.1f} {MIDDLE}H{scale(high):.1f}"/>'
     x = scale(value)
     if scale.low <= value <= scale.high:
-        return f'{found}<circle class="dot" cx="{x:.1f}" cy="{y}" r="4.5"/>'
+        return f'{found}<circle class="dot" cx="{x:.1f}" cy="{MIDDLE}" r="4.5"/>'
     tip = 7 if value > scale.high else -7
-    return f'{found}<path class="dot" d="M{x + tip:.1f} {y}l{-tip * 1.3:.1f} -5.5v11z"/>'
+    return f'{found}<path class="dot" d="M{x + tip:.1f} {MIDDLE}l{-tip * 1.3:.1f} -5.5v11z"/>'
 
 
 def _shade(scale: Scale, ceiling: float | None) -> str:

@@ -99,11 +99,8 @@ def _outcome(first: RankingRow, rows: Sequence[RankingRow]) -> str:
     true = {row.model: row.curves.test for row in rows if isfinite(row.curves.test)}
     own = true.get(first.model)
     if own is None:
-        return (
-            "it was not trained to the end, so that nobody knows yet"
-            if not true
-            else "it was not trained to the end, though others were"
-        )
+        others = "though others were" if true else "so that nobody knows yet"
+        return f"it was not trained to the end, {others}"
     if len(true) == 1:
         return (
             f"trained to the end, it reached a test accuracy of {own:.3f}; as no other candidate "
@@ -177,50 +174,48 @@ def standing(row: RankingRow, epochs: int) -> str:
 
 def warnings(summary: StudySummary) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return groups of warnings: what they mean, and whom they concern in which way."""
-    groups: dict[str, tuple[str, list[tuple[str, str]]]] = {}
+    groups: dict[str, tuple[str, list[tuple[str, str]]]] = {
+        kind: (heading, []) for kind, heading in HEADINGS.items()
+    }
     several = len(summary.rankings) > 1
     for one in summary.problems:
-        heading, detail = _warning(one)
         where = []
         if one.seed is not None and len(summary.provenance.seeds) > 1:
             where.append(f"seed {one.seed}")
         if several and one.n_train is not None:
             where.append(f"{one.n_train:,} samples")
         who = one.model + (f" ({', '.join(where)})" if where else "")
-        groups.setdefault(heading, (heading, []))[1].append((who, detail))
-    return sorted(groups.values(), key=lambda group: ORDER.index(group[0]))
+        groups[one.kind][1].append((who, _detail(one)))
+    return [group for group in groups.values() if group[1]]
 
 
-FAILED = "Failed: these runs stopped before their end; their candidates are ranked without them."
-DIVERGED = "Diverged: the loss or the weights became infinite or no number."
-MISSING = "Not run yet: the study was interrupted; the same command takes it up where it stopped."
-DEGENERATE = "Degenerate or ill-conditioned values of β_eff: left out of every fit."
-OUTSIDE = "Outside 0 to 1: do not read these predictions as accuracies; only their order counts."
-SLOPE = (
-    "The line slopes the wrong way: accuracy rises with β_eff, against the theory, and the "
-    "prediction lies below what was seen."
-)
-FLAT = "β_eff hardly changes: the slope of the line cannot be learnt."
-STATUS = "The method itself has doubts."
-ORDER = (FAILED, DIVERGED, MISSING, DEGENERATE, OUTSIDE, SLOPE, FLAT, STATUS)
+HEADINGS = {
+    "failed": "Failed: these runs stopped before their end; their candidates are ranked "
+    "without them.",
+    "diverged": "Diverged: the loss or the weights became infinite or no number.",
+    "missing": "Not run yet: the study was interrupted; the same command takes it up where it "
+    "stopped.",
+    "degenerate": "Degenerate or ill-conditioned values of β_eff: left out of every fit.",
+    "outside": "Outside 0 to 1: do not read these predictions as accuracies; only their order "
+    "counts.",
+    "slope": "The line slopes the wrong way: accuracy rises with β_eff, against the theory, and "
+    "the prediction lies below what was seen.",
+    "flat": "β_eff hardly changes: the slope of the line cannot be learnt.",
+    "status": "The method itself has doubts.",
+}
 
 
-def _warning(one: Problem) -> tuple[str, str]:
-    """Return a warning's group, and what is special to it."""
-    after = f" (after {plural(len(one.epochs), 'epoch')})" if one.epochs else ""
-    stopped = f"{one.reason or 'no reason given'}{after}"
+def _detail(one: Problem) -> str:
+    """Return what is special to a warning of its kind."""
     word = one.status.replace("_", " ")
-    why = f": {STATUSES[one.status]}" if one.status in STATUSES else ""
-    return {
-        "failed": (FAILED, stopped),
-        "diverged": (DIVERGED, stopped),
-        "missing": (MISSING, ""),
-        "degenerate": (DEGENERATE, f"{word} in {_epochs(one.epochs)}{why}"),
-        "outside": (OUTSIDE, accuracy(one.value)),
-        "slope": (SLOPE, f"slope +{number(one.value)}"),
-        "flat": (FLAT, ""),
-        "status": (STATUS, word),
-    }[one.kind]
+    if one.kind in ("failed", "diverged"):
+        after = f" (after {plural(len(one.epochs), 'epoch')})" if one.epochs else ""
+        return f"{one.reason or 'no reason given'}{after}"
+    if one.kind == "degenerate":
+        why = f": {STATUSES[one.status]}" if one.status in STATUSES else ""
+        return f"{word} in {_epochs(one.epochs)}{why}"
+    special = {"outside": accuracy(one.value), "slope": f"slope +{number(one.value)}"}
+    return special.get(one.kind, word)
 
 
 def _epochs(epochs: Sequence[int]) -> str:
