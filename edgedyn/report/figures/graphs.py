@@ -62,7 +62,7 @@ def line_graph(ax: "Axes", sizes: Sequence[int], links: ArrayLike) -> "Axes":
     ----------
     ax : matplotlib Axes
     sizes : sequence of int
-        As `neuron_graph` takes them.
+        As `neuron_graph` takes them; no biases.
     links : array_like of int, shape (n_links, 2)
         (source, target) in the order of `edgedyn.linegraph.NodeIndex`.
 

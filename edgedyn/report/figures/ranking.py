@@ -37,7 +37,7 @@ def predicted_against_true(
 
     Predictions outside [0, 1] are triangles: they rank, but are no accuracies. Those outside
     [-0.5, 1.5] are drawn at its border, filled. Candidates without a prediction or a truth (NaN)
-    are left out. Each axis has limits of its own, so that the ranking can be seen. The paper's
+    are left out. The axes have limits of their own, so that the ranking can be seen. The paper's
     Figs. 3a and 4, one method.
 
     Parameters

@@ -51,7 +51,7 @@ def study_page(summary: StudySummary) -> str:
         csv=f"data:text/csv;charset=utf-8;base64,{download}",
         rankings=[
             {
-                "title": words.size_title(ranking.n_train),
+                "title": words.size_words(ranking.n_train),
                 "verdict": words.verdict(ranking, summary),
                 "table": ranking_table(ranking, summary, k),
             }

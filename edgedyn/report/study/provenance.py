@@ -14,7 +14,7 @@ def facts_of(summary: StudySummary) -> list[tuple[str, str]]:
         which = f" ({k})" if len(origin.environments) > 1 else ""
         packages = {"edgedyn": made.get("edgedyn", "unknown")}
         packages |= {"Python": made.get("python", "unknown"), **(made.get("packages") or {})}
-        facts.append((f"Versions{which}", ", ".join(f"{k} {v}" for k, v in packages.items())))
+        facts.append((f"Versions{which}", ", ".join(f"{p} {v}" for p, v in packages.items())))
         cores = f"{made['cores']} cores" if made.get("cores") else None
         machine = [made.get("cpu"), cores, made.get("platform")]
         facts.append((f"Machine{which}", ", ".join(str(part) for part in machine if part)))

@@ -47,8 +47,8 @@ def plural(n: int, word: str) -> str:
     return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
-def size_title(n_train: int | None) -> str:
-    """Return the heading of a training size; empty where a study does not vary it."""
+def size_words(n_train: int | None) -> str:
+    """Return the training size in words, a heading; empty where a study does not vary it."""
     return "" if n_train is None else f"With {n_train:,} training samples"
 
 
