@@ -15,23 +15,12 @@ def attach(
     here: Sequence[str] = (),
     needs: Mapping[str, tuple[str, str]] | None = None,
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return a module's ``__getattr__`` and ``__dir__``.
+    """Return the ``__getattr__`` and ``__dir__`` of the module of that ``__name__``.
 
-    Parameters
-    ----------
-    module : str
-        Its ``__name__``.
-    home : mapping of str to str
-        Public name: the module it is loaded from.
-    rooms : sequence of str
-        Submodules that are loaded on first use, too.
-    here : sequence of str
-        Other names that ``dir`` shows, defined in the module itself.
-    needs : mapping of str to (str, str), optional
-        Public name: the optional package behind it, and how to install that.
+    `home` maps public names to the modules they are loaded from, `needs` to the optional package
+    behind them and how to install that. `rooms` are submodules that are loaded on first use, too;
+    `here` are other names that ``dir`` shows, defined in the module itself.
 
-    Examples
-    --------
     >>> load, names = attach("edgedyn", {"reduce": "edgedyn.reduction"}, ["mlp"])
     >>> load("reduce").__module__, names()
     ('edgedyn.reduction.operator', ['mlp', 'reduce'])

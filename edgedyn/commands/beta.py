@@ -61,9 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.scope} --strength {arguments.strength}."
         )
     data, model = _inputs(arguments)
-    x, y = sample_dataset(
-        data.train.x, data.train.y, arguments.samples, np.random.default_rng(arguments.seed)
-    )
+    rng = np.random.default_rng(arguments.seed)
+    x, y = sample_dataset(data.train.x, data.train.y, arguments.samples, rng)
     meter = CapacitanceMeter(model, batch_size=arguments.batch_size, **kind)
     x, targets = meter.check_data(x, y)
     with progress_bar(arguments.json) as progress:
@@ -107,14 +106,8 @@ def _inputs(arguments: argparse.Namespace) -> tuple[Any, Any]:
 def _layers_table(cap: Any, title: str) -> None:
     """Print a capacitance and its layers."""
     rows = [
-        [
-            layer.name,
-            str(layer.n_nodes),
-            f"{layer.in_total:.4g}",
-            f"{layer.out_total:.4g}",
-            f"{layer.contribution:.4g}",
-        ]
-        for layer in cap.per_layer
+        [v.name, v.n_nodes, *(f"{x:.4g}" for x in (v.in_total, v.out_total, v.contribution))]
+        for v in cap.per_layer
     ]
     print_table(title, ["layer", "nodes", "sum of in-degrees", "sum of out-degrees", "share"], rows)
     print(cap)

@@ -21,7 +21,7 @@ def check_seed(seed: int) -> None:
         raise ValueError(f"--seed must be 0 or more; got {seed}.")
 
 
-def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table."""
     from rich import box
     from rich.console import Console
@@ -29,12 +29,12 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     # Half a name cannot be searched for; headers wrap first, unless a name would fill the line.
-    whole = max((len(row[0]) for row in rows), default=0) <= LONG_NAME
+    whole = max((len(str(row[0])) for row in rows), default=0) <= LONG_NAME
     table.add_column(header[0], no_wrap=whole, overflow="fold")
     for name in header[1:]:
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(str, row))
     Console().print(table)
 
 

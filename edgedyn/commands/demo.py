@@ -36,19 +36,12 @@ def run(arguments: argparse.Namespace) -> None:
         print(to_json({"environment": environment(), **demo.to_dict()}))
         return
     rows = [
-        [
-            m.method.replace("_", " "),
-            f"{m.rho:.3f}",
-            f"{m.rho_low:.2f} .. {m.rho_high:.2f}",
-            f"{m.lead:+.3f}",
-            f"{m.regret:.4f}",
-        ]
+        [m.method.replace("_", " "), f"{m.rho:.3f}", f"{m.rho_low:.2f} .. {m.rho_high:.2f}"]
+        + [f"{m.lead:+.3f}", f"{m.regret:.4f}"]
         for m in demo.ranking.methods
     ]
-    n_models = len({r.model for r in demo.records})
-    title = (
-        f"Ranking {n_models} candidates by their first {demo.settings['observed_epochs']} epochs"
-    )
+    n_models, observed = len({r.model for r in demo.records}), demo.settings["observed_epochs"]
+    title = f"Ranking {n_models} candidates by their first {observed} epochs"
     print_table(title, ["method", "Spearman rho", "95 %", "- last value", "regret"], rows)
     print(demo.verdict)
     print(f"Computing beta_eff took {demo.cost:.2f} of the training time of these tiny networks.")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from edgedyn.commands.console import print_table
 
 SAMPLES = 256  # of a model's training images; enough for a drawing
+MOMENTS = ("mean_strength", "symmetry", "heterogeneity", "beta_eff")
 
 
 class _Subject(NamedTuple):
@@ -49,19 +50,13 @@ def run(arguments: argparse.Namespace) -> None:
     from edgedyn._files import json_ready, output_folder
     from edgedyn.linegraph.export import EXPORT_SUFFIXES, write
 
-    _check_data_option(arguments)
     name, graph, weighted, values = _subject(arguments)
     moments = graph.moments()
     summary: dict[str, Any] = {
         "network": name,
         "nodes": arguments.nodes or ("all" if arguments.bias else "kernels"),
-        "n_layers": graph.n_layers,
-        "n_nodes": graph.n_nodes,
-        "n_links": graph.n_links,
-        "mean_strength": moments.mean_strength,
-        "symmetry": moments.symmetry,
-        "heterogeneity": moments.heterogeneity,
-        "beta_eff": moments.beta_eff,
+        **{name: getattr(graph, name) for name in ("n_layers", "n_nodes", "n_links")},
+        **{name: getattr(moments, name) for name in MOMENTS},
     }
     if arguments.out is not None:
         output_folder(arguments.out.parent)
@@ -85,19 +80,14 @@ def run(arguments: argparse.Namespace) -> None:
     print_table(f"Line graph of {name}", ["", "value"], shown)
 
 
-def _check_data_option(arguments: argparse.Namespace) -> None:
-    """Refuse data for anything but a page."""
-    if arguments.data is None:
-        return
-    if arguments.out is None or arguments.out.suffix != ".html":
+def _subject(arguments: argparse.Namespace) -> _Subject:
+    """Return what belongs to the sizes or the model."""
+    page = arguments.out is not None and arguments.out.suffix == ".html"
+    if arguments.data is not None and not page:
         raise ValueError(
             "--data belongs to an .html page, which shows the links' strengths; say --out gb.html. "
             "In Python, net.interaction(X, y).to_scipy() holds them all."
         )
-
-
-def _subject(arguments: argparse.Namespace) -> _Subject:
-    """Return what belongs to the sizes or the model."""
     if bool(arguments.sizes) == (arguments.model is not None):
         raise ValueError("give either neurons per layer such as 4 5 3, or --model NAME.")
     if arguments.model is None:

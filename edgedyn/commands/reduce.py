@@ -8,6 +8,7 @@ from edgedyn.commands.console import print_table
 
 DYNAMICS = ("mutualistic", "gene_regulation", "sis", "neuronal", "linear_diffusion")
 _ROUGH = 0.25  # relative error of x_eff beyond which the reduction is said not to hold
+_PARTS = ("beta_eff", "mean_strength", "symmetry", "heterogeneity")
 _MOST_LINKS = 5_000_000  # beyond, the full network's steady states take minutes
 
 
@@ -40,12 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
     check.choice(arguments.dynamics, "--dynamics", DYNAMICS)
     if arguments.out is not None and arguments.out.suffix not in (".png", ".svg"):
         raise ValueError(f"--out must end in .png or .svg; got {arguments.out.name!r}.")
-    matrix = reduction.read_network(
-        arguments.file,
-        variable=arguments.variable,
-        project=arguments.project,
-        rows=arguments.rows,
-    )
+    options = {name: getattr(arguments, name) for name in ("variable", "project", "rows")}
+    matrix = reduction.read_network(arguments.file, **options)
     system = getattr(reduction, arguments.dynamics)()
     reduced = reduction.reduce(matrix)
     if reduced.status != "ok":
@@ -59,10 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
         "constants": dict(system.constants),
         "n_nodes": reduced.n_nodes,
         "n_links": int(matrix.nnz),
-        "beta_eff": reduced.beta_eff,
-        "mean_strength": reduced.mean_strength,
-        "symmetry": reduced.symmetry,
-        "heterogeneity": reduced.heterogeneity,
+        **{name: getattr(reduced, name) for name in _PARTS},
         "states": [
             {"x": x, "stable": stable}
             for x, stable in reduction.steady_points(system, reduced.beta_eff)
@@ -88,12 +82,11 @@ def _full(matrix: Any, system: Any, reduced: Any) -> list[dict[str, Any]]:
 
     if matrix.nnz > _MOST_LINKS:
         return []
-    found = []
-    for start in ("low", "high"):
-        state = steady_state(matrix, system, start)
-        x_eff = reduced.x_eff(state.x)
-        found.append({"start": start, "x_eff": x_eff, "status": state.status})
-    return found
+    states = {start: steady_state(matrix, system, start) for start in ("low", "high")}
+    return [
+        {"start": start, "x_eff": reduced.x_eff(state.x), "status": state.status}
+        for start, state in states.items()
+    ]
 
 
 def verdict(result: dict[str, Any]) -> str:
@@ -143,12 +136,10 @@ def agreement(result: dict[str, Any]) -> str:
         return f"The full network's steady state was not found ({high['status']})."
     found, predicted = high["x_eff"], max(stable)
     error = abs(found - predicted) / max(abs(predicted), 1e-12)
+    judged = f"{100 * error:.2g} % from the reduced"
     if error > _ROUGH:
-        return (
-            f"The full network settles at x_eff = {found:.4g}, not at {predicted:.4g}: the "
-            "reduction does not hold here."
-        )
-    return f"The full network settles at x_eff = {found:.4g}, {100 * error:.2g} % from the reduced."
+        judged = f"not at {predicted:.4g}: the reduction does not hold here"
+    return f"The full network settles at x_eff = {found:.4g}, {judged}."
 
 
 def _draw(path: Path, system: Any, result: dict[str, Any]) -> None:
@@ -168,16 +159,14 @@ def _draw(path: Path, system: Any, result: dict[str, Any]) -> None:
 def _print(result: dict[str, Any]) -> None:
     """Print the results as a table and the verdict."""
     rows = [
-        [key.replace("_", " "), f"{result[key]:.6g}"]
-        for key in ("n_nodes", "n_links", "beta_eff", "mean_strength", "symmetry", "heterogeneity")
+        [key.replace("_", " "), f"{result[key]:.6g}"] for key in ("n_nodes", "n_links", *_PARTS)
     ]
     for state in result["states"]:
         word = "stable" if state["stable"] else "unstable"
         rows.append([f"reduced state ({word})", f"{state['x']:.6g}"])
     for state in result["full"]:
-        rows.append(
-            [f"full network from {state['start']} ({state['status']})", f"{state['x_eff']:.6g}"]
-        )
+        word = f"full network from {state['start']} ({state['status']})"
+        rows.append([word, f"{state['x_eff']:.6g}"])
     rows += [[f"critical beta_eff ({p['kind']})", f"{p['beta']:.6g}"] for p in result["critical"]]
     if "written" in result:
         rows.append(["written", result["written"]])

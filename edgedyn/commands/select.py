@@ -2,8 +2,9 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,7 @@ def _dry_run(arguments: argparse.Namespace) -> None:
     """Print trials with estimates."""
     from edgedyn._files import to_json
     from edgedyn.studies.cost import GPU_TFLOPS
+    from edgedyn.studies.progress import duration
     from edgedyn.studies.selection import rehearse
     from edgedyn.studies.study_file import load_study
 
@@ -116,8 +118,13 @@ def _dry_run(arguments: argparse.Namespace) -> None:
     if not (isfinite(rate) and rate > 0):
         raise ValueError(f"--gpu-tflops must be a positive number; got {rate}.")
     study = load_study(arguments.study, _fields(arguments))
-    show = None if arguments.json else _stopwatch()
-    rows = rehearse(study, progress=show, gpu_tflops=rate)
+    began = time.monotonic()
+
+    def show(words: str) -> None:
+        since = duration(time.monotonic() - began)
+        print(f"{since}: {words}", file=sys.stderr, flush=True)
+
+    rows = rehearse(study, progress=None if arguments.json else show, gpu_tflops=rate)
     if arguments.json:
         print(to_json(rows))
         return
@@ -130,61 +137,24 @@ def _dry_run(arguments: argparse.Namespace) -> None:
     _print_sums(study, rows, rate)
 
 
-def _stopwatch() -> Callable[[str], None]:
-    """Return a display of what a dry run does, with the time since it began."""
-    import time
-
-    from edgedyn.studies.progress import duration
-
-    began = time.monotonic()
-
-    def show(words: str) -> None:
-        since = duration(time.monotonic() - began)
-        print(f"{since}: {words}", file=sys.stderr, flush=True)
-
-    return show
-
-
 def _print_rows(study: Any, rows: list[dict[str, Any]]) -> None:
     """Print the candidates of a dry run."""
     from edgedyn.studies.progress import duration
 
-    cells = [
-        [
-            row["model"],
-            str(row["trials"]),
-            _count(row["parameters"]),
-            _epoch(row["epoch_seconds"]),
-            f"{row['memory_mib'] / 1024:.1f} GiB",
-            duration(row["seconds"]),
-            duration(row["gpu_seconds"]),
-        ]
-        for row in rows
-        if "reason" not in row
-    ]
+    cells = []
+    for row in rows:
+        if "reason" not in row:
+            n, epoch = row["parameters"], row["epoch_seconds"]
+            weights = f"{n / 1e6:.1f} M" if n >= 1e6 else f"{n:,}"
+            once = f"{epoch:.2g} s" if epoch < 10 else duration(epoch)
+            memory = f"{row['memory_mib'] / 1024:.1f} GiB"
+            times = duration(row["seconds"]), duration(row["gpu_seconds"])
+            cells.append([row["model"], row["trials"], weights, once, memory, *times])
     header = ["candidate", "trials", "weights", "epoch", "memory", "all", "GPU"]
     training = study.training
     epochs = training.epochs if study.stage == "full" else training.early_epochs
     title = f"{len(study.trials)} trials, {study.stage} stage: {epochs} epochs each"
     print_table(title, header, cells)
-
-
-def _hours(seconds: float) -> str:
-    """Return hours, with two digits where they are few."""
-    hours = seconds / 3600
-    return f"{hours:.2g}" if hours < 10 else f"{hours:.0f}"
-
-
-def _count(n: int) -> str:
-    """Return a number in few letters."""
-    return f"{n / 1e6:.1f} M" if n >= 1e6 else f"{n:,}"
-
-
-def _epoch(seconds: float) -> str:
-    """Return a time that may be less than a second."""
-    from edgedyn.studies.progress import duration
-
-    return f"{seconds:.2g} s" if seconds < 10 else duration(seconds)
 
 
 def _print_sums(study: Any, rows: list[dict[str, Any]], rate: float) -> None:
@@ -206,52 +176,49 @@ def _print_sums(study: Any, rows: list[dict[str, Any]], rate: float) -> None:
     if sum(left):
         at_a_time = min(workers, len(left) * len(study.training.seeds))
         print(f"Then up to {duration(sum(left) / at_a_time)} to train the best to the end.")
-    hours = sum(row.get("gpu_seconds", 0.0) for row in rows) + sum(longest("gpu_finish_seconds"))
+    seconds = [row.get("gpu_seconds", 0.0) for row in rows] + longest("gpu_finish_seconds")
+    hours = sum(seconds) / 3600
+    spent = f"{hours:.2g}" if hours < 10 else f"{hours:.0f}"
     gpu = f"one {GPU}" if rate == GPU_TFLOPS else "one"
     print(
-        f"About {_hours(hours)} GPU hours ({gpu} that sustains {rate:g} TFLOP/s, at least "
+        f"About {spent} GPU hours ({gpu} that sustains {rate:g} TFLOP/s, at least "
         f"{1e6 * GPU_LAYER_SECONDS:.0f} microseconds a layer); estimated from counts, not measured."
     )
 
 
-@contextmanager
-def _shown(quiet: bool) -> Iterator[Callable[[Any], None] | None]:
-    """Yield a display of the progress: live in a terminal, plain lines elsewhere."""
+def _shown(quiet: bool) -> AbstractContextManager[Callable[[Any], None] | None]:
+    """Return a display of the progress: live in a terminal, plain lines elsewhere."""
     if quiet:
-        yield None
-    elif sys.stderr.isatty():
-        with _live() as show:
-            yield show
-    else:
-        yield _plain()
+        return nullcontext()
+    return _live() if sys.stderr.isatty() else nullcontext(_plain())
 
 
 def _plain() -> Callable[[Any], None]:
     """Return a display that prints a line when a trial ends, and now and then."""
-    import time
-
     from edgedyn.studies.progress import describe
 
-    shown: dict[str, Any] = {"done": ("", -1), "at": 0.0}
+    shown, at = ("", -1), 0.0
 
     def show(status: Any) -> None:
+        nonlocal shown, at
         now, done = time.monotonic(), (status.stage, status.done)
-        if done == shown["done"] and now - shown["at"] < PLAIN_EVERY:
+        ended = done != shown
+        if not ended and now - at < PLAIN_EVERY:
             return
-        ended = done != shown["done"]
-        shown.update(done=done, at=now)
+        shown, at = done, now
         print(describe(status), file=sys.stderr, flush=True)
         if ended and status.ranking is not None:
-            print(_so_far(status.ranking), file=sys.stderr, flush=True)
+            title, best = _so_far(status.ranking)
+            print(f"{title}: {', '.join(map(' '.join, best))}", file=sys.stderr, flush=True)
 
     return show
 
 
-def _so_far(ranking: Any) -> str:
-    """Return the best candidates so far on one line."""
+def _so_far(ranking: Any) -> tuple[str, list[tuple[str, str]]]:
+    """Return a title, and the best candidates so far with their predictions."""
     method = ranking.rows[0].method
     best = _best_first(ranking, method)[:SHOWN]
-    return f"so far, by {method}: " + ", ".join(f"{row.model} {_interval(row)}" for row in best)
+    return f"so far, by {method}", [(row.model, _interval(row)) for row in best]
 
 
 @contextmanager
@@ -271,12 +238,11 @@ def _live() -> Iterator[Callable[[Any], None]]:
         bar = ProgressBar(total=1.0, completed=status.fraction, width=60)
         parts: list[Any] = [Padding(bar, 0), Text(describe(status))]  # a bar alone ends no line
         if status.ranking is not None:
-            method = status.ranking.rows[0].method
-            table = Table(title=f"so far, by {method}", box=box.SIMPLE_HEAD, title_justify="left")
-            for name in ("candidate", "predicted accuracy"):
-                table.add_column(name, justify="right" if table.columns else "left")
-            for row in _best_first(status.ranking, method)[:SHOWN]:
-                table.add_row(Text(row.model), _interval(row))
+            title, best = _so_far(status.ranking)
+            table = Table("candidate", title=title, box=box.SIMPLE_HEAD, title_justify="left")
+            table.add_column("predicted accuracy", justify="right")
+            for model, value in best:
+                table.add_row(Text(model), value)
             parts.append(table)
         return Group(*parts)
 
@@ -327,17 +293,12 @@ def _report(found: Any) -> None:
         rows = []
         for k, first in enumerate(_best_first(ranking, methods[0]), start=1):
             cells = [_interval(by_model[first.model, method]) for method in methods]
-            ends = [
-                r.epochs[-1]
-                for r in found.records
-                if (r.model, r.n_train, r.status) == (first.model, n, "completed")
-            ]
+            whole = first.model, n, "completed"
+            ends = [r.epochs[-1] for r in found.records if (r.model, r.n_train, r.status) == whole]
             last = _mean([end.val_accuracy for end in ends])
             test = _mean([end.test_accuracy for end in ends])
-            name = escape(first.model)
-            rows.append(
-                [f"{k}  {name}" if isfinite(first.rank) else f"-  {name}", *cells, last, test]
-            )
+            place = k if isfinite(first.rank) else "-"
+            rows.append([f"{place}  {escape(first.model)}", *cells, last, test])
         samples = "" if n is None else f", {n} training samples"
         title = f"Predicted final accuracy after {ranking.observed} epochs{samples}"
         header = ["candidate", *(m.replace("_", " ") for m in methods), "validation", "test"]

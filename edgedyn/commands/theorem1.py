@@ -34,14 +34,8 @@ def run(arguments: argparse.Namespace) -> None:
     folder = output_folder(arguments.out)
     X, y = load_table(arguments.data)
     with progress_bar(arguments.json) as progress:
-        report = verify_theorem1(
-            X,
-            y,
-            layers=arguments.layers,
-            epochs=arguments.epochs,
-            seed=arguments.seed,
-            progress=progress,
-        )
+        options = {name: getattr(arguments, name) for name in ("layers", "epochs", "seed")}
+        report = verify_theorem1(X, y, **options, progress=progress)
     write_theorem1(folder, report, environment())
     if arguments.json:
         print(to_json({"environment": environment(), **report.to_dict()}))
@@ -74,21 +68,12 @@ def _tables(report: Any) -> None:
             for c in report.counterexamples
         ],
     )
-    print_table(
-        "(e) Signed strengths by depth",
-        ["L", "loss", "coupling", "status", "value", "row sum / entry"],
-        [
-            [
-                str(g.n_layers),
-                g.loss,
-                g.coupling,
-                g.status,
-                f"{g.value:.3g}",
-                f"{g.last_block_row_sum:.1g}",
-            ]
-            for g in report.gauge
-        ],
-    )
+    header = ["L", "loss", "coupling", "status", "value", "row sum / entry"]
+    rows = [
+        [g.n_layers, g.loss, g.coupling, g.status, f"{g.value:.3g}", f"{g.last_block_row_sum:.1g}"]
+        for g in report.gauge
+    ]
+    print_table("(e) Signed strengths by depth", header, rows)
     print_table(
         "(f) Linear flows against the true edge dynamics",
         ["equilibrium", "flow", "parts by 10 % at", "growth rate"],

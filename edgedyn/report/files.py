@@ -13,16 +13,9 @@ DRAWING_SUFFIXES = (".png", ".svg", ".html")
 
 
 def write_demo(folder: Path, demo: Any, lines: dict[str, Any], environment: dict[str, Any]) -> None:
-    """Write the demo's results.json, results.csv and figures.
+    """Write the results.json, results.csv and figures of an `edgedyn.studies.Demo`.
 
-    Parameters
-    ----------
-    folder : Path
-        An existing folder.
-    demo : edgedyn.studies.Demo
-    lines : dict
-        What `figures.accuracy_fit` draws: keys ``beta, accuracy, line, truth, title, t0``.
-    environment : dict
+    `lines` is what `figures.accuracy_fit` draws: keys ``beta, accuracy, line, truth, title, t0``.
     """
     write_text(folder / "results.json", to_json({"environment": environment, **demo.to_dict()}))
     write_text(folder / "results.csv", demo.to_frame().to_csv(index=False))
@@ -37,9 +30,8 @@ def write_demo(folder: Path, demo: Any, lines: dict[str, Any], environment: dict
         axes[0].set_yscale("log")
     with figures.saved_figure(folder / "accuracy_against_beta.png") as (_, axes):
         figures.accuracy_fit(axes[0], **lines)
-    methods = demo.ranking.methods
     path = folder / "predicted_against_true.png"
-    with figures.saved_figure(path, columns=len(methods)) as (_, axes):
+    with figures.saved_figure(path, columns=len(demo.ranking.methods)) as (_, axes):
         figures.predicted_by_method(axes, demo.ranking)
 
 
@@ -57,21 +49,13 @@ def write_theorem1(folder: Path, report: Any, environment: dict[str, Any]) -> No
     write_text(folder / "results.csv", report.to_frame().to_csv(index=False))
     runs = {"interpolating": report.interpolating, **report.floors}
     with figures.saved_figure(folder / "theorem1.png", columns=2, rows=2) as (_, axes):
-        figures.theorem1_runs(
-            axes[0],
-            {name: [(p.mean_error, p.beta, p.bound) for p in run] for name, run in runs.items()},
-            floors=tuple(report.floors),
-        )
-        points = report.interpolating
-        figures.signed_run(
-            axes[1],
-            [p.epoch for p in points],
-            [p.signed for p in points],
-            [p.beta for p in points],
-        )
+        triples = {k: [(p.mean_error, p.beta, p.bound) for p in run] for k, run in runs.items()}
+        figures.theorem1_runs(axes[0], triples, floors=tuple(report.floors))
+        points = [(p.epoch, p.signed, p.beta) for p in report.interpolating]
+        epochs, signed, beta = zip(*points, strict=True)
+        figures.signed_run(axes[1], epochs, signed, beta)
         for ax, (name, flow) in zip(axes[2:], report.dynamics.items(), strict=True):
-            title = f"Edge dynamics, {name}"
-            figures.flow_deviations(ax, flow.times, flow.deviations, title)
+            figures.flow_deviations(ax, flow.times, flow.deviations, f"Edge dynamics, {name}")
 
 
 def write_line_graph(
@@ -112,23 +96,12 @@ def write_line_graph(
             f"strengths and values are shown on .html pages only; got {path.name!r}. For a picture "
             "of the links alone give the line graph."
         )
-    elif drawn_by_node(graph):
+    elif hasattr(graph, "sizes") and not any(graph.bias) and graph.n_links <= MOST_DRAWN_LINKS:
         write_graphs_picture(path, graph)
     else:
+        layers = graph.index.layers
+        names = [graph.index.name(k) for k in range(1, len(layers) + 1)]
+        both = graph.degree_distribution("in"), graph.degree_distribution("out")
         with figures.saved_figure(path, columns=2, width=13, height=5) as (_, axes):
-            _draw_layers(axes, graph)
-
-
-def drawn_by_node(graph: Any) -> bool:
-    """Tell whether a line graph is drawn node by node."""
-    sizes = getattr(graph, "sizes", None)
-    return sizes is not None and not any(graph.bias) and graph.n_links <= MOST_DRAWN_LINKS
-
-
-def _draw_layers(axes: Any, graph: Any) -> None:
-    """Draw a line graph layer by layer, and its degrees."""
-    layers = graph.index.layers
-    names = [graph.index.name(k) for k in range(1, len(layers) + 1)]
-    figures.layer_links(axes[0], names, [v.n_nodes for v in layers], graph.layer_links())
-    both = graph.degree_distribution("in"), graph.degree_distribution("out")
-    figures.degree_distribution(axes[1], *both)
+            figures.layer_links(axes[0], names, [v.n_nodes for v in layers], graph.layer_links())
+            figures.degree_distribution(axes[1], *both)

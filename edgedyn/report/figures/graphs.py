@@ -1,6 +1,7 @@
 """Figures of graphs: a network and its line graph, layers and links, degrees."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,10 +33,6 @@ def neuron_graph(ax: "Axes", sizes: Sequence[int]) -> "Axes":
     sizes : sequence of int
         Neurons per layer, input first.
 
-    Returns
-    -------
-    matplotlib Axes
-
     Raises
     ------
     TypeError, ValueError
@@ -49,10 +46,10 @@ def neuron_graph(ax: "Axes", sizes: Sequence[int]) -> "Axes":
     'Neural network $G_A$'
     """
     sizes = check.layer_sizes(sizes)
-    layers, tails, heads = _weights(sizes)
-    _arrows(ax, tails, heads, NEURON, [COLOURS[(k - 1) % 6] for k in layers])
-    _discs(ax, np.vstack(_neurons(sizes)), NEURON, facecolor="white", edgecolor="black")
-    return _graph_axes(ax, "Neural network $G_A$", sizes)
+    places, colours, tails, heads = _weights(sizes)
+    _arrows(ax, tails, heads, NEURON, colours)
+    _discs(ax, places, NEURON, facecolor="white", edgecolor="black")
+    return _graph_axes(ax, "Neural network $G_A$", places)
 
 
 def line_graph(ax: "Axes", sizes: Sequence[int], links: ArrayLike) -> "Axes":
@@ -65,19 +62,14 @@ def line_graph(ax: "Axes", sizes: Sequence[int], links: ArrayLike) -> "Axes":
     ----------
     ax : matplotlib Axes
     sizes : sequence of int
-        Neurons per layer, input first; no biases.
+        As `neuron_graph` takes them; no biases.
     links : array_like of int, shape (n_links, 2)
         (source, target) in the order of `edgedyn.linegraph.NodeIndex`.
-
-    Returns
-    -------
-    matplotlib Axes
 
     Raises
     ------
     TypeError, ValueError
-        For fewer than two layers, sizes that are not positive integers, or links that are not
-        pairs of the network's nodes.
+        For sizes that `neuron_graph` refuses, or links that are not pairs of the network's nodes.
 
     Examples
     --------
@@ -91,18 +83,17 @@ def line_graph(ax: "Axes", sizes: Sequence[int], links: ArrayLike) -> "Axes":
     from matplotlib.collections import LineCollection
 
     sizes = check.layer_sizes(sizes)
-    layers, tails, heads = _weights(sizes)
-    pairs = _links(links, len(layers))
+    places, colours, tails, heads = _weights(sizes)
+    pairs = _links(links, len(tails))
     edges = np.stack([tails, heads], axis=1)
     ax.add_collection(LineCollection(list(edges), colors="0.88", linewidths=0.8, zorder=0))
-    _discs(ax, np.vstack(_neurons(sizes)), NEURON, facecolor="white", edgecolor="0.8", zorder=0.5)
+    _discs(ax, places, NEURON, facecolor="white", edgecolor="0.8", zorder=0.5)
     middles = edges.mean(axis=1)
     if len(pairs):
         fade = float(np.clip(6 / np.sqrt(len(pairs)), 0.15, 0.7))  # many links hide each other
         _arrows(ax, middles[pairs[:, 0]], middles[pairs[:, 1]], 1.1 * NODE, "0.25", alpha=fade)
-    colours = [COLOURS[(k - 1) % 6] for k in layers]
     _discs(ax, middles, NODE, facecolor=colours, edgecolor="none")
-    return _graph_axes(ax, "Line graph $G_B$", sizes)
+    return _graph_axes(ax, "Line graph $G_B$", places)
 
 
 def layer_links(
@@ -116,16 +107,10 @@ def layer_links(
     Parameters
     ----------
     ax : matplotlib Axes
-    names : sequence of str
-        Of the layers, in order.
-    n_nodes : sequence of int
-        Nodes of each layer.
+    names, n_nodes : sequence of str, sequence of int
+        Of each layer, in order.
     links : sequence of (target, source, number of links)
         As `edgedyn.LineGraph.layer_links` gives them; layers from 1.
-
-    Returns
-    -------
-    matplotlib Axes
 
     Raises
     ------
@@ -155,11 +140,10 @@ def layer_links(
     size = 14 + 14 * np.log10(np.maximum(nodes, 1)) if few else 6
     ax.scatter(at, np.zeros(len(names)), s=size, color=COLOURS[1], zorder=3)
     if len(names) <= MOST_NAMES:
-        many = len(names) > 8
-        pairs = zip(names, n_nodes, strict=True)
-        between = ", " if many else "\n"
-        labels = [f"{plain(name)}{between}{short(n)}" for name, n in pairs]
-        ax.set_xticks(at, labels, rotation=90 if many else 0, fontsize="x-small")
+        between, turned = (", ", 90) if len(names) > 8 else ("\n", 0)
+        both = zip(names, n_nodes, strict=True)
+        labels = [f"{plain(name)}{between}{short(n)}" for name, n in both]
+        ax.set_xticks(at, labels, rotation=turned, fontsize="x-small")
     top = max((source - target for target, source, _ in links), default=1) / 2
     ax.set(xlim=(0.5, len(names) + 0.5), ylim=(-0.15 * top, 1.25 * top), yticks=[])
     ax.set_xlabel("layer, number of its nodes" if len(names) <= MOST_NAMES else "layer")
@@ -180,10 +164,6 @@ def degree_distribution(
     ax : matplotlib Axes
     into, out : (degrees, counts)
         Ascending, as `edgedyn.LineGraph.degree_distribution` gives them.
-
-    Returns
-    -------
-    matplotlib Axes
 
     Raises
     ------
@@ -274,12 +254,10 @@ def _links(links: ArrayLike, n_nodes: int) -> Array:
 
 
 def _neurons(sizes: Sequence[int]) -> list[Array]:
-    """Place neurons, layer by layer: from left to right, centred, leaning to either side in turn.
-
-    A weight from height u to height v has its middle at height (u + v)/2 and, by the lean, at
-    +-LEAN (u - v)/2 from the middle between the layers: different for every weight of a layer.
-    Every other layer is narrower, so that middles do not fall into rows that links run along.
-    """
+    """Place neurons, layer by layer from left to right, centred, leaning to either side in turn."""
+    # A weight from height u to height v has its middle at height (u + v)/2 and, by the lean, at
+    # +-LEAN (u - v)/2 from the middle between the layers: different for every weight of a layer.
+    # Every other layer is narrower, so that middles do not fall into rows that links run along.
     tall = max(max(sizes) - 1, 1)
     found = []
     for layer, size in enumerate(sizes):
@@ -290,15 +268,14 @@ def _neurons(sizes: Sequence[int]) -> list[Array]:
     return found
 
 
-def _weights(sizes: Sequence[int]) -> tuple[Array, Array, Array]:
-    """Return layer, tail and head of every weight, in the order of the line graph's nodes."""
+def _weights(sizes: Sequence[int]) -> tuple[Array, list[str], Array, Array]:
+    """Return the neurons' places; colour, tail and head of each weight, as G_B orders them."""
     places = _neurons(sizes)
-    layers, tails, heads = [], [], []
-    for layer, (before, after) in enumerate(zip(places[:-1], places[1:], strict=True), start=1):
-        layers.append(np.full(len(before) * len(after), layer))
-        tails.append(np.tile(before, (len(after), 1)))
-        heads.append(np.repeat(after, len(before), axis=0))
-    return np.concatenate(layers), np.vstack(tails), np.vstack(heads)
+    pairs = list(pairwise(places))
+    tails = [np.tile(before, (len(after), 1)) for before, after in pairs]
+    heads = [np.repeat(after, len(before), axis=0) for before, after in pairs]
+    colours = [COLOURS[k % 6] for k, layer in enumerate(tails) for _ in layer]
+    return np.vstack(places), colours, np.vstack(tails), np.vstack(heads)
 
 
 def _arrows(ax: "Axes", tails: Array, heads: Array, gap: float, colour: Any, **style: Any) -> None:
@@ -321,9 +298,8 @@ def _discs(ax: "Axes", places: Array, radius: float, zorder: float = 3, **style:
     ax.add_collection(discs, autolim=False)
 
 
-def _graph_axes(ax: "Axes", title: str, sizes: Sequence[int]) -> "Axes":
+def _graph_axes(ax: "Axes", title: str, places: Array) -> "Axes":
     """Frame a graph drawing; both kinds get the same limits."""
-    places = np.vstack(_neurons(sizes))
     (left, low), (right, high) = places.min(axis=0) - 0.3, places.max(axis=0) + 0.3
     ax.set(title=title, xlim=(left, right), ylim=(low, high), aspect="equal")
     ax.set_axis_off()

@@ -8,23 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgedyn.predict.methods import method_named
-from edgedyn.report.figures._inputs import (
-    attribute,
-    listed,
-    named,
-    numbers,
-    panels,
-    plain,
-    vector,
-)
+from edgedyn.report.figures._inputs import attribute, listed, named, numbers, panels, plain, vector
 from edgedyn.report.figures.style import (
+    BESIDE,
     COLOURS,
     GREY,
-    MARKERS,
     legend,
     legend_below,
     marked,
     no_values,
+    pop_legend,
+    whole_numbers,
 )
 
 if TYPE_CHECKING:
@@ -52,10 +46,6 @@ def predicted_against_true(
     predicted, truth : array_like, shape (n,)
     title : str
 
-    Returns
-    -------
-    matplotlib Axes
-
     Raises
     ------
     TypeError, ValueError
@@ -70,11 +60,9 @@ def predicted_against_true(
     >>> [line.get_label() for line in ax.lines]
     ['predicted = true', 'in [0, 1]', 'outside [0, 1]']
     """
-    p, t = vector(predicted, "predicted"), vector(truth, "truth")
-    p, t = _both(p, t)
-    ax.set(xlabel="true final accuracy", ylabel="predicted", title=title, box_aspect=1)
+    p, t = _both(ax, vector(predicted, "predicted"), vector(truth, "truth"))
+    ax.set(ylabel="predicted", title=title)
     if not len(p):
-        no_values(ax)
         return ax
     drawn = np.clip(p, *BORDER)
     inside, beyond = (p >= 0) & (p <= 1), drawn != p
@@ -106,10 +94,6 @@ def scores_against_true(ax: "Axes", scores: ArrayLike, truth: ArrayLike, title: 
     scores, truth : array_like, shape (n,)
     title : str
 
-    Returns
-    -------
-    matplotlib Axes
-
     Raises
     ------
     TypeError, ValueError
@@ -123,12 +107,10 @@ def scores_against_true(ax: "Axes", scores: ArrayLike, truth: ArrayLike, title: 
     >>> ax.get_ylabel()
     'score'
     """
-    s, t = _both(vector(scores, "scores"), vector(truth, "truth"))
-    ax.set(xlabel="true final accuracy", ylabel="score", title=title, box_aspect=1)
-    if not len(s):
-        no_values(ax)
-        return ax
-    ax.plot(t, s, "D", color=COLOURS[2], markersize=4.5, alpha=0.7, markeredgewidth=0)
+    s, t = _both(ax, vector(scores, "scores"), vector(truth, "truth"))
+    ax.set(ylabel="score", title=title)
+    if len(s):
+        ax.plot(t, s, "D", color=COLOURS[2], markersize=4.5, alpha=0.7, markeredgewidth=0)
     return ax
 
 
@@ -170,10 +152,9 @@ def predicted_by_method(axes: Any, ranking: Any, *, scores: Collection[str] = ()
     """
     methods = listed(attribute(ranking, "methods"), "the ranking's methods")
     names = [attribute(m, "method") for m in methods]
-    if not set(scores) <= set(names):
+    if unknown := set(scores) - set(names):
         raise ValueError(
-            f"scores must name methods of the ranking ({', '.join(names)}); got "
-            f"{sorted(set(scores) - set(names))}."
+            f"scores must name methods of the ranking ({', '.join(names)}); got {sorted(unknown)}."
         )
     flat = panels(axes, len(methods), f"{len(methods)} methods")
     for ax, method, name in zip(flat, methods, names, strict=False):
@@ -198,10 +179,6 @@ def rho_against_t0(ax: "Axes", series: Mapping[str, Sequence[ArrayLike]]) -> "Ax
     series : mapping of str to (t0, rho) or (t0, rho, low, high)
         One curve each, arrays of shape (n,); low and high bound its band. NaN leaves a gap.
 
-    Returns
-    -------
-    matplotlib Axes
-
     Raises
     ------
     TypeError, ValueError
@@ -215,10 +192,8 @@ def rho_against_t0(ax: "Axes", series: Mapping[str, Sequence[ArrayLike]]) -> "Ax
     >>> figures.rho_against_t0(Figure().subplots(), series).get_ylabel()
     "Spearman's $\\rho$"
     """
-    from matplotlib.ticker import MaxNLocator
-
     _rho_curves(ax, _rho_series(series))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10]))
+    whole_numbers(ax.xaxis)
     ax.set_xlabel("first observation used, $t_0$")
     return ax
 
@@ -232,17 +207,12 @@ def rho_against_training_size(ax: "Axes", series: Mapping[str, Sequence[ArrayLik
     ----------
     ax : matplotlib Axes
     series : mapping of str to (samples, rho) or (samples, rho, low, high)
-        One curve each, arrays of shape (n,); low and high bound its band. NaN leaves a gap.
-
-    Returns
-    -------
-    matplotlib Axes
+        As for `rho_against_t0`.
 
     Raises
     ------
     TypeError, ValueError
-        For no curves, empty or differently long arrays, sizes that are not positive, or a rho
-        outside [-1, 1].
+        For series that `rho_against_t0` refuses, or sizes that are not positive.
 
     Examples
     --------
@@ -282,10 +252,6 @@ def methods_compared(axes: Any, tasks: Mapping[str, Sequence[Any]]) -> list["Axe
         The ``methods`` of an `edgedyn.Ranking`, or mappings as its JSON holds them, of each task:
         ``method``, ``status``, and ``rho`` and ``lead`` with their ``_low`` and ``_high``.
 
-    Returns
-    -------
-    list of matplotlib Axes
-
     Raises
     ------
     TypeError, ValueError
@@ -307,10 +273,9 @@ def methods_compared(axes: Any, tasks: Mapping[str, Sequence[Any]]) -> list["Axe
         task: {attribute(m, "method"): m for m in listed(methods, f"tasks[{task!r}]")}
         for task, methods in named(tasks, "tasks").items()
     }
-    names = sorted(
-        dict.fromkeys(name for found in by_task.values() for name in found),
-        key=lambda name: -_mean_rho(by_task, name),
-    )
+    known = dict.fromkeys(name for found in by_task.values() for name in found)
+    means = {name: _mean_rho(by_task, name) for name in known}
+    names = sorted(means, key=lambda name: -means[name])
     for k, (task, found) in enumerate(by_task.items()):
         shift = 0.7 * ((k + 0.5) / len(by_task) - 0.5)
         at = np.array([n + shift for n, name in enumerate(names) if name in found])
@@ -318,7 +283,7 @@ def methods_compared(axes: Any, tasks: Mapping[str, Sequence[Any]]) -> list["Axe
         _whiskers(left, at, judged, "rho", k, task)
         _whiskers(right, at, judged, "lead", k, task)
     for n, name in enumerate(names):
-        if _mean_rho(by_task, name) == UNRANKED:
+        if means[name] == UNRANKED:
             why = {attribute(found[name], "status") for found in by_task.values() if name in found}
             left.text(0.02, n, fill(plain("; ".join(sorted(why))), 24), va="center", color=GREY,
                       fontsize="x-small", transform=left.get_yaxis_transform())  # fmt: skip
@@ -333,17 +298,20 @@ def methods_compared(axes: Any, tasks: Mapping[str, Sequence[Any]]) -> list["Axe
             ax.axhline(n - 0.5, color="0.9", linewidth=0.6, linestyle="-", zorder=0)
         ax.tick_params(axis="y", length=0)
     if len(by_task) > 1:
-        legend(right, **{"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.0})
+        legend(right, **BESIDE)
     return [left, right]
 
 
-def _both(p: Array, t: Array) -> tuple[Array, Array]:
-    """Return the pairs without NaN."""
+def _both(ax: "Axes", p: Array, t: Array) -> tuple[Array, Array]:
+    """Make the axes square, true accuracies across; return the pairs without NaN."""
     if len(p) != len(t):
         raise ValueError(
             f"predictions and truths must be as many; got {len(p)} and {len(t)} of them."
         )
+    ax.set(xlabel="true final accuracy", box_aspect=1)
     known = np.isfinite(p) & np.isfinite(t)
+    if not known.any():
+        no_values(ax)
     return p[known], t[known]
 
 
@@ -351,11 +319,7 @@ def _one_legend(axes: Sequence["Axes"]) -> None:
     """Replace the legends of small panels by one below the last panel."""
     kinds: dict[str, Any] = {}
     for ax in axes:
-        full = ax.get_legend()
-        if full is not None:
-            full.remove()
-        handles, labels = ax.get_legend_handles_labels()
-        kinds |= dict(zip(labels, handles, strict=True))
+        kinds |= pop_legend(ax)
     if "in [0, 1]" in kinds and len(kinds) > 2:
         legend_below(axes[-1], kinds.values(), kinds.keys(), ncols=2)
 
@@ -420,13 +384,8 @@ def _mean_rho(by_task: Mapping[str, Mapping[str, Any]], name: str) -> float:
 def _whiskers(ax: "Axes", at: Array, judged: Sequence[Any], key: str, k: int, task: str) -> None:
     """Draw dots with their intervals; a lead of the last value over itself is hollow."""
     value, low, high = (numbers(judged, name) for name in (key, f"{key}_low", f"{key}_high"))
-    colour = COLOURS[k % len(COLOURS)]
     own = np.array([key == "lead" and attribute(j, "method") == BASELINE for j in judged])
-    ax.hlines(at, low, high, color=colour, linewidth=1.5, linestyle="-")
-    mark: dict[str, Any] = {
-        "marker": MARKERS[k % len(MARKERS)],
-        "linestyle": "none",
-        "color": colour,
-    }
+    ax.hlines(at, low, high, color=marked(k)["color"], linewidth=1.5, linestyle="-")
+    mark: dict[str, Any] = {**marked(k), "linestyle": "none"}
     ax.plot(value[~own], at[~own], **mark, label=plain(task))
     ax.plot(value[own], at[own], **mark, markerfacecolor="white")

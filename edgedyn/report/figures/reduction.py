@@ -30,10 +30,6 @@ def resilience(
     states : sequence of mapping
         Its full system's effective states: ``start`` and ``x_eff``.
 
-    Returns
-    -------
-    matplotlib Axes
-
     Raises
     ------
     TypeError, ValueError
@@ -56,9 +52,9 @@ def resilience(
     ax.axvline(beta, color="black", linewidth=0.8, linestyle="-.", label=f"this network {beta:.4g}")
     for k, state in enumerate(states):
         start = words(attribute(state, "start"))
-        x = numbers([state], "x_eff")
-        ax.plot([beta], x, linestyle="none", marker=_mark(start, k), color=COLOURS[2],
-                markersize=9, label=f"full network, {start} start")  # fmt: skip
+        marker = {"low": "v", "high": "^"}.get(start, MARKERS[k % len(MARKERS)])
+        ax.plot([beta], numbers([state], "x_eff"), linestyle="none", marker=marker,
+                color=COLOURS[2], markersize=9, label=f"full network, {start} start")  # fmt: skip
     ax.set(xlabel=r"$\beta_{eff}$", ylabel="effective state $x_{eff}$")
     ax.set_xlim(left=min(0.0, beta))
     legend(ax)
@@ -76,11 +72,8 @@ def collapse(ax: "Axes", curve: Any, records: Sequence[Any]) -> "Axes":
     ax : matplotlib Axes
     curve : edgedyn.reduction.ResilienceCurve
     records : sequence
-        Objects or mappings with ``perturbation``, ``start``, ``beta_eff`` and ``x_eff``.
-
-    Returns
-    -------
-    matplotlib Axes
+        Objects or mappings with ``perturbation``, ``start``, ``beta_eff`` and ``x_eff``, as
+        `edgedyn.reduction.perturb` gives them.
 
     Raises
     ------
@@ -92,11 +85,9 @@ def collapse(ax: "Axes", curve: Any, records: Sequence[Any]) -> "Axes":
     >>> from matplotlib.figure import Figure
     >>> import edgedyn as ed
     >>> from edgedyn.report import figures
-    >>> system = ed.reduction.gene_regulation()
-    >>> A = [[0, 1, 1], [1, 0, 1], [1, 1, 0]]
-    >>> study = ed.reduction.perturb(A, system, fractions=[0, 0.5], n_realisations=1, seed=0)
-    >>> curve = system.resilience_curve([1.0, 2.5, 4.0])
-    >>> figures.collapse(Figure().subplots(), curve, study.records).get_xlabel()
+    >>> curve = ed.reduction.gene_regulation().resilience_curve([1.0, 2.5, 4.0])
+    >>> records = [{"perturbation": "nodes", "start": "low", "beta_eff": 2.0, "x_eff": 0.1}]
+    >>> figures.collapse(Figure().subplots(), curve, records).get_xlabel()
     '$\\beta_{eff}$'
     """
     records = listed(records, "records")
@@ -117,11 +108,6 @@ def collapse(ax: "Axes", curve: Any, records: Sequence[Any]) -> "Axes":
     return ax
 
 
-def _mark(start: str, k: int) -> str:
-    """Return a marker for a start."""
-    return {"low": "v", "high": "^"}.get(start, MARKERS[k % len(MARKERS)])
-
-
 def _branches(ax: "Axes", curve: Any, colour: str) -> None:
     """Draw the pieces of a resilience curve, unstable ones dashed."""
     if not len(curve.beta):
@@ -129,8 +115,8 @@ def _branches(ax: "Axes", curve: Any, colour: str) -> None:
     labels = {True: "stable", False: "unstable"}
     for number in np.unique(curve.branch):
         for stable, style, shade in ((True, "-", colour), (False, "--", "0.5")):
-            piece = (curve.branch == number) & (curve.stable == stable)
-            if piece.any():
-                order = np.argsort(curve.beta[piece])
-                ax.plot(curve.beta[piece][order], curve.x[piece][order], style, color=shade,
-                        label=labels.pop(stable, None))  # fmt: skip
+            piece = np.flatnonzero((curve.branch == number) & (curve.stable == stable))
+            if len(piece):
+                piece = piece[np.argsort(curve.beta[piece])]
+                label = labels.pop(stable, None)
+                ax.plot(curve.beta[piece], curve.x[piece], style, color=shade, label=label)

@@ -17,7 +17,17 @@ from edgedyn.report.figures._inputs import (
     series_of,
     vector,
 )
-from edgedyn.report.figures.style import COLOURS, LINES, few_ticks, legend, look, marked, no_values
+from edgedyn.report.figures.style import (
+    COLOURS,
+    LINES,
+    few_ticks,
+    legend,
+    look,
+    marked,
+    no_values,
+    pop_legend,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +35,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 MOST_COLOURED = 6  # layers with a colour and a name of their own
+BETA, ACCURACY = r"neural capacitance $\beta_{eff}$", "validation accuracy"
 
 
 def curves(
@@ -44,10 +55,6 @@ def curves(
     observed : int, optional
         Shade the epochs that predictions may see.
 
-    Returns
-    -------
-    matplotlib Axes
-
     Raises
     ------
     TypeError, ValueError
@@ -64,7 +71,7 @@ def curves(
     ['64-32', '64']
     """
     if observed is not None:
-        observed = check.positive_int(observed, "observed")
+        check.positive_int(observed, "observed")
     for k, (name, y) in enumerate(series_of(series, "series").items()):
         label = plain(name) if np.isfinite(y).any() else f"{plain(name)}, no values"
         ax.plot(np.arange(1, len(y) + 1), y, label=label, **_marks(k, y, len(series)))
@@ -106,10 +113,6 @@ def accuracy_fit(
     t0 : int
         The first observation that the line has seen, counted from 1; earlier ones are hollow.
 
-    Returns
-    -------
-    matplotlib Axes
-
     Raises
     ------
     TypeError, ValueError
@@ -145,14 +148,16 @@ def accuracy_fit(
         ax.plot([0], [truth], "*", color=COLOURS[1], markersize=11, zorder=4, clip_on=False,
                 label=f"true {truth:.3f}")  # fmt: skip
         shown.append(np.array([truth]))
-    if _limit(ax, np.concatenate(shown)):
+    values = np.concatenate(shown)
+    values = values[np.isfinite(values)]
+    if len(values):  # the y-axis holds them all
+        room = 0.08 * max(float(np.ptp(values)), 0.01)
+        ax.set_ylim(values.min() - room, values.max() + room)
         ax.axvline(0, color="0.7", linewidth=0.8, linestyle="-", zorder=1)
     else:
         ax.set_xticks([])
         no_values(ax)
-    ax.set_xlabel(r"neural capacitance $\beta_{eff}$")
-    ax.set_ylabel("validation accuracy")
-    ax.set_title(title)
+    ax.set(xlabel=BETA, ylabel=ACCURACY, title=title)
     legend(ax)
     return ax
 
@@ -195,20 +200,22 @@ def model_columns(axes: Any, models: Mapping[str, Mapping[str, Any]], observed: 
     n = len(named(models, "models"))
     grid = np.array(panels(axes, 3 * n, f"{n} models"), dtype=object)[: 3 * n].reshape(3, n)
     runs = [_run(name, model) for name, model in models.items()]
-    for k, (name, accuracy, beta, line, truth, t0) in enumerate(runs):
-        top, middle, bottom = grid[:, k]
-        _single_curve(top, accuracy, "validation accuracy", observed)
-        _single_curve(middle, beta, r"neural capacitance $\beta_{eff}$", observed)
+    for (top, middle, bottom), run in zip(grid.T, runs, strict=True):
+        name, accuracy, beta, line, truth, t0 = run
+        _single_curve(top, accuracy, ACCURACY, observed)
+        _single_curve(middle, beta, BETA, observed)
         _logarithmic(middle, beta)
         if np.isfinite(truth):
             top.plot([len(accuracy)], [truth], "*", color=COLOURS[1], markersize=9, zorder=4,
                      clip_on=False, label=f"true {truth:.3f}")  # fmt: skip
         accuracy_fit(bottom, beta[:observed], accuracy[:observed], line, truth, t0=t0)
-        _two_ends(bottom)
+        ends = {t: h for t, h in pop_legend(bottom).items() if t[:4] in ("pred", "true")}
+        if ends:  # a small panel names no more
+            settings = {"frameon": False, "fontsize": "small", "handlelength": 1}
+            bottom.legend(list(ends.values()), list(ends), **settings)
         top.set_title(plain(name))
-        if k:
-            for ax in (top, middle, bottom):
-                ax.set_ylabel("")
+    for ax in grid[:, 1:].flat:
+        ax.set_ylabel("")
     return grid
 
 
@@ -218,8 +225,8 @@ def layer_capacitances(
     r"""Draw the layers' contributions to beta_eff along training, and their sum.
 
     The six largest layers have colours and names, the others are grey. Layers that contribute 0
-    throughout, as the first and the last do by definition, are left out. Epochs whose contributions
-    are NaN are gaps. Logarithmic where all is positive. Not in the paper.
+    throughout, as the first and the last do by definition, are left out. NaN leaves a gap.
+    Logarithmic where all is positive. Not in the paper.
 
     Parameters
     ----------
@@ -229,10 +236,6 @@ def layer_capacitances(
         ``contribution``.
     epochs : array_like, shape (n_epochs,), optional
         1, 2, ... without.
-
-    Returns
-    -------
-    matplotlib Axes
 
     Raises
     ------
@@ -244,38 +247,39 @@ def layer_capacitances(
     >>> import numpy as np, edgedyn as ed
     >>> from matplotlib.figure import Figure
     >>> from edgedyn.report import figures
-    >>> net = ed.ReLUMLP.random([3, 5, 4, 4, 2], seed=0)
     >>> X, y = np.random.default_rng(0).standard_normal((20, 3)), np.arange(20) % 2
-    >>> layers = []
-    >>> for epoch in range(3):
-    ...     _ = net.fit(X, y, epochs=1, seed=epoch)
-    ...     layers.append(ed.neural_capacitance(net, X, y).per_layer)
+    >>> nets = [ed.ReLUMLP.random([3, 5, 4, 4, 2], seed=seed) for seed in (0, 1)]
+    >>> layers = [ed.neural_capacitance(net, X, y).per_layer for net in nets]
     >>> ax = figures.layer_capacitances(Figure().subplots(), layers)
     >>> [line.get_label() for line in ax.lines]
     ['sum, $\\beta_{eff}$', 'layer 2', 'layer 3']
     """
     rows = listed(layers, "layers")
-    table = np.array([numbers(row, "contribution") for row in _equally_long(rows)])
+    lengths = {len(row) for row in rows}
+    if len(lengths) > 1 or lengths == {0}:
+        raise ValueError(
+            "every epoch must have the same layers, at least one; got "
+            f"{', '.join(map(str, sorted(lengths)))} of them."
+        )
+    table = np.array([numbers(row, "contribution") for row in rows])
     at = np.arange(1.0, len(rows) + 1) if epochs is None else vector(epochs, "epochs", len(rows))
     total = np.where(np.isnan(table).any(axis=1), np.nan, table.sum(axis=1))
     if np.isfinite(total).any():
-        sum_label = r"sum, $\beta_{eff}$"
-        ax.plot(at, total, color="black", linestyle="-", linewidth=2.2, label=sum_label)
+        ax.plot(at, total, "k-", linewidth=2.2, label=r"sum, $\beta_{eff}$")
     else:
         no_values(ax)
     largest = np.nanmax(np.abs(table), axis=0, initial=0.0, where=np.isfinite(table))
     order = np.argsort(-largest, kind="stable").tolist()
     shown = [k for k in range(table.shape[1]) if largest[k] > 0]
     coloured = sorted(k for k in order[:MOST_COLOURED] if k in shown)
-    for k in shown:
-        if k in coloured:
-            mark = {"markersize": 3.5, "markevery": max(1, len(rows) // 12)}
-            style = marked(coloured.index(k)) | mark
-            ax.plot(at, table[:, k], label=_layer_name(rows[0][k]), **style)
-    for n, k in enumerate(k for k in shown if k not in coloured):
-        rest = f"{len(shown) - len(coloured)} other layers"
+    for n, k in enumerate(coloured):
+        name = attribute(rows[0][k], "name") or f"layer {attribute(rows[0][k], 'layer')}"
+        ax.plot(at, table[:, k], label=plain(name), markersize=3.5,
+                markevery=max(1, len(rows) // 12), **marked(n))  # fmt: skip
+    others = [k for k in shown if k not in coloured]
+    for n, k in enumerate(others):
         ax.plot(at, table[:, k], color="0.7", linewidth=0.8, linestyle="-", zorder=1,
-                label=None if n else rest)  # fmt: skip
+                label=None if n else f"{len(others)} other layers")  # fmt: skip
     _logarithmic(ax, table[:, shown])
     _epochs(ax)
     ax.set_ylabel(r"contribution to $\beta_{eff}$")
@@ -294,10 +298,6 @@ def time_per_epoch(ax: "Axes", models: Sequence[str], train: ArrayLike, beta: Ar
     models : sequence of str
     train, beta : array_like, shape (n_models,)
         Seconds an epoch; NaN where they were not measured.
-
-    Returns
-    -------
-    matplotlib Axes
 
     Raises
     ------
@@ -318,19 +318,19 @@ def time_per_epoch(ax: "Axes", models: Sequence[str], train: ArrayLike, beta: Ar
         if (seconds < 0).any():
             raise ValueError(f"{word} must hold seconds of at least 0; got {np.nanmin(seconds)}.")
     at = np.arange(len(names))
-    start = np.nan_to_num(trained)
+    start, added = np.nan_to_num(trained), np.nan_to_num(extra)
     ax.barh(at, start, color=COLOURS[5], edgecolor="black", linewidth=0.5, label="training")
-    ax.barh(at, np.nan_to_num(extra), left=start, color=COLOURS[1], edgecolor="black",
+    ax.barh(at, added, left=start, color=COLOURS[1], edgecolor="black",
             linewidth=0.5, hatch="////", label=r"$\beta_{eff}$")  # fmt: skip
     for k in at:
         known = np.isfinite(trained[k]) and np.isfinite(extra[k])
         c = extra[k] / trained[k] if known and trained[k] > 0 else np.nan
         word = f"c = {c:.3g}" if np.isfinite(c) else "" if known else "not measured"
-        ax.annotate(word, (start[k] + np.nan_to_num(extra[k]), k), (4, 0), va="center",
+        ax.annotate(word, (start[k] + added[k], k), (4, 0), va="center",
                     textcoords="offset points", fontsize="small")  # fmt: skip
     ax.set_yticks(at, names)
     ax.set_ylim(len(names) - 0.4, -0.6)  # the first on top
-    ax.set_xlim(0, 1.25 * max(float(np.max(start + np.nan_to_num(extra))), 1e-12))
+    ax.set_xlim(0, 1.25 * max(float(np.max(start + added)), 1e-12))
     ax.set_xlabel("seconds an epoch\n$c$ = seconds of $\\beta_{eff}$ / of training")
     ax.legend(frameon=False, fontsize="small", ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
     return ax
@@ -371,26 +371,6 @@ def _band(ax: "Axes", line: tuple[ArrayLike, ArrayLike, ArrayLike]) -> tuple[Arr
     return grid, mean, std
 
 
-def _limit(ax: "Axes", values: Array) -> bool:
-    """Let the y-axis hold all values; tell whether there are any."""
-    finite = values[np.isfinite(values)]
-    if len(finite):
-        room = 0.08 * max(float(np.ptp(finite)), 0.01)
-        ax.set_ylim(finite.min() - room, finite.max() + room)
-    return bool(len(finite))
-
-
-def _two_ends(ax: "Axes") -> None:
-    """Keep only the two ends in the legend of a small panel."""
-    handles, labels = ax.get_legend_handles_labels()
-    kept = [(h, t) for h, t in zip(handles, labels, strict=True) if t[:4] in ("pred", "true")]
-    full = ax.get_legend()
-    if full is not None:
-        full.remove()
-    if kept:
-        ax.legend(*zip(*kept, strict=True), frameon=False, fontsize="small", handlelength=1)
-
-
 def _logarithmic(ax: "Axes", values: Array) -> None:
     """Scale the y-axis for values over decades; linear around 0 where not all are positive."""
     finite = values[np.isfinite(values)]
@@ -406,35 +386,17 @@ def _logarithmic(ax: "Axes", values: Array) -> None:
 
 def _epochs(ax: "Axes") -> None:
     """Label the epochs, at whole numbers."""
-    from matplotlib.ticker import MaxNLocator
-
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10]))
+    whole_numbers(ax.xaxis)
     ax.set_xlim(left=max(ax.get_xlim()[0], 0.5))
     ax.set_xlabel("epoch")
 
 
 def _marks(k: int, values: Array, n_series: int) -> dict[str, Any]:
     """Return a curve's look, with sparse markers where line styles alone would repeat."""
-    known = np.concatenate([[False], np.isfinite(values), [False]])
+    known = np.pad(np.isfinite(values), 1)
     if (known[1:-1] & ~known[:-2] & ~known[2:]).any():  # a value between gaps has no line
         return marked(k) | {"markersize": 3}
     if n_series <= len(LINES):
         return look(k)
     apart = max(1, len(values) // 6)
     return marked(k) | {"markersize": 3.5, "markevery": (k % apart, apart)}
-
-
-def _equally_long(rows: Sequence[Any]) -> Sequence[Any]:
-    """Return the rows if all have as many layers."""
-    lengths = {len(row) for row in rows}
-    if len(lengths) > 1 or lengths == {0}:
-        raise ValueError(
-            "every epoch must have the same layers, at least one; got "
-            f"{', '.join(map(str, sorted(lengths)))} of them."
-        )
-    return rows
-
-
-def _layer_name(layer: Any) -> str:
-    """Return a layer's name, or its number."""
-    return plain(attribute(layer, "name") or f"layer {attribute(layer, 'layer')}")

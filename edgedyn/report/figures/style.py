@@ -17,6 +17,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v")
 GREY = "0.45"
+BESIDE = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.0}  # a legend
 # Nothing that changes from run to run: equal results give equal files.
 METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
@@ -36,8 +37,7 @@ def saved_figure(
 ) -> Iterator[Any]:
     r"""Yield a figure and its axes in edgedyn's style; write it as a whole on leaving.
 
-    Nothing is written if the block fails. The style holds inside the block only; afterwards
-    matplotlib's settings are what they were.
+    Nothing is written if the block fails. Afterwards matplotlib's settings are what they were.
 
     Parameters
     ----------
@@ -51,8 +51,7 @@ def saved_figure(
     Yields
     ------
     matplotlib Figure
-    ndarray of matplotlib Axes, shape (rows * columns,)
-        Row by row.
+    ndarray of matplotlib Axes, shape (rows * columns,), row by row
 
     Raises
     ------
@@ -66,14 +65,12 @@ def saved_figure(
     >>> from edgedyn.report import figures
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "curves.svg"
-    ...     with figures.saved_figure(path, columns=2) as (figure, axes):
+    ...     with figures.saved_figure(path) as (figure, axes):
     ...         _ = figures.curves(axes[0], {"a": [0.5, 0.7]}, "accuracy")
-    ...         _ = figures.curves(axes[1], {"a": [0.4, 0.2]}, r"$\beta_{eff}$")
     ...     path.read_text()[:5]
     '<?xml'
     """
-    path = Path(path)
-    _kind(path)
+    _kind(path := Path(path))
     columns, rows = check.positive_int(columns, "columns"), check.positive_int(rows, "rows")
     wide = 5.0 * columns if width is None else check.real_number(width, "width", above=0)
     high = 4.0 * rows if height is None else check.real_number(height, "height", above=0)
@@ -95,12 +92,11 @@ def save(figure: "Figure", path: Path | str) -> None:
     ----------
     figure : matplotlib Figure
     path : path
-        ``.png``, ``.svg`` or ``.pdf``.
 
     Raises
     ------
     ValueError
-        For another suffix.
+        For another suffix than ``.png``, ``.svg`` or ``.pdf``.
 
     Examples
     --------
@@ -126,12 +122,10 @@ def save(figure: "Figure", path: Path | str) -> None:
 def look(k: int) -> dict[str, Any]:
     """Return colour and line style of the k-th series, counted from 0.
 
-    Neighbours differ in both, so that they can be told apart in grey; 28 pairs before the first
-    returns.
+    Neighbours differ in both, so that they can be told apart in grey; the 29th is as the first.
 
     Examples
     --------
-    >>> from edgedyn.report.figures.style import look
     >>> look(1)
     {'color': '#D55E00', 'linestyle': '--'}
     """
@@ -139,14 +133,7 @@ def look(k: int) -> dict[str, Any]:
 
 
 def marked(k: int) -> dict[str, Any]:
-    """Return colour, line style and marker of the k-th series, for series of few points.
-
-    Examples
-    --------
-    >>> from edgedyn.report.figures.style import marked
-    >>> marked(1)["marker"]
-    's'
-    """
+    """Return colour, line style and marker of the k-th series, for series of few points."""
     return {**look(k), "marker": MARKERS[k % len(MARKERS)]}
 
 
@@ -156,7 +143,7 @@ def legend(ax: Any, **settings: Any) -> None:
     if not labels:
         return
     if len(labels) > 6:
-        settings |= {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.0}
+        settings |= BESIDE
     ax.legend(handles, labels, **{"frameon": False, "fontsize": "small", **settings})
 
 
@@ -168,6 +155,21 @@ def legend_below(ax: Any, handles: Iterable[Any], labels: Iterable[str], ncols: 
     ax.legend(list(handles), list(labels), frameon=False, fontsize="small", ncols=ncols,
               loc="upper center", bbox_to_anchor=(0.5, 0.0),
               bbox_transform=ax.transAxes + inches)  # fmt: skip
+
+
+def whole_numbers(axis: Any) -> None:
+    """Label an axis of epochs or observations at whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10]))
+
+
+def pop_legend(ax: Any) -> dict[str, Any]:
+    """Remove the legend of a small panel; return what it named: label to handle."""
+    if drawn := ax.get_legend():
+        drawn.remove()
+    handles, labels = ax.get_legend_handles_labels()
+    return dict(zip(labels, handles, strict=True))
 
 
 def few_ticks(axis: Any) -> None:

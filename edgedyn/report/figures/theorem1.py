@@ -32,10 +32,6 @@ def theorem1_runs(
     floors : collection of str
         Runs that keep errors: a level line shows where beta_eff stays, the legend its value.
 
-    Returns
-    -------
-    matplotlib Axes
-
     Raises
     ------
     TypeError, ValueError
@@ -50,8 +46,7 @@ def theorem1_runs(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['a', 'b, floor 0.4', 'end of the run', 'proved bound $K\\epsilon$']
     """
-    unknown = set(floors) - set(named(runs, "runs"))
-    if unknown:
+    if unknown := set(floors) - set(named(runs, "runs")):
         raise ValueError(f"floors must name runs ({', '.join(runs)}); got {sorted(unknown)}.")
     tables = {name: triples(points, f"run {name!r}") for name, points in runs.items()}
     for k, (name, table) in enumerate(tables.items()):
@@ -81,10 +76,6 @@ def signed_run(ax: "Axes", epochs: ArrayLike, signed: ArrayLike, magnitude: Arra
     ----------
     ax : matplotlib Axes
     epochs, signed, magnitude : array_like, shape (n,)
-
-    Returns
-    -------
-    matplotlib Axes
 
     Raises
     ------
@@ -130,10 +121,6 @@ def flow_deviations(
     deviations : mapping of str to array_like, shape (n,)
         Distance of each flow from the true one, relative to the distance the true one has moved.
     title : str
-
-    Returns
-    -------
-    matplotlib Axes
 
     Raises
     ------

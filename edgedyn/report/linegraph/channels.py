@@ -12,14 +12,8 @@ Array = NDArray[Any]
 class Ends(NamedTuple):
     """The channels each kernel entry of a layer connects, in the order of its nodes.
 
-    Parameters
-    ----------
-    source, target : ndarray of int
-        Input and output channel.
-    tap : ndarray of int, shape (n_entries, 2)
-        Row and column in the kernel; zeros where it has one tap.
-    taps : tuple of int
-        Rows and columns.
+    Input and output channel; row and column in the kernel, shape (n_entries, 2), zeros where it has
+    one tap; rows and columns of the kernel.
     """
 
     source: Array
@@ -42,20 +36,11 @@ def layer_geometries(graph: Any) -> list[Any]:
 
 
 def kernel_ends(geometry: Any) -> Ends:
-    """Return the channels that each entry of a layer's kernel connects.
-
-    Parameters
-    ----------
-    geometry : edgedyn.linegraph.layers.Geometry
-
-    Returns
-    -------
-    Ends
+    """Return the channels that each entry of the kernel of a layer's `Geometry` connects.
 
     Examples
     --------
     >>> from edgedyn.linegraph import Conv1D
-    >>> from edgedyn.report.linegraph.channels import kernel_ends
     >>> ends = kernel_ends(Conv1D(2, 3).geometry((5, 1)))
     >>> ends.target, ends.tap[:, 1]
     (array([0, 1, 0, 1, 0, 1]), array([0, 0, 1, 1, 2, 2]))

@@ -11,11 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgedyn.report.linegraph.channels import kernel_ends, layer_geometries
-
-Array = NDArray[Any]
+from edgedyn.report.linegraph.channels import Array, kernel_ends, layer_geometries
 
 WIDTH, GAP, JOINT_GAP = 640.0, 3.0, 1.6  # pixels; widths of a layer and of a joint, relative
 MARGIN, HEADER, LOWEST, HIGHEST = 24.0, 50.0, 150.0, 350.0
@@ -24,54 +21,27 @@ NODE_GAP, SPREAD = 14.0, 0.32  # between nodes side by side; their distance from
 
 @dataclass(frozen=True)
 class Drawing:
-    """Places of everything in one coordinate system that both graphs share.
-
-    Parameters
-    ----------
-    width, height : float
-    vertices : list of (x, y, radius, kind, name)
-        Of G_A; kind ``neuron``, ``channel`` or ``constant``.
-    columns : list of (x, name, size, above)
-        Headings of the columns of G_A; those of inputs apart stand below their column.
-    bands : list of (x, name, size)
-        Headings of the layers of G_B.
-    edges : list of (x, y, from, to, bent)
-        One a node of G_B: where the node is, the vertices its edge connects, and whether the edge
-        takes a bend to pass there.
-    joints : list of (from, to)
-        Vertices connected by parameter-free operations.
-    radii : list of float
-        Of the nodes of each layer.
-    """
+    """Places of everything in one coordinate system that both graphs share."""
 
     width: float
     height: float
+    # Of G_A: x, y, radius, kind (neuron, channel or constant) and name.
     vertices: list[tuple[float, float, float, str, str]]
+    # Headings of G_A: x, name, size, and whether above; those of inputs apart stand below.
     columns: list[tuple[float, str, str, bool]]
-    bands: list[tuple[float, str, str]]
+    bands: list[tuple[float, str, str]]  # headings of the layers of G_B: x, name, size
+    # One a node of G_B: its place, the vertices its edge connects, whether that bends to pass here.
     edges: list[tuple[float, float, int, int, bool]]
-    joints: list[tuple[int, int]]
-    radii: list[float]
+    joints: list[tuple[int, int]]  # vertices connected by parameter-free operations
+    radii: list[float]  # of the nodes of each layer
 
 
 def draw(graph: Any, targets: Array, sources: Array) -> Drawing:
-    """Place a line graph and its network.
-
-    Parameters
-    ----------
-    graph : edgedyn.LineGraph
-    targets, sources : ndarray of int, shape (n_links,)
-        Its links.
-
-    Returns
-    -------
-    Drawing
+    """Place a line graph, whose links lead from `sources` to `targets`, and its network.
 
     Examples
     --------
-    >>> import numpy as np
     >>> import edgedyn as ed
-    >>> from edgedyn.report.linegraph.layout import draw
     >>> gb = ed.line_graph([2, 3, 1])
     >>> drawing = draw(gb, *gb.to_scipy().tocoo().coords)
     >>> [name for _, name, *_ in drawing.columns], len(drawing.edges)
@@ -96,17 +66,29 @@ class _Layout:
         self.geometries = layer_geometries(graph)
         self.ends = [kernel_ends(g) for g in self.geometries]
         self.names = [graph.index.name(k + 1) for k in range(len(self.geometries))]
-        starts = np.array([self.index.layer_slice(k + 1).start for k in range(len(self.names))])
-        layers = [np.searchsorted(starts, n, "right") - 1 for n in (targets, sources)]
-        self.pairs = {
-            (a, b): self._channel_pairs(targets[here], sources[here], starts, a, b)
-            for a, b in sorted(set(zip(layers[0].tolist(), layers[1].tolist(), strict=True)))
-            for here in [(layers[0] == a) & (layers[1] == b)]
-        }
+        self.biases = [self.index.layers[k].n_bias for k in range(len(self.names))]
+        # Of each layer's nodes, the kernel first: input channel, -1 for a bias; output channel.
+        both = list(zip(self.ends, self.biases, strict=True))
+        self.sources = [np.append(ends.source, np.full(n, -1)) for ends, n in both]
+        self.targets = [np.append(ends.target, np.arange(n)) for ends, n in both]
+        self.layer = np.repeat(np.arange(len(both)), [len(nodes) for nodes in self.targets])
+        links = [self.layer[targets], self.layer[sources]]
+        links += [np.concatenate(self.targets)[targets], np.concatenate(self.sources)[sources]]
+        # Which output channels of layer a lead to which input channels of layer b.
+        self.pairs: dict[tuple[int, int], set[tuple[int, int]]] = {}
+        for a, b, output, source in np.unique(np.column_stack(links), axis=0).tolist():
+            self.pairs.setdefault((a, b), set()).add((output, source))
         self.before = {b: [a for a, c in self.pairs if c == b] for b in range(len(self.names))}
         self.after = {a: [b for c, b in self.pairs if c == a] for a in range(len(self.names))}
         self.depth = self._depths()
-        self.merged = {b: a for b in self.before if (a := self._same_column(b)) is not None}
+        # Layers whose inputs are the outputs of another, one by one.
+        self.merged = {
+            b: a
+            for (a, b), pairs in self.pairs.items()
+            if self.before[b] == [a] and self.after[a] == [b]
+            if self.geometries[a].n_out == self.geometries[b].n_in
+            if all(i == j for i, j in pairs)
+        }
         self.vertices: list[list[Any]] = []
         self.inputs: dict[int, list[int]] = {}
         self.outputs: dict[int, list[int]] = {}
@@ -125,26 +107,6 @@ class _Layout:
                 depth[a] = min((depth[b] - 1 for b in self.after[a]), default=max(depth))
         return depth
 
-    def _channel_pairs(
-        self, targets: Array, sources: Array, starts: Array, a: int, b: int
-    ) -> set[tuple[int, int]]:
-        """Return which output channels of layer a lead to which input channels of layer b."""
-        ends, kernel = self.ends[a], len(self.ends[a].target)
-        local = targets - starts[a]
-        out = np.where(local < kernel, 0, local - kernel)
-        out[local < kernel] = ends.target[local[local < kernel]]
-        return set(
-            zip(out.tolist(), self.ends[b].source[sources - starts[b]].tolist(), strict=True)
-        )
-
-    def _same_column(self, b: int) -> int | None:
-        """Return the layer whose outputs are the inputs of layer b, one by one, if there is one."""
-        if len(self.before[b]) != 1:
-            return None
-        a = self.before[b][0]
-        alone = self.after[a] == [b] and self.geometries[a].n_out == self.geometries[b].n_in
-        return a if alone and all(i == j for i, j in self.pairs[a, b]) else None
-
     def _number_vertices(self) -> None:
         """Make the vertices, column by column: inputs and outputs of the layers of each depth."""
         for depth in range(max(self.depth) + 1):
@@ -161,28 +123,22 @@ class _Layout:
         """Make a layer's inputs, and the constant behind its biases."""
         kind, n = self._kind(k), self.geometries[k].n_in if self.geometries[k].kernel else 0
         name = f"{kind} {{}} into {self.names[k]}" if self.before[k] else "input {}"
-        new = self._new(kind, [name.format(j) for j in range(n)])
-        self.inputs[k] = new
-        return new + self._constant(k)
+        return self._read(k, self._new(kind, [name.format(j) for j in range(n)]))
 
     def _outputs_of(self, k: int) -> list[int]:
         """Make a layer's outputs; they may be the inputs of the next layer, too."""
         kind, n = self._kind(k), self.geometries[k].n_out
         new = self._new(kind, [f"{kind} {i} of {self.names[k]}" for i in range(n)])
         self.outputs[k] = new
-        for b in self.after[k]:
-            if self.merged.get(b) == k:
-                self.inputs[b] = new
-                return new + self._constant(b)
-        return new
+        reader = next((b for b in self.after[k] if self.merged.get(b) == k), None)
+        return new if reader is None else self._read(reader, new)
 
-    def _constant(self, k: int) -> list[int]:
-        """Make the constant neuron behind a layer's biases, where these are nodes."""
-        if not self.index.layers[k].n_bias:
-            return []
-        new = self._new("constant", [f"the constant 1 of {self.names[k]}"])
-        self.inputs[k] = self.inputs[k] + new
-        return new
+    def _read(self, k: int, inputs: list[int]) -> list[int]:
+        """Set a layer's inputs, with the constant neuron behind its biases if these are nodes."""
+        if self.biases[k]:
+            inputs = inputs + self._new("constant", [f"the constant 1 of {self.names[k]}"])
+        self.inputs[k] = inputs
+        return inputs
 
     def _kind(self, k: int) -> str:
         """Tell neurons from channels, which have positions."""
@@ -252,9 +208,8 @@ class _Layout:
     def _edges(self, k: int, at: Array) -> list[tuple[float, float, int, int, bool]]:
         """Return a layer's edges in the order of its nodes: the kernel, then the biases."""
         ends, inputs, outputs = self.ends[k], np.array(self.inputs[k]), np.array(self.outputs[k])
-        n_bias = self.index.layers[k].n_bias
-        source = np.concatenate([ends.source, np.full(n_bias, len(inputs) - 1)])
-        target = np.concatenate([ends.target, np.arange(n_bias)])
+        # The constant behind biases is the last of the inputs.
+        source, target = self.sources[k] % max(len(inputs), 1), self.targets[k]
         a, b = at[inputs[source]], at[outputs[target]]
         # Beside the middle, else edges that cross there have their nodes in one place.
         lean = (target + 0.5) / len(outputs) - (source + 0.5) / len(inputs)
@@ -279,10 +234,9 @@ class _Layout:
         found = []
         for number, column in enumerate(self.columns):
             members = [self.vertices[v] for group in column.groups for v in group]
-            kinds = {kind for *_, kind, _ in members} - {"constant"}
-            n = sum(vertex[3] != "constant" for vertex in members)
-            kind = kinds.pop() if len(kinds) == 1 else "unit"
-            size = f"{n} {kind}{'' if n == 1 else 's'}"
+            kinds = [kind for *_, kind, _ in members if kind != "constant"]
+            kind = kinds[0] if len(set(kinds)) == 1 else "unit"
+            size = f"{len(kinds)} {kind}{'' if len(kinds) == 1 else 's'}"
             above = number == 0 or not column.inputs
             found.append((members[0][0], _shortened(column.head), size, above))
         return found
@@ -292,11 +246,9 @@ class _Layout:
         found = []
         for depth in range(max(self.depth) + 1):
             layers = [k for k, d in enumerate(self.depth) if d == depth]
-            slices = [self.index.layer_slice(k + 1) for k in layers]
-            numbers = np.concatenate([np.arange(s.start, s.stop) for s in slices])
-            x = round(float(places[numbers, 0].mean()), 2)
+            here = places[np.isin(self.layer, layers), 0]
             names = ", ".join(self.names[k] for k in layers)
-            found.append((x, _shortened(names), f"{len(numbers):,} nodes"))
+            found.append((round(float(here.mean()), 2), _shortened(names), f"{len(here):,} nodes"))
         return found
 
 

@@ -3,13 +3,11 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn.report import html
-from edgedyn.report.linegraph.channels import describe, layer_geometries
+from edgedyn.report.linegraph.channels import Array, describe, layer_geometries
 from edgedyn.report.linegraph.layout import Drawing, draw
-
-Array = NDArray[Any]
 
 MOST_DRAWN_LINKS, MOST_DRAWN_NODES = 10_000, 2_000
 MOST_DEGREES = 400  # different degrees on the curve of a degree distribution
@@ -30,10 +28,6 @@ def graph_page(graph: Any, values: ArrayLike | None = None, name: str | None = N
     name : str, optional
         Of the network; by default its sizes.
 
-    Returns
-    -------
-    str
-
     Raises
     ------
     ValueError
@@ -42,7 +36,6 @@ def graph_page(graph: Any, values: ArrayLike | None = None, name: str | None = N
     Examples
     --------
     >>> import edgedyn as ed
-    >>> from edgedyn.report.linegraph.page import graph_page
     >>> graph_page(ed.line_graph([4, 5, 3])).count("<tr>")  # the table of nodes, with its head
     36
     """
@@ -55,9 +48,12 @@ def graph_page(graph: Any, values: ArrayLike | None = None, name: str | None = N
                 f"values must hold one finite number for each of the {graph.n_nodes} nodes, in "
                 f"their order; got shape {values.shape}."
             )
+    if not name:  # a perceptron's sizes are its name
+        sizes = getattr(graph, "sizes", None)
+        name = "-".join(map(str, sizes)) if sizes else f"a network of {graph.n_layers} layers"
     if graph.n_links <= MOST_DRAWN_LINKS and graph.n_nodes <= MOST_DRAWN_NODES:
-        return _page_of_weights(graph, interaction, values, name or _name(graph))
-    return _page_of_layers(graph, interaction, name or _name(graph))
+        return _page_of_weights(graph, interaction, values, name)
+    return _page_of_layers(graph, interaction, name)
 
 
 def _page_of_weights(graph: Any, interaction: Any, values: Array | None, name: str) -> str:
@@ -82,13 +78,8 @@ def _page_of_weights(graph: Any, interaction: Any, values: Array | None, name: s
     }
     head, rows = _table_of_weights(graph, drawing, labels, values)
     return _page(
-        name, "graph", graph, interaction, data,
-        head=head,
-        rows=rows,
-        layers=data["layers"],
-        circles=_circles(drawing),
-        several=several,
-        stacked=len(drawing.columns) > 7,
+        name, "graph", graph, interaction, data, head=head, rows=rows, layers=data["layers"],
+        circles=_circles(drawing), several=several, stacked=len(drawing.columns) > 7,
     )  # fmt: skip
 
 
@@ -130,7 +121,6 @@ def node_labels(graph: Any) -> list[str]:
     Examples
     --------
     >>> import edgedyn as ed
-    >>> from edgedyn.report.linegraph.page import node_labels
     >>> node_labels(ed.line_graph([2, 1, 1], bias=True))
     ['W₁[0, 0]', 'W₁[0, 1]', 'b₁[0]', 'W₂[0, 0]', 'b₂[0]']
     """
@@ -181,20 +171,12 @@ def _page_of_layers(graph: Any, interaction: Any, name: str) -> str:
         "degrees": {way: _shares(*graph.degree_distribution(way)) for way in ("in", "out")},
     }
     rows = [
-        (
-            k,
-            layer["name"],
-            layer["text"],
-            f"{layer['size']:,}",
-            layer["links_in"],
-            layer["links_out"],
-        )
-        for k, layer in enumerate(layers, start=1)
+        (k, v["name"], v["text"], f"{v['size']:,}", v["links_in"], v["links_out"])
+        for k, v in enumerate(layers, start=1)
     ]
     return _page(
-        name, "layers", graph, interaction, data,
+        name, "layers", graph, interaction, data, rows=rows,
         head=("layer", "name", "what", "nodes", "links in", "links out"),
-        rows=rows,
         most_drawn=(MOST_DRAWN_LINKS, MOST_DRAWN_NODES),
     )  # fmt: skip
 
@@ -207,31 +189,17 @@ def _shares(degrees: Array, counts: Array) -> list[tuple[int, float]]:
     return found[::-1][::step][::-1]
 
 
-def _name(graph: Any) -> str:
-    """Name a graph: by its sizes if it is a perceptron's."""
-    sizes = getattr(graph, "sizes", None)
-    return "-".join(map(str, sizes)) if sizes else f"a network of {graph.n_layers} layers"
-
-
-def _beta_by_p(interaction: Any) -> float | None:
-    """Return beta_eff weighted by P, if P is known and not zero all over."""
-    into = interaction.in_degree() if interaction is not None else np.zeros(1)
-    return float(interaction.out_degree() @ into / into.sum()) if into.sum() else None
-
-
 def _page(
     name: str, kind: str, graph: Any, interaction: Any, data: dict[str, Any], **values: Any
 ) -> str:
     """Return a page with D3 and one script of ours, of the same name as its template."""
+    into = interaction.in_degree() if interaction is not None else np.zeros(1)
+    # None where P is not known, or 0 all over.
+    beta_by_p = float(interaction.out_degree() @ into / into.sum()) if into.sum() else None
     body = html.render(
-        f"{kind}.html",
-        name=name,
-        graph=graph,
-        interaction=interaction,
-        beta_by_p=_beta_by_p(interaction),
-        data=html.data_block("data", data),
-        **values,
-    )
+        f"{kind}.html", name=name, graph=graph, interaction=interaction, beta_by_p=beta_by_p,
+        data=html.data_block("data", data), **values,
+    )  # fmt: skip
     return html.page(
         f"Line graph of {name}",
         body,

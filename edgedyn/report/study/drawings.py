@@ -9,26 +9,18 @@ from edgedyn.report.html import escape
 
 WIDTH, HEIGHT, MARGIN = 260, 24, 9
 LABEL = 60  # what a tick's label takes, with room around it
-LEAST, MOST = -0.15, 1.3  # accuracies beyond these become arrows at the edge
+MIDDLE = HEIGHT / 2
+BOUNDS = -0.15, 1.3  # accuracies beyond these become arrows at the edge
 
 
 class Scale:
-    """Maps values to places in a cell.
+    """Maps values to places in a cell of some width, so that the finite ones of `values` are seen.
 
-    Parameters
-    ----------
-    values : sequence of float
-        Which should be seen; those that are not finite are ignored.
-    bounds : (float, float)
-        How far the scale may reach; values beyond get an arrow.
-    width : float
+    It reaches no farther than `bounds`; values beyond get an arrow.
     """
 
     def __init__(
-        self,
-        values: Sequence[float],
-        bounds: tuple[float, float] = (LEAST, MOST),
-        width: float = WIDTH,
+        self, values: Sequence[float], bounds: tuple[float, float] = BOUNDS, width: float = WIDTH
     ) -> None:
         inside = [min(max(v, bounds[0]), bounds[1]) for v in values if isfinite(v)] or [0.0, 1.0]
         low, high = min(inside), max(inside)
@@ -52,14 +44,11 @@ class Scale:
 
 def axis(scale: Scale, ceiling: float | None = None) -> Markup:
     """Return the axis above a column of drawings."""
-    marks = []
+    found = _shade(scale, ceiling)
     for tick in scale.ticks:
-        x = scale(tick)
-        label = f"{tick:.10g}".replace("-", "\u2212")
-        marks.append(
-            f'<path class="tick" d="M{x:.1f} 19v5"/><text x="{x:.1f}" y="15">{label}</text>'
-        )
-    return _svg(scale, _shade(scale, ceiling) + "".join(marks), "", 'aria-hidden="true"')
+        x, label = f"{scale(tick):.1f}", f"{tick:.10g}".replace("-", "\u2212")
+        found += f'<path class="tick" d="M{x} 19v5"/><text x="{x}" y="15">{label}</text>'
+    return _svg(scale.width, found)
 
 
 def interval(
@@ -74,44 +63,27 @@ def interval(
     ceiling: float | None = None,
     rule: float | None = None,
 ) -> Markup:
-    """Return a drawing of a value with its interval.
+    """Return a drawing of a value with its interval, which `words` say, too.
 
-    Parameters
-    ----------
-    scale : Scale
-    value, low, high : float
-        What is not finite is not drawn.
-    words : str
-        The same in words.
-    last, final : float
-        Marked by an upright bar and a star.
-    ceiling : float, optional
-        Beyond it the ground is shaded.
-    rule : float, optional
-        Where a thin upright line goes through.
+    What is not finite is not drawn. An upright bar marks `last`, a star `final`; beyond `ceiling`
+    the ground is shaded; a thin upright line goes through `rule`.
     """
     parts = [_shade(scale, ceiling)]
     if rule is not None and scale.low < rule < scale.high:
         parts.append(f'<path class="rule" d="M{scale(rule):.1f} 0v{HEIGHT}"/>')
-    middle = HEIGHT / 2
     if isfinite(last):
         parts.append(f'<path class="last" d="M{scale(last):.1f} 5v14"/>')
     if isfinite(value):
-        parts.append(_dot(scale, value, low, high, middle))
+        parts.append(_dot(scale, value, low, high))
     if isfinite(final):
-        parts.append(f'<path class="final" d="{_star(scale(final), middle)}"/>')
-    label = escape(words)
-    return _svg(scale, f"<title>{label}</title>{''.join(parts)}", label, 'role="img"')
+        parts.append(f'<path class="final" d="{_star(scale(final), MIDDLE)}"/>')
+    return _svg(scale.width, f"<title>{escape(words)}</title>{''.join(parts)}", words)
 
 
 def bar(share: float, words: str, width: float = 90) -> Markup:
     """Return a bar of a share of the width."""
     inside = f'<rect class="bar" x="0" y="7" height="10" width="{share * width:.1f}"/>'
-    label = escape(words)
-    return Markup(
-        f'<svg class="dots" viewBox="0 0 {width} {HEIGHT}" width="{width}" height="{HEIGHT}" '
-        f'role="img" aria-label="{label}">{inside}</svg>'
-    )
+    return _svg(width, inside, words)
 
 
 def legend_mark(kind: str) -> Markup:
@@ -127,16 +99,16 @@ def legend_mark(kind: str) -> Markup:
     )
 
 
-def _dot(scale: Scale, value: float, low: float, high: float, y: float) -> str:
+def _dot(scale: Scale, value: float, low: float, high: float) -> str:
     """Return a dot, or an arrow at the edge, with its interval."""
     found = ""
     if isfinite(low) and isfinite(high) and high > scale.low and low < scale.high:
-        found = f'<path class="interval" d="M{scale(low):.1f} {y}H{scale(high):.1f}"/>'
+        found = f'<path class="interval" d="M{scale(low):.1f} {MIDDLE}H{scale(high):.1f}"/>'
     x = scale(value)
     if scale.low <= value <= scale.high:
-        return f'{found}<circle class="dot" cx="{x:.1f}" cy="{y}" r="4.5"/>'
+        return f'{found}<circle class="dot" cx="{x:.1f}" cy="{MIDDLE}" r="4.5"/>'
     tip = 7 if value > scale.high else -7
-    return f'{found}<path class="dot" d="M{x + tip:.1f} {y}l{-tip * 1.3:.1f} -5.5v11z"/>'
+    return f'{found}<path class="dot" d="M{x + tip:.1f} {MIDDLE}l{-tip * 1.3:.1f} -5.5v11z"/>'
 
 
 def _shade(scale: Scale, ceiling: float | None) -> str:
@@ -152,10 +124,10 @@ def _star(x: float, y: float) -> str:
     return f"M{x:.1f} {y - 6.5}l1.9 4.6 4.6 1.9-4.6 1.9-1.9 4.6-1.9-4.6-4.6-1.9 4.6-1.9z"
 
 
-def _svg(scale: Scale, inside: str, label: str, attributes: str) -> Markup:
-    """Return a drawing of a cell's size."""
-    named = f' aria-label="{label}"' if label else ""
+def _svg(width: float, inside: str, words: str = "") -> Markup:
+    """Return a drawing of a cell's height, with a label if there are words for one."""
+    said = f'role="img" aria-label="{escape(words)}"' if words else 'aria-hidden="true"'
     return Markup(
-        f'<svg class="dots" viewBox="0 0 {scale.width} {HEIGHT}" width="{scale.width}" '
-        f'height="{HEIGHT}" {attributes}{named}>{inside}</svg>'
+        f'<svg class="dots" viewBox="0 0 {width} {HEIGHT}" width="{width}" height="{HEIGHT}" '
+        f"{said}>{inside}</svg>"
     )

@@ -22,18 +22,9 @@ DIGITS = 6
 def study_page(summary: StudySummary) -> str:
     """Return a self-contained page: ranking, meaning, panels, methods, cost, warnings, provenance.
 
-    Parameters
-    ----------
-    summary : StudySummary
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> import tempfile
-    >>> from edgedyn.report.study.page import study_page
     >>> from edgedyn.studies import EpochRecord, TrialRecord
     >>> from edgedyn.studies.store import Store
     >>> from edgedyn.studies.summary import summary
@@ -47,6 +38,7 @@ def study_page(summary: StudySummary) -> str:
     rankings = summary.rankings
     title = f"Which model for {summary.data}?"
     data = _data(summary)
+    download = b64encode(ranking_csv(rankings).encode("utf-8", "replace")).decode("ascii")
     tests = [sum(isfinite(row.curves.test) for row in ranking.rows) for ranking in rankings]
     body = html.render(
         "study.html",
@@ -56,10 +48,10 @@ def study_page(summary: StudySummary) -> str:
         title=title,
         counts=_counts(summary),
         notes=words.notes(rankings[0], summary),
-        csv=_data_uri(ranking_csv(rankings)),
+        csv=f"data:text/csv;charset=utf-8;base64,{download}",
         rankings=[
             {
-                "title": _capital(words.size_words(ranking.n_train)),
+                "title": words.size_words(ranking.n_train),
                 "verdict": words.verdict(ranking, summary),
                 "table": ranking_table(ranking, summary, k),
             }
@@ -85,28 +77,15 @@ def study_page(summary: StudySummary) -> str:
 
 def _counts(summary: StudySummary) -> str:
     """Return the line below the title."""
-    rows = summary.rankings[0].rows
-    seeds = len(summary.provenance.seeds)
-    sizes = [r.n_train for r in summary.rankings if r.n_train is not None]
+    sizes = " and ".join(f"{r.n_train:,}" for r in summary.rankings if r.n_train is not None)
     parts = [
-        words.plural(len(rows), "candidate"),
+        words.plural(len(summary.rankings[0].rows), "candidate"),
         f"predicted after {summary.observed} of {summary.epochs} epochs",
-        words.plural(seeds, "seed"),
+        words.plural(len(summary.provenance.seeds), "seed"),
+        sizes and f"{sizes} training samples",
+        summary.date[:10],
     ]
-    if sizes:
-        parts.append(f"{' and '.join(f'{n:,}' for n in sizes)} training samples")
-    return " · ".join([*parts, *([summary.date[:10]] if summary.date else [])])
-
-
-def _data_uri(text: str) -> str:
-    """Return a text as an address that holds it, so that it downloads without a script."""
-    data = text.encode("utf-8", "replace")
-    return f"data:text/csv;charset=utf-8;base64,{b64encode(data).decode('ascii')}"
-
-
-def _capital(text: str) -> str:
-    """Return a text with a capital letter in front."""
-    return text[:1].upper() + text[1:]
+    return " · ".join(filter(None, parts))
 
 
 def _left_out(summary: StudySummary, data: Mapping[str, Any]) -> list[str]:

@@ -12,10 +12,16 @@ def facts_of(summary: StudySummary) -> list[tuple[str, str]]:
     facts: list[tuple[str, str]] = []
     for k, made in enumerate(origin.environments, start=1):
         which = f" ({k})" if len(origin.environments) > 1 else ""
-        facts.append((f"Versions{which}", _versions(made)))
-        facts.append((f"Machine{which}", _machine(made)))
+        packages = {"edgedyn": made.get("edgedyn", "unknown")}
+        packages |= {"Python": made.get("python", "unknown"), **(made.get("packages") or {})}
+        facts.append((f"Versions{which}", ", ".join(f"{p} {v}" for p, v in packages.items())))
+        cores = f"{made['cores']} cores" if made.get("cores") else None
+        machine = [made.get("cpu"), cores, made.get("platform")]
+        facts.append((f"Machine{which}", ", ".join(str(part) for part in machine if part)))
     facts.append(("Seeds", ", ".join(map(str, origin.seeds))))
-    facts += [(f"Data{_which(one)}", _data(one)) for one in origin.data]
+    for one in origin.data:
+        part = "" if one.n_train is None else f", {one.n_train} training samples"
+        facts.append((f"Data{part}", _data(one)))
     facts += [(name.replace("_", " "), _plain(v)) for name, v in origin.settings.items()]
     if origin.command:
         facts.append(("Made by", origin.command))
@@ -33,44 +39,17 @@ def commands_again(summary: StudySummary) -> list[str]:
         seed = f" --seed {origin.seed}" if origin.seed is not None else ""
         first = [f"pip install 'edgedyn{version}'", f"edgedyn demo{seed} --out again"]
     elif origin.study:
-        first = [
-            f"pip install 'edgedyn[tf]{version}'",
-            "edgedyn select study.toml --out again",
-        ]
+        first = [f"pip install 'edgedyn[tf]{version}'", "edgedyn select study.toml --out again"]
     else:
         return []
     return [*first, "edgedyn report again"]
 
 
-def _versions(made: Mapping[str, Any]) -> str:
-    """Return versions in a line."""
-    found = {"edgedyn": made.get("edgedyn", "unknown"), "Python": made.get("python", "unknown")}
-    found |= made.get("packages") or {}
-    return ", ".join(f"{name} {version}" for name, version in found.items())
-
-
-def _machine(made: Mapping[str, Any]) -> str:
-    """Return the machine in a line."""
-    parts = [made.get("cpu"), made.get("platform")]
-    if made.get("cores"):
-        parts.insert(1, f"{made['cores']} cores")
-    return ", ".join(str(part) for part in parts if part)
-
-
-def _which(one: DataUsed) -> str:
-    """Say which trials some data belong to."""
-    return "" if one.n_train is None else f", {one.n_train} training samples"
-
-
 def _data(one: DataUsed) -> str:
     """Return sizes and fingerprint of some data."""
-    sizes = ", ".join(
-        f"{n} {part}"
-        for n, part in ((one.train, "train"), (one.validation, "validation"), (one.test, "test"))
-        if n
-    )
-    shape = one.image_shape
-    shown = f"; images {' × '.join(map(str, shape))}" if shape else ""
+    parts = {"train": one.train, "validation": one.validation, "test": one.test}
+    sizes = ", ".join(f"{n} {part}" for part, n in parts.items() if n)
+    shown = f"; images {' × '.join(map(str, one.image_shape))}" if one.image_shape else ""
     seeds = f"; seed{'s' if len(one.seeds) > 1 else ''} {', '.join(map(str, one.seeds))}"
     return f"{sizes}{shown}; {one.fingerprint}{seeds}"
 

@@ -34,10 +34,7 @@ def ranking_table(ranking: SizeSummary, summary: StudySummary, k: int) -> Markup
         scale, ceiling = drawings.Scale(shown, (-inf, inf)), None
     known = dict.fromkeys(m for row in rows for m in row.by_method)
     others = [m for m in known if m not in (summary.method, "last_value")][:MOST_OTHERS]
-    ends = {
-        "validation": [row.curves.validation for row in rows],
-        "test": [row.curves.test for row in rows],
-    }
+    ends = {name: [getattr(row.curves, name) for row in rows] for name in ("validation", "test")}
     return render(
         "ranking.html",
         k=k,
@@ -71,22 +68,15 @@ def ranking_csv(rankings: Sequence[SizeSummary]) -> str:
     methods = list(dict.fromkeys(m for r in rankings for row in r.rows for m in row.by_method))
     text = io.StringIO()
     writer = csv.writer(text)
-    plain = ["rank", "prediction", "std", "last_value", "validation", "test"]
+    own, seen = ["rank", "prediction", "std"], ["last_value", "validation", "test"]
     by_method = [f"{m}_{part}" for m in methods for part in ("prediction", "std")]
-    writer.writerow(["n_train", "model", *plain, "status", "reason", *by_method])
+    writer.writerow(["n_train", "model", *own, *seen, "status", "reason", *by_method])
     unknown = MethodValue(nan, nan)
     for ranking in rankings:
+        size = "" if ranking.n_train is None else ranking.n_train
         for row in ranking.rows:
             found = (row.by_method.get(m, unknown) for m in methods)
-            values = (
-                row.rank,
-                row.prediction,
-                row.std,
-                row.curves.last_value,
-                row.curves.validation,
-                row.curves.test,
-            )
-            size = "" if ranking.n_train is None else ranking.n_train
+            values = [getattr(row, m) for m in own] + [getattr(row.curves, m) for m in seen]
             writer.writerow(
                 [size, _safe(row.model), *map(_number, values)]
                 + [_safe(row.status), _safe("; ".join(row.reasons))]

@@ -17,7 +17,6 @@ def accuracy(value: float, std: float | None = None) -> str:
 
     Examples
     --------
-    >>> from edgedyn.report.study.words import accuracy
     >>> accuracy(0.91234, 0.0456), accuracy(-0.05), accuracy(float("nan"))
     ('0.912 ± 0.046', '−0.050', '–')
     """
@@ -49,8 +48,8 @@ def plural(n: int, word: str) -> str:
 
 
 def size_words(n_train: int | None) -> str:
-    """Return the training size in words; empty where a study does not vary it."""
-    return "" if n_train is None else f"with {n_train:,} training samples"
+    """Return the training size in words, a heading; empty where a study does not vary it."""
+    return "" if n_train is None else f"With {n_train:,} training samples"
 
 
 # The verdict -------------------------------------------------------------------------------------
@@ -100,11 +99,8 @@ def _outcome(first: RankingRow, rows: Sequence[RankingRow]) -> str:
     true = {row.model: row.curves.test for row in rows if isfinite(row.curves.test)}
     own = true.get(first.model)
     if own is None:
-        return (
-            "it was not trained to the end, so that nobody knows yet"
-            if not true
-            else "it was not trained to the end, though others were"
-        )
+        others = "though others were" if true else "so that nobody knows yet"
+        return f"it was not trained to the end, {others}"
     if len(true) == 1:
         return (
             f"trained to the end, it reached a test accuracy of {own:.3f}; as no other candidate "
@@ -139,14 +135,14 @@ def notes(ranking: SizeSummary, summary: StudySummary) -> list[str]:
     known = [row for row in ranking.rows if isfinite(row.curves.last_value)]
     ahead = max(known, key=lambda row: row.curves.last_value, default=None)
     if ahead is not None and summary.method != "last_value":
-        after = f"the last accuracy that was observed (epoch {summary.observed})"
+        chosen = "chooses it too"
         if ahead.curves.last_value > first.curves.last_value:
-            found.append(
-                f"The simplest prediction, {after}, would choose {ahead.model} instead: "
-                f"{ahead.curves.last_value:.3f} against {first.curves.last_value:.3f}."
-            )
-        else:
-            found.append(f"The simplest prediction, {after}, chooses it too.")
+            values = f"{ahead.curves.last_value:.3f} against {first.curves.last_value:.3f}"
+            chosen = f"would choose {ahead.model} instead: {values}"
+        found.append(
+            "The simplest prediction, the last accuracy that was observed (epoch "
+            f"{summary.observed}), {chosen}."
+        )
     return found
 
 
@@ -178,61 +174,57 @@ def standing(row: RankingRow, epochs: int) -> str:
 
 def warnings(summary: StudySummary) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return groups of warnings: what they mean, and whom they concern in which way."""
-    groups: dict[str, tuple[str, list[tuple[str, str]]]] = {}
+    groups: dict[str, tuple[str, list[tuple[str, str]]]] = {
+        kind: (heading, []) for kind, heading in HEADINGS.items()
+    }
     several = len(summary.rankings) > 1
     for one in summary.problems:
-        heading, detail = _warning(one)
         where = []
         if one.seed is not None and len(summary.provenance.seeds) > 1:
             where.append(f"seed {one.seed}")
         if several and one.n_train is not None:
             where.append(f"{one.n_train:,} samples")
         who = one.model + (f" ({', '.join(where)})" if where else "")
-        groups.setdefault(heading, (heading, []))[1].append((who, detail))
-    return sorted(groups.values(), key=lambda group: ORDER.index(group[0]))
+        groups[one.kind][1].append((who, _detail(one)))
+    return [group for group in groups.values() if group[1]]
 
 
-FAILED = "Failed: these runs stopped before their end; their candidates are ranked without them."
-DIVERGED = "Diverged: the loss or the weights became infinite or no number."
-MISSING = "Not run yet: the study was interrupted; the same command takes it up where it stopped."
-DEGENERATE = "Degenerate or ill-conditioned values of β_eff: left out of every fit."
-OUTSIDE = "Outside 0 to 1: do not read these predictions as accuracies; only their order counts."
-SLOPE = (
-    "The line slopes the wrong way: accuracy rises with β_eff, against the theory, and the "
-    "prediction lies below what was seen."
-)
-FLAT = "β_eff hardly changes: the slope of the line cannot be learnt."
-STATUS = "The method itself has doubts."
-ORDER = (FAILED, DIVERGED, MISSING, DEGENERATE, OUTSIDE, SLOPE, FLAT, STATUS)
+HEADINGS = {
+    "failed": "Failed: these runs stopped before their end; their candidates are ranked "
+    "without them.",
+    "diverged": "Diverged: the loss or the weights became infinite or no number.",
+    "missing": "Not run yet: the study was interrupted; the same command takes it up where it "
+    "stopped.",
+    "degenerate": "Degenerate or ill-conditioned values of β_eff: left out of every fit.",
+    "outside": "Outside 0 to 1: do not read these predictions as accuracies; only their order "
+    "counts.",
+    "slope": "The line slopes the wrong way: accuracy rises with β_eff, against the theory, and "
+    "the prediction lies below what was seen.",
+    "flat": "β_eff hardly changes: the slope of the line cannot be learnt.",
+    "status": "The method itself has doubts.",
+}
 
 
-def _warning(one: Problem) -> tuple[str, str]:
-    """Return a warning's group, and what is special to it."""
-    kind = one.kind
-    if kind in ("failed", "diverged"):
+def _detail(one: Problem) -> str:
+    """Return what is special to a warning of its kind."""
+    word = one.status.replace("_", " ")
+    if one.kind in ("failed", "diverged"):
         after = f" (after {plural(len(one.epochs), 'epoch')})" if one.epochs else ""
-        heading = FAILED if kind == "failed" else DIVERGED
-        return heading, f"{one.reason or 'no reason given'}{after}"
-    if kind == "missing":
-        return MISSING, ""
-    if kind == "degenerate":
-        word = one.status.replace("_", " ")
+        return f"{one.reason or 'no reason given'}{after}"
+    if one.kind == "degenerate":
         why = f": {STATUSES[one.status]}" if one.status in STATUSES else ""
-        return DEGENERATE, f"{word} in {_epochs(one.epochs)}{why}"
-    if kind == "outside":
-        return OUTSIDE, accuracy(one.value)
-    if kind == "slope":
-        return SLOPE, f"slope +{number(one.value)}"
-    return (FLAT, "") if kind == "flat" else (STATUS, one.status.replace("_", " "))
+        return f"{word} in {_epochs(one.epochs)}{why}"
+    special = {"outside": accuracy(one.value), "slope": f"slope +{number(one.value)}"}
+    return special.get(one.kind, word)
 
 
 def _epochs(epochs: Sequence[int]) -> str:
     """Return epochs, runs of them as ranges."""
-    parts: list[list[int]] = []
+    runs: list[list[int]] = []  # first and last epoch
     for epoch in epochs:
-        if parts and epoch == parts[-1][-1] + 1:
-            parts[-1].append(epoch)
+        if runs and epoch == runs[-1][-1] + 1:
+            runs[-1][1:] = [epoch]
         else:
-            parts.append([epoch])
-    words = [f"{p[0]}" if len(p) == 1 else f"{p[0]}–{p[-1]}" for p in parts]
+            runs.append([epoch])
+    words = ["–".join(map(str, run)) for run in runs]
     return f"epoch{'' if len(epochs) == 1 else 's'} {', '.join(words)}"
