@@ -1,7 +1,17 @@
-"""What a trial's process is given: plain values, typed, that travel as JSON."""
+"""What a trial's process is given and what it tells: plain values, typed, that travel as JSON."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+TEXT, FUNCTION = r"\S", r"^[\w.]+:\w+\Z"
+Text = Annotated[str, Meta(pattern=TEXT)]
+Function = Annotated[str, Meta(pattern=FUNCTION)]
+Positive = Annotated[int, Meta(ge=1)]
+Whole = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, lt=1)]
+Split = Literal["stratified", "ordered"]  # as edgedyn.nn.data.datasets has them
 
 
 @dataclass(frozen=True)
@@ -11,7 +21,7 @@ class DataSettings:
     spec: str = ""
     image_size: int | None = None
     validation_size: int | float | None = None
-    split: str = "stratified"
+    split: Split = "stratified"
 
 
 @dataclass(frozen=True)
@@ -30,12 +40,12 @@ class CandidateSettings:
 class ProbeSettings:
     """The probe, as `edgedyn.nn.attach_probe` takes it."""
 
-    units: tuple[int, ...] = (256, 128)
-    dropout: float = 0.4
-    batch_norm: str = "identity"
-    momentum: float = 0.9
+    units: tuple[Positive, ...] = (256, 128)
+    dropout: Share = 0.4
+    batch_norm: Literal["identity", "statistics", "none"] = "identity"
+    momentum: Share = 0.9
     frozen: bool = True
-    initializer: str = "he_normal"
+    initializer: Text = "he_normal"
 
 
 @dataclass(frozen=True)
@@ -43,21 +53,21 @@ class TrainingSettings:
     """How a network is fine-tuned."""
 
     optimizer: dict[str, Any] = field(default_factory=lambda: {"name": "adam"})
-    learning_rate: float = 1e-3
-    batch_size: int = 64
-    batch_norm_momentum: float | None = None
+    learning_rate: Annotated[float, Meta(gt=0)] = 1e-3
+    batch_size: Positive = 64
+    batch_norm_momentum: Annotated[float, Meta(ge=0)] | None = None
 
 
 @dataclass(frozen=True)
 class WatchSettings:
     """How beta_eff is measured, as `edgedyn.nn.CapacitanceCallback` takes it; and what else."""
 
-    n_samples: int = 1024
-    scope: str = "probe"
-    coupling: str = "direct"
-    strength: str = "magnitude"
-    nodes: str = "kernels"
-    measures: str | None = None
+    n_samples: Positive = 1024
+    scope: Literal["probe", "network"] = "probe"
+    coupling: Literal["direct", "full"] = "direct"
+    strength: Literal["magnitude", "absolute", "signed"] = "magnitude"
+    nodes: Literal["kernels", "all"] = "kernels"
+    measures: Function | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,62 @@ class Settings:
     probe: ProbeSettings = field(default_factory=ProbeSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     capacitance: WatchSettings = field(default_factory=WatchSettings)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a study's data hold, and what they take.
+
+    Parameters
+    ----------
+    n_train : tuple of int
+        One a training size.
+    n_validation, n_classes : int
+    side : (height, width)
+    load_seconds, read_seconds : float
+        Of all data; of one image that is a file.
+    data_mib : float
+    missing : str
+        What is not here, in a sentence.
+    """
+
+    n_train: tuple[int, ...]
+    n_validation: int
+    n_classes: int
+    side: tuple[int, int]
+    load_seconds: float = 0.0
+    read_seconds: float = 0.0
+    data_mib: float = 0.0
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a few steps of a candidate took.
+
+    Parameters
+    ----------
+    train_seconds, validation_seconds : float
+        Of one image.
+    watch_seconds, start_seconds : float
+        What is measured after an epoch; loading, building and compiling.
+    memory_mib : float
+    parameters, layers : int
+    flops : float
+        Of one image in inference.
+    missing : str
+        What is not here, in a sentence.
+    """
+
+    train_seconds: float
+    validation_seconds: float
+    watch_seconds: float
+    start_seconds: float
+    memory_mib: float
+    parameters: int
+    flops: float
+    layers: int
+    missing: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,8 +168,8 @@ class Job:
         Where relative paths start.
     functions, backbones, n_trains : tuple
         What "check" and "survey" seek and load.
-    survey : dict
-        What "survey" returned, for "rehearse".
+    survey : Survey or None
+        What "survey" found, for "rehearse".
 
     Examples
     --------
@@ -133,4 +199,4 @@ class Job:
     functions: tuple[str, ...] = ()
     backbones: tuple[str, ...] = ()
     n_trains: tuple[int | None, ...] = (None,)
-    survey: dict[str, Any] = field(default_factory=dict)
+    survey: Survey | None = None

@@ -11,7 +11,7 @@ import msgspec
 from edgedyn._environment import environment
 from edgedyn._files import json_ready, write_text
 from edgedyn._job import Job
-from edgedyn.studies.record import EpochRecord, TrialRecord, epoch_record
+from edgedyn.studies.record import EpochRecord, TrialRecord, epoch_record, whole
 
 LINES, META = "epochs.jsonl", "meta.json"
 
@@ -131,7 +131,6 @@ def record_of(journal: Journal, job: Job, status: str, reason: str = "") -> Tria
     meta = journal.meta()
     seconds = [e.train_seconds for e in epochs if isfinite(e.train_seconds)]
     betas = [e.beta_seconds for e in epochs if isfinite(e.beta_seconds)]
-    scores = journal.find("scores") or {}
     return TrialRecord(
         model=job.model,
         data=job.data,
@@ -141,7 +140,7 @@ def record_of(journal: Journal, job: Job, status: str, reason: str = "") -> Tria
         status=status,
         train_seconds=sum(seconds),
         beta_seconds=sum(betas),
-        scores={name: nan if value is None else value for name, value in scores.items()},
+        scores=whole(journal.find("scores") or {}),
         n_train=job.n_train,
         reason=reason,
         provenance={

@@ -148,16 +148,16 @@ class TrialRecord:
             "schema": SCHEMA,
             "settings": upgraded_settings(values["settings"]),
             "epochs": epochs,
-            "scores": _whole(values["scores"]),
-            **_whole({name: values[name] for name in ("train_seconds", "beta_seconds")}),
+            "scores": whole(values["scores"]),
+            **whole({name: values[name] for name in ("train_seconds", "beta_seconds")}),
         }
         return msgspec.convert({**values, **changes}, cls)
 
 
 def epoch_record(values: Mapping[str, Any]) -> EpochRecord:
     """Read an epoch back; JSON's null becomes NaN."""
-    changes = {"measures": _whole(values["measures"])}
-    return msgspec.convert({**_whole(values), **changes}, EpochRecord)
+    changes = {"measures": whole(values["measures"])}
+    return msgspec.convert({**whole(values), **changes}, EpochRecord)
 
 
 def upgraded_settings(settings: dict[str, Any]) -> dict[str, Any]:
@@ -176,6 +176,6 @@ def upgraded_settings(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _whole(values: Mapping[str, Any]) -> dict[str, Any]:
+def whole(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn JSON's null into NaN."""
     return {name: nan if value is None else value for name, value in values.items()}

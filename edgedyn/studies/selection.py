@@ -16,7 +16,7 @@ import msgspec
 
 from edgedyn._environment import command, environment
 from edgedyn._files import atomic, json_ready
-from edgedyn._job import Job, Settings
+from edgedyn._job import Job, Rehearsal, Settings, Survey
 from edgedyn.predict.methods import method_named
 from edgedyn.predict.rank import Ranking
 from edgedyn.studies.cost import GPU_TFLOPS, cost
@@ -25,7 +25,7 @@ from edgedyn.studies.engine import Outcome, Pool, pool, run_jobs
 from edgedyn.studies.fresh import run_fresh
 from edgedyn.studies.journal import Journal, record_of
 from edgedyn.studies.progress import Progress, Watcher
-from edgedyn.studies.record import TrialRecord
+from edgedyn.studies.record import TrialRecord, whole
 from edgedyn.studies.store import RecordTable, Store
 from edgedyn.studies.study import Study, Trial
 from edgedyn.studies.study_file import load_study
@@ -222,7 +222,7 @@ def rehearse(
     plan = load_study(study, fields)
     _needs_tensorflow()
     say(f"looking at {plan.data.spec}, nothing is downloaded")
-    seen = _checked(plan, "survey")
+    seen = msgspec.convert(_checked(plan, "survey"), Survey)
     threads = plan.engine.threads or max(1, (os.cpu_count() or 1) // plan.engine.workers)
     found = []
     for k, trial in enumerate(plan.trials[: len(plan.candidates)], start=1):
@@ -232,9 +232,8 @@ def rehearse(
         if outcome["kind"] != "done":
             found.append({"model": name, "reason": outcome["reason"]})
             continue
-        row = cost(plan, seen, outcome["result"], gpu_tflops=gpu_tflops)
-        missing = [one for one in (seen["missing"], row["missing"]) if one is not None]
-        found.append({"model": name, **row, "missing": missing})
+        took = msgspec.convert(whole(outcome["result"]), Rehearsal)
+        found.append({"model": name, **cost(plan, seen, took, gpu_tflops=gpu_tflops)})
     return found
 
 

@@ -13,7 +13,7 @@ from edgedyn.predict.methods import method_named
 from edgedyn.predict.rank import Ranking
 from edgedyn.predict.rank_quality import Judgement
 from edgedyn.studies.early import early_ranking
-from edgedyn.studies.record import TrialRecord
+from edgedyn.studies.record import TrialRecord, whole
 from edgedyn.studies.store import STUDY, load_records
 from edgedyn.studies.study_toml import study_toml
 from edgedyn.studies.summary_models import candidate_curves
@@ -139,7 +139,7 @@ def _demo(folder: Path) -> _Source:
         records = [TrialRecord.from_dict(one) for one in values["records"]]
         settings = values["settings"]
         observed, last = settings["observed_epochs"], settings["epochs"]
-        judged = [_judgement(one) for one in values["ranking"]["methods"]]
+        judged = [Judgement(**whole(one)) for one in values["ranking"]["methods"]]
         methods = tuple(one.method for one in judged)
         n_validation = settings["n_validation"]
         environment = {**values["environment"], "seed": values["seed"]}
@@ -212,12 +212,6 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ValueError(f"{str(path)!r} cannot be read: it holds no JSON object.")
     return values
-
-
-def _judgement(values: Mapping[str, Any]) -> Judgement:
-    """Turn a judgement's JSON back; null was NaN."""
-    known: dict[str, Any] = {n: nan if value is None else value for n, value in values.items()}
-    return Judgement(**known)
 
 
 # Ranking -----------------------------------------------------------------------------------------

@@ -66,9 +66,9 @@ def run(job: Job) -> dict[str, Any]:
     """
     sys.path[:0] = [p for p in job.paths if p not in sys.path]
     os.chdir(job.cwd)  # relative paths of data start at the study file
-    tasks = {"trial": _trial, "check": _check, "survey": _survey, "rehearse": _rehearse}
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        return {"kind": "done", "result": tasks[job.task](job)}
+        return {"kind": "done", "result": (_trial if job.task == "trial" else _look_ahead)(job)}
     except Exception as error:
         traceback.print_exc()
         reason = _reason(error)
@@ -143,7 +143,6 @@ def _finished(journal: Journal, job: Job) -> bool:
 
 def _train(job: Job, journal: Journal, folder: Path) -> None:
     """Load data and candidate, go on from the last backup, test at the end."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from edgedyn.nn.training import finetune
     from edgedyn.nn.training import trial as trials
 
@@ -168,15 +167,8 @@ def _train(job: Job, journal: Journal, folder: Path) -> None:
         trials.train(model, setup, job, first, folder / CHECKPOINT, journal.append, watch=watch)
     if head and not journal.diverged:
         model = trials.with_head(model, job)
-        trials.train(
-            model,
-            setup,
-            job,
-            job.target,
-            folder / HEAD_CHECKPOINT,
-            journal.append,
-            first_epoch=job.early,
-        )
+        backup = folder / HEAD_CHECKPOINT
+        trials.train(model, setup, job, job.target, backup, journal.append, first_epoch=job.early)
     if journal.diverged:
         return
     if job.target == job.last:
@@ -207,31 +199,12 @@ def _check_meta(job: Job, journal: Journal, provenance: Mapping[str, Any]) -> No
         journal.write_meta({"settings": settings, "provenance": provenance})
 
 
-# Other tasks -------------------------------------------------------------------------------------
+def _look_ahead(job: Job) -> dict[str, Any]:
+    """Look at data and names before any trial is started, or train a candidate for a few steps."""
+    from edgedyn.nn.training import rehearsal, trial
 
-
-def _check(job: Job) -> dict[str, Any]:
-    """Load the data and look for the candidates' builders, before any trial is started."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from edgedyn.nn.training import trial as trials
-
-    return trials.check(job)
-
-
-def _survey(job: Job) -> dict[str, Any]:
-    """Do the same, but go on without data that are not here."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from edgedyn.nn.training import rehearsal
-
-    return rehearsal.survey(job)
-
-
-def _rehearse(job: Job) -> dict[str, Any]:
-    """Train a candidate for a few steps and tell what it takes."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from edgedyn.nn.training import rehearsal
-
-    return rehearsal.rehearse(job)
+    tasks = {"check": trial.check, "survey": rehearsal.survey, "rehearse": rehearsal.rehearse}
+    return msgspec.to_builtins(tasks[job.task](job))
 
 
 if __name__ == "__main__":

@@ -208,6 +208,11 @@ class Dataset:
     class_names: tuple[str, ...]
 
     @property
+    def parts(self) -> tuple[Split, Split, Split]:
+        """Training, validation and test images."""
+        return self.train, self.validation, self.test
+
+    @property
     def n_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
@@ -216,7 +221,7 @@ class Dataset:
     def fingerprint(self) -> str:
         """A digest of images, labels and class names; of files, their names and sizes."""
         digest = hashlib.sha256(repr(self.class_names).encode())
-        for split in (self.train, self.validation, self.test):
+        for split in self.parts:
             digest.update(np.ascontiguousarray(split.y).tobytes())
             if isinstance(split.source, np.ndarray):
                 digest.update(np.ascontiguousarray(split.source).data)

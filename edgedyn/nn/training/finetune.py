@@ -220,24 +220,22 @@ class _EpochLog(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = {name: float(value) for name, value in (logs or {}).items()}
-        seen = None if self.watch is None else self.watch.records[-1]
-        beta: dict[str, Any] = {"beta_eff": nan, "beta_status": "no_probe", "beta_seconds": 0.0}
-        if seen is not None:
-            beta = {
-                "beta_eff": seen.beta_eff,
-                "beta_status": seen.status,
-                "beta_seconds": seen.seconds,
-            }
+        value, status, seconds = nan, "no_probe", 0.0
+        if self.watch is not None:
+            seen = self.watch.records[-1]
+            value, status, seconds = seen.beta_eff, seen.status, seen.seconds
         own: Mapping[str, float] = {}
         if self.measure is not None and self.watch is not None:
-            own = self._measured(self.measure, self.watch)
-        diverged = not np.isfinite(logs["loss"]) or beta["beta_status"] == "diverged"
+            own = measured(self.measure, self.model, self.watch)
+        diverged = not np.isfinite(logs["loss"]) or status == "diverged"
         self.report(
             {
                 "epoch": epoch + 1,
                 "train_loss": logs["loss"],
                 "val_accuracy": logs["val_accuracy"],
-                **beta,
+                "beta_eff": value,
+                "beta_status": status,
+                "beta_seconds": seconds,
                 "train_seconds": self.clock.seconds,
                 "val_correct": pack_bits(self.judge.correct),
                 "measures": {
@@ -251,10 +249,13 @@ class _EpochLog(keras.callbacks.Callback):
         if diverged:
             self.model.stop_training = True
 
-    def _measured(self, measure: Measure, watch: CapacitanceCallback) -> Mapping[str, float]:
-        """Call a function of the user's own, with the probe's features if it asks for them."""
-        if "features" not in signature(measure).parameters:
-            return measure(self.model, watch.x, watch.y)
-        if watch.features is None:  # the run has diverged, or the scope is the network
-            return {}
-        return measure(self.model, watch.x, watch.y, features=watch.features)
+
+def measured(
+    measure: Measure, model: keras.Model, watch: CapacitanceCallback
+) -> Mapping[str, float]:
+    """Call a function of the user's own, with the probe's features if it asks for them."""
+    if "features" not in signature(measure).parameters:
+        return measure(model, watch.x, watch.y)
+    if watch.features is None:  # the run has diverged, or the scope is the network
+        return {}
+    return measure(model, watch.x, watch.y, features=watch.features)
