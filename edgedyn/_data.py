@@ -12,6 +12,11 @@ from edgedyn import _validate as check
 
 Array = NDArray[Any]
 
+_DAMAGED = (  # what numpy and zipfile raise on files that are none, or damaged
+    *(OSError, EOFError, ValueError, TypeError, AttributeError, NotImplementedError, RuntimeError),
+    *(BadZipFile, zlib.error),
+)
+
 
 def digits() -> tuple[Array, Array]:
     """Return scikit-learn's 1797 handwritten digits, shape (1797, 64) in [0, 1], and labels."""
@@ -58,20 +63,22 @@ def standardise(X: Array) -> Array:
     return (X - X.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
 
 
-def _read_npz(path: Path) -> tuple[Array, Array]:
-    """Read arrays X and y; nothing in the file is executed."""
+def npz_arrays(path: Path) -> dict[str, Array]:
+    """Return the arrays of a .npz file by name; nothing in it is executed."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files if name in ("X", "y")}
-            names = ", ".join(stored.files) or "nothing"
-    except (OSError, EOFError, ValueError, TypeError, AttributeError, BadZipFile, zlib.error):
+            return {name: stored[name] for name in stored.files}
+    except _DAMAGED:
         raise ValueError(f"{path} could not be read as a .npz file of plain arrays.") from None
-    if len(arrays) < 2:
-        raise ValueError(f"{path} holds {names}; it must hold X and y.")
-    X, y = arrays["X"], arrays["y"]
-    if X.ndim > 2:
-        X = X.reshape(len(X), -1)
-    return X, y
+
+
+def _read_npz(path: Path) -> tuple[Array, Array]:
+    """Read arrays X and y."""
+    arrays = npz_arrays(path)
+    if not {"X", "y"} <= arrays.keys():
+        raise ValueError(f"{path} holds {', '.join(arrays) or 'nothing'}; it must hold X and y.")
+    X = arrays["X"]
+    return X.reshape(len(X), -1) if X.ndim > 2 else X, arrays["y"]
 
 
 def _read_csv(path: Path) -> tuple[Array, Array]:

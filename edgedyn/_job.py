@@ -83,19 +83,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a study's data hold, and what they take.
+    """What a study's data hold, for every training size, and what they take.
 
-    Parameters
-    ----------
-    n_train : tuple of int
-        One a training size.
-    n_validation, n_classes : int
-    side : (height, width)
-    load_seconds, read_seconds : float
-        Of all data; of one image that is a file.
-    data_mib : float
-    missing : str
-        What is not here, in a sentence.
+    `read_seconds` is that of one image that is a file; `missing` says what is not here.
     """
 
     n_train: tuple[int, ...]
@@ -110,29 +100,15 @@ class Survey:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What a few steps of a candidate took.
+    """What a few steps of a candidate took; `missing` says what is not here."""
 
-    Parameters
-    ----------
-    train_seconds, validation_seconds : float
-        Of one image.
-    watch_seconds, start_seconds : float
-        What is measured after an epoch; loading, building and compiling.
-    memory_mib : float
-    parameters, layers : int
-    flops : float
-        Of one image in inference.
-    missing : str
-        What is not here, in a sentence.
-    """
-
-    train_seconds: float
+    train_seconds: float  # of one image, as the next
     validation_seconds: float
-    watch_seconds: float
-    start_seconds: float
+    watch_seconds: float  # what is measured after an epoch
+    start_seconds: float  # loading, building and compiling
     memory_mib: float
     parameters: int
-    flops: float
+    flops: float  # of one image in inference
     layers: int
     missing: str = ""
 
@@ -145,9 +121,6 @@ class Job:
     ----------
     model, data : str
         Names of the candidate and of the task.
-    seed : int
-    n_train : int or None
-    settings : Settings
     task : {"trial", "check", "survey", "rehearse"}
     folder : str
         The trial's; empty: nothing is kept.
@@ -160,12 +133,8 @@ class Job:
     finish_probe : {"keep", "remove"}
     scores : tuple of str
         Training-free scores to take.
-    threads : int
-    command : str
-    paths : tuple of str
-        Where modules are sought.
-    cwd : str
-        Where relative paths start.
+    paths, cwd : tuple of str, str
+        Where modules are sought; where relative paths start.
     functions, backbones, n_trains : tuple
         What "check" and "survey" seek and load.
     survey : Survey or None

@@ -25,11 +25,8 @@ def cost(study: Study, seen: Survey, rehearsed: Rehearsal, *, gpu_tflops: float)
 
     Parameters
     ----------
-    study : Study
-    seen : Survey
-        Of the data, from `edgedyn.nn.training.rehearsal.survey`.
-    rehearsed : Rehearsal
-        Of the candidate, from `edgedyn.nn.training.rehearsal.rehearse`.
+    seen, rehearsed
+        Of the data and of the candidate, from `edgedyn.nn.training.rehearsal`.
     gpu_tflops : float
         What a GPU sustains, in 1e12 floating-point operations a second.
 
@@ -83,11 +80,10 @@ def gpu_epoch_seconds(
 
     Parameters
     ----------
-    study : Study
-    flops : float
-        Of one image in inference.
-    layers, n_train, n_validation : int
+    flops, layers
+        Of one image in inference; of the network.
     tflops : float
+        What the GPU sustains.
 
     Examples
     --------

@@ -29,8 +29,8 @@ class Data:
 
     Parameters
     ----------
-    spec : str
-    image_size : int, optional
+    spec, image_size
+        As there.
     validation_size : int or float, optional
         By default min(15 000, 30 %) of the training images.
     n_train : tuple of int
@@ -124,9 +124,8 @@ class Training(TrainingSettings):
     ----------
     optimizer : dict
         ``name`` and the options Keras' optimiser takes; a bare name will do.
-    learning_rate : float
-    batch_size, epochs, early_epochs : int
-    seeds : tuple of int
+    learning_rate, batch_size, epochs, early_epochs, seeds
+        A float, integers, and a tuple of integers.
     batch_norm_momentum : float, optional
         Set on the candidate's batch norms. Keras' 0.99 takes hundreds of steps to follow; with
         few steps an epoch, 0.9 is better.
@@ -169,8 +168,6 @@ class Watch(WatchSettings):
 
     Parameters
     ----------
-    n_samples : int
-    scope, coupling, strength, nodes : str
     measures : str, optional
         ``module:function`` of one's own, called after each epoch as ``function(model, x, y)`` with
         the samples of beta_eff, and with ``features=``, what the probe receives, if it takes them;

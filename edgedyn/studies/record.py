@@ -125,23 +125,14 @@ class TrialRecord:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TrialRecord":
-        """Read a record back; JSON's null becomes NaN.
-
-        Raises
-        ------
-        ValueError
-            For another schema version, or missing, unknown or wrong fields.
-        """
-        if values.get("schema") not in (3, SCHEMA):
-            raise ValueError(
-                f"the record has schema {values.get('schema')!r}; this edgedyn reads 3 and "
-                f"{SCHEMA}."
-            )
+        """Read a record back, null as NaN; ValueError for another schema or wrong fields."""
+        found = values.get("schema")
+        if found not in (3, SCHEMA):
+            raise ValueError(f"the record has schema {found!r}; this edgedyn reads 3 and {SCHEMA}.")
         wrong = set(values) ^ {f.name for f in fields(cls)}
         if wrong:
             names = ", ".join(sorted(wrong))
             raise ValueError(f"the record's fields do not match schema {SCHEMA}: {names}.")
-
         check.choice(values["status"], "status", STATUSES)
         epochs = [e if isinstance(e, EpochRecord) else epoch_record(e) for e in values["epochs"]]
         changes = {

@@ -22,16 +22,7 @@ STAGES = ("early", "finish", "full")
 
 @dataclass(frozen=True)
 class Trial:
-    """One candidate, seed and training size.
-
-    Parameters
-    ----------
-    candidate : Candidate
-    seed : int
-    n_train : int or None
-    key : str
-        Its file name; unique in the study.
-    """
+    """One candidate, seed and training size; `key` is its file name, unique in the study."""
 
     candidate: Candidate
     seed: int
@@ -45,22 +36,15 @@ class Study:
 
     Parameters
     ----------
-    data : Data
-    candidates : tuple of Candidate
-    probe : Probe
-    training : Training
-    capacitance : Watch
+    data, candidates, probe, training, capacitance, finish, engine
+        The tables of a study file, see `edgedyn.studies.protocol`.
     methods : tuple of str
         What ranks, as for `edgedyn.rank`; the first one chooses.
-    finish : Finish
-    engine : Engine
     stage : {"early", "finish", "full"}
         ``early``: rank after the early epochs and stop; ``finish``: then train the best to the
         end; ``full``: train all to the end.
-    output : str
-        The study's folder.
-    folder : str
-        Where relative paths start.
+    output, folder : str
+        The study's folder; where relative paths start.
 
     Examples
     --------
@@ -129,14 +113,13 @@ class Study:
 
     @cached_property
     def _settings(self) -> dict[str, dict[str, Any]]:
-        """Settings by candidate: a study may have thousands of trials."""
-        return {one.name: self._settings_of(one) for one in self.candidates}
-
-    def _settings_of(self, one: Candidate) -> dict[str, Any]:
-        """Return the fields that `Settings` has; the candidate's files by their digests."""
+        """By candidate, a study may have thousands of trials: of its fields those of `Settings`."""
+        found = {}
         parts = {n: asdict(getattr(self, n)) for n in ("data", "probe", "training", "capacitance")}
-        candidate = asdict(one) | self.digests[one.name]
-        return asdict(msgspec.convert({**parts, "candidate": candidate}, Settings))
+        for one in self.candidates:
+            values = {**parts, "candidate": asdict(one) | self.digests[one.name]}
+            found[one.name] = asdict(msgspec.convert(values, Settings))
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as a study file has them."""
@@ -145,17 +128,13 @@ class Study:
         return values
 
 
-_TABLES: dict[str, Any] = {
-    "probe": Probe,
-    "training": Training,
-    "capacitance": Watch,
-    "finish": Finish,
-    "engine": Engine,
-}
+_TABLES: dict[str, Any] = dict(
+    probe=Probe, training=Training, capacitance=Watch, finish=Finish, engine=Engine
+)
 
 
 def read_study(values: Mapping[str, Any], folder: Path | str = ".") -> Study:
-    """Check plain values and return the study they describe.
+    """Check plain values and return the `Study` they describe.
 
     Parameters
     ----------
@@ -164,10 +143,6 @@ def read_study(values: Mapping[str, Any], folder: Path | str = ".") -> Study:
         backbones.
     folder : path
         Where relative paths start.
-
-    Returns
-    -------
-    Study
 
     Raises
     ------

@@ -55,14 +55,7 @@ def _end_with_parent() -> None:
 def run(job: Job) -> dict[str, Any]:
     """Run a job of any kind and return its outcome, also where it fails.
 
-    Parameters
-    ----------
-    job : Job
-
-    Returns
-    -------
-    dict
-        ``kind``: "done" with the task's result, "failed" or "disk" with a ``reason``.
+    Its ``kind`` is "done" with the task's ``result``, "failed" or "disk" with a ``reason``.
     """
     sys.path[:0] = [p for p in job.paths if p not in sys.path]
     os.chdir(job.cwd)  # relative paths of data start at the study file
@@ -81,10 +74,7 @@ def run(job: Job) -> dict[str, Any]:
 
 
 def _disk_failed(error: BaseException, folder: str) -> bool:
-    """Tell whether the disk is full or lost: by the error's number, or by writing to it.
-
-    The frameworks' own errors, for which the system's was replaced, have no number.
-    """
+    """Tell whether the disk is full or lost: by the error's number, or by writing to it."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in DISK:
@@ -92,7 +82,7 @@ def _disk_failed(error: BaseException, folder: str) -> bool:
         seen = seen.__cause__ or seen.__context__
     if not folder:
         return False
-    try:
+    try:  # the frameworks' own errors, which replace the system's, have no number
         with tempfile.TemporaryFile(dir=folder) as file:
             for _ in range(ROOM):
                 file.write(bytes(2**20))
@@ -108,9 +98,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError) or "ResourceExhausted" in name:
         return f"ran out of memory: {text or name}"[:500]
     return (f"{name}: {text}" if text else name)[:500]
-
-
-# A trial -----------------------------------------------------------------------------------------
 
 
 def _trial(job: Job) -> dict[str, Any]:

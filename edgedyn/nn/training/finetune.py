@@ -39,7 +39,6 @@ def finetune(
     ----------
     model : keras.Model
         Compiled, with the metric ``accuracy``.
-    data : Dataset
     epochs : int
         At which to stop; a backup of so many epochs leaves nothing to do.
     backup : Path
@@ -47,11 +46,8 @@ def finetune(
     report : callable
         Called after each epoch with its numbers, before the backup is made: an interruption
         between the two repeats an epoch, and loses none.
-    first_epoch : int
-        Where training begins when there is no backup.
-    batch_size : int
-    seed : int
-        Decides the order of the samples in each epoch.
+    first_epoch, seed : int
+        Where training begins when there is no backup; decides each epoch's order of samples.
     watch : CapacitanceCallback, optional
         Measures beta_eff; absent where the probe was taken off.
     measure : callable, optional
@@ -65,14 +61,8 @@ def finetune(
     judge = _Validation(data.validation, batch_size)
     log = _EpochLog(watch, clock, judge, report, measure)
     callbacks = [clock, *([] if watch is None else [watch]), judge, log, EpochBackup(backup)]
-    model.fit(
-        train,
-        initial_epoch=first_epoch,
-        epochs=epochs,
-        verbose=0,
-        shuffle=False,  # the pipeline does
-        callbacks=callbacks,
-    )
+    options = {"verbose": 0, "shuffle": False}  # the pipeline does
+    model.fit(train, initial_epoch=first_epoch, epochs=epochs, callbacks=callbacks, **options)
 
 
 class EpochBackup(keras.callbacks.Callback):
@@ -81,12 +71,7 @@ class EpochBackup(keras.callbacks.Callback):
     That callback overwrites the weights and then the epoch's number, so that a process killed in
     between or in the midst of writing leaves a backup that lies about its epoch or cannot be read.
     Here it writes into a new folder, which takes its name ``epoch-0005`` only when it is whole;
-    older ones are then removed.
-
-    Parameters
-    ----------
-    folder : Path
-        Of this training run alone.
+    older ones are then removed. The folder is that of one training run alone.
 
     Examples
     --------

@@ -34,23 +34,14 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a data set without having it.
-
-    Parameters
-    ----------
-    train, test, side, classes : int
-    validation : int or None
-        None: images of the training part validate.
-    files : bool
-        Whether its images are files, which are read as they are needed.
-    """
+    """What is known of a data set without having it."""
 
     train: int
     test: int
-    validation: int | None
+    validation: int | None  # None: images of the training part validate
     side: int
     classes: int
-    files: bool = False
+    files: bool = False  # its images are files, which are read as they are needed
 
 
 KNOWN = {
@@ -63,17 +54,8 @@ KNOWN = {
 }
 
 
-# Data -------------------------------------------------------------------------------------------
-
-
 def survey(job: Job) -> Survey:
-    """Look at names and data as `nn.training.trial.check` does, but do without missing data.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `edgedyn.nn.training.trial.check`; also for missing data of which nothing is known.
-    """
+    """Look at names and data as `check` does, but do without missing data that are known."""
     trials.check_names(job)
     settings = job.settings
     data = replace(settings.data, image_size=None)
@@ -156,9 +138,6 @@ def no_downloads() -> Iterator[None]:
         yield
     finally:
         urllib.request.install_opener(None)  # the default again
-
-
-# A candidate ------------------------------------------------------------------------------------
 
 
 def rehearse(job: Job) -> Rehearsal:
