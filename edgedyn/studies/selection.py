@@ -106,7 +106,7 @@ def select(
     executor: Executor | None = None,
     **fields: Any,
 ) -> Selection:
-    """Fine-tune candidates for a few epochs, rank them, and train the best to the end.
+    """Fine-tune candidates for a few epochs, rank them, train the best to the end: a `Selection`.
 
     Parameters
     ----------

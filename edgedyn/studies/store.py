@@ -86,7 +86,7 @@ class RecordTable(Sequence[TrialRecord]):
 
 
 def load_records(folder: Path | str) -> RecordTable:
-    """Load a study's records, in the order of file names.
+    """Load a study's records as a `RecordTable`, in the order of file names.
 
     Parameters
     ----------
@@ -185,8 +185,8 @@ class Store:
         from filelock import FileLock, Timeout
 
         output_folder(self.folder)
-        lock = FileLock(self.folder / LOCK)
-        try:  # it is the operating system's and ends with the process, however it ends
+        lock = FileLock(self.folder / LOCK)  # the operating system's: it ends with the process
+        try:
             held = lock.acquire(timeout=0)
         except Timeout:
             raise ValueError(

@@ -55,7 +55,7 @@ class _Source:
 def summary(
     folder: Path | str, rankings: Mapping[int | None, Ranking] | None = None
 ) -> StudySummary:
-    """Summarise a study's or demo's folder for a report.
+    """Summarise a study's or demo's folder as a `StudySummary`, for a report.
 
     Everything is computed from the records, so that interrupted studies have a summary too. Needs
     no TensorFlow.

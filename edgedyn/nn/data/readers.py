@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedyn._data import npz_arrays
+from edgedyn._data import open_npz
 
 Array = NDArray[Any]
 Part = tuple[Any, Array]  # images or files, and labels
@@ -77,7 +77,8 @@ def read_npz(path: Path) -> Raw:
     """Read a .npz file of plain arrays; nothing in it is executed."""
     if not path.is_file():
         raise DataNotFound(f"there is no file {str(path)!r}; give a .npz file.")
-    arrays = npz_arrays(path)
+    with open_npz(path) as stored:
+        arrays = {name: stored[name] for name in stored.files}
     names = arrays.get("class_names")
     listed = None if names is None else [str(n) for n in np.atleast_1d(names)]
     if {"x_train", "y_train", "x_test", "y_test"} <= set(arrays):

@@ -61,7 +61,7 @@ def finetune(
     judge = _Validation(data.validation, batch_size)
     log = _EpochLog(watch, clock, judge, report, measure)
     callbacks = [clock, *([] if watch is None else [watch]), judge, log, EpochBackup(backup)]
-    options = {"verbose": 0, "shuffle": False}  # the pipeline does
+    options = {"verbose": 0, "shuffle": False}  # the pipeline shuffles
     model.fit(train, initial_epoch=first_epoch, epochs=epochs, callbacks=callbacks, **options)
 
 

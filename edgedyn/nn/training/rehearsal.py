@@ -55,7 +55,7 @@ KNOWN = {
 
 
 def survey(job: Job) -> Survey:
-    """Look at names and data as `check` does, but do without missing data that are known."""
+    """Look at names and data as `check` does; what is known of data that are missing stands in."""
     trials.check_names(job)
     settings = job.settings
     data = replace(settings.data, image_size=None)
