@@ -61,10 +61,8 @@ class TrialRecord:
     ----------
     model, data : str
         Names of the candidate and of the task.
-    seed : int
     settings : dict
         What the trial was run with: plain values.
-    epochs : tuple of EpochRecord
     status : {"completed", "early", "diverged", "failed"}
         ``early``: stopped as planned after the early epochs; ``diverged``: loss or output became
         NaN or infinite; ``failed``: see `reason`.

@@ -171,7 +171,6 @@ class Dataset:
 
     Parameters
     ----------
-    name : str
     train, validation, test : Split
     class_names : tuple of str
         In the order of the labels.
