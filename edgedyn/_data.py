@@ -1,6 +1,8 @@
 """Data for the command line and the demo: scikit-learn's digits, or the user's npz or csv."""
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -11,6 +13,11 @@ from numpy.typing import NDArray
 from edgedyn import _validate as check
 
 Array = NDArray[Any]
+
+_DAMAGED = (  # what numpy and zipfile raise on files that are none, or damaged
+    *(OSError, EOFError, ValueError, TypeError, AttributeError, NotImplementedError, RuntimeError),
+    *(BadZipFile, zlib.error),
+)
 
 
 def digits() -> tuple[Array, Array]:
@@ -58,20 +65,25 @@ def standardise(X: Array) -> Array:
     return (X - X.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
 
 
-def _read_npz(path: Path) -> tuple[Array, Array]:
-    """Read arrays X and y; nothing in the file is executed."""
+@contextmanager
+def open_npz(path: Path) -> Iterator[Any]:
+    """Open a .npz file, whose arrays are read as they are asked for; nothing in it is executed."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files if name in ("X", "y")}
-            names = ", ".join(stored.files) or "nothing"
-    except (OSError, EOFError, ValueError, TypeError, AttributeError, BadZipFile, zlib.error):
+            yield stored
+    except _DAMAGED:
         raise ValueError(f"{path} could not be read as a .npz file of plain arrays.") from None
+
+
+def _read_npz(path: Path) -> tuple[Array, Array]:
+    """Read arrays X and y."""
+    with open_npz(path) as stored:
+        names = ", ".join(stored.files) or "nothing"
+        arrays = [stored[name] for name in ("X", "y") if name in stored.files]
     if len(arrays) < 2:
         raise ValueError(f"{path} holds {names}; it must hold X and y.")
-    X, y = arrays["X"], arrays["y"]
-    if X.ndim > 2:
-        X = X.reshape(len(X), -1)
-    return X, y
+    X, y = arrays
+    return X.reshape(len(X), -1) if X.ndim > 2 else X, y
 
 
 def _read_csv(path: Path) -> tuple[Array, Array]:

@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,11 +17,7 @@ _PACKAGES = ("numpy", "scipy", "numba", "networkx", "scikit-learn", "matplotlib"
 def environment() -> dict[str, Any]:
     """Describe the machine, the versions, the command and the date.
 
-    Returns
-    -------
-    dict
-        Keys ``edgedyn, python, packages, cpu, cores, threads, platform, command, date``; the
-        date is UTC in ISO 8601, ``packages`` holds only what is installed.
+    The date is UTC in ISO 8601; ``packages`` holds only what is installed.
 
     Examples
     --------
@@ -61,10 +58,7 @@ def _version(package: str) -> str | None:
 
 def _cpu() -> str:
     """Return the processor's name as the system tells it."""
-    try:
+    with suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(
-            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
-        )
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"
+        return next(x.split(":", 1)[1].strip() for x in lines if x.startswith("model name"))
+    return platform.processor() or "unknown"

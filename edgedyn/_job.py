@@ -1,7 +1,17 @@
-"""What a trial's process is given: plain values, typed, that travel as JSON."""
+"""What a trial's process is given and what it tells: plain values, typed, that travel as JSON."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+TEXT, FUNCTION = r"\S", r"^[\w.]+:\w+\Z"
+Text = Annotated[str, Meta(pattern=TEXT)]
+Function = Annotated[str, Meta(pattern=FUNCTION)]
+Positive = Annotated[int, Meta(ge=1)]
+Whole = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, lt=1)]
+Split = Literal["stratified", "ordered"]  # as edgedyn.nn.data.datasets has them
 
 
 @dataclass(frozen=True)
@@ -11,7 +21,7 @@ class DataSettings:
     spec: str = ""
     image_size: int | None = None
     validation_size: int | float | None = None
-    split: str = "stratified"
+    split: Split = "stratified"
 
 
 @dataclass(frozen=True)
@@ -30,12 +40,12 @@ class CandidateSettings:
 class ProbeSettings:
     """The probe, as `edgedyn.nn.attach_probe` takes it."""
 
-    units: tuple[int, ...] = (256, 128)
-    dropout: float = 0.4
-    batch_norm: str = "identity"
-    momentum: float = 0.9
+    units: tuple[Positive, ...] = (256, 128)
+    dropout: Share = 0.4
+    batch_norm: Literal["identity", "statistics", "none"] = "identity"
+    momentum: Share = 0.9
     frozen: bool = True
-    initializer: str = "he_normal"
+    initializer: Text = "he_normal"
 
 
 @dataclass(frozen=True)
@@ -43,21 +53,21 @@ class TrainingSettings:
     """How a network is fine-tuned."""
 
     optimizer: dict[str, Any] = field(default_factory=lambda: {"name": "adam"})
-    learning_rate: float = 1e-3
-    batch_size: int = 64
-    batch_norm_momentum: float | None = None
+    learning_rate: Annotated[float, Meta(gt=0)] = 1e-3
+    batch_size: Positive = 64
+    batch_norm_momentum: Annotated[float, Meta(ge=0)] | None = None
 
 
 @dataclass(frozen=True)
 class WatchSettings:
     """How beta_eff is measured, as `edgedyn.nn.CapacitanceCallback` takes it; and what else."""
 
-    n_samples: int = 1024
-    scope: str = "probe"
-    coupling: str = "direct"
-    strength: str = "magnitude"
-    nodes: str = "kernels"
-    measures: str | None = None
+    n_samples: Positive = 1024
+    scope: Literal["probe", "network"] = "probe"
+    coupling: Literal["direct", "full"] = "direct"
+    strength: Literal["magnitude", "absolute", "signed"] = "magnitude"
+    nodes: Literal["kernels", "all"] = "kernels"
+    measures: Function | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,38 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Survey:
+    """What a study's data hold, for every training size, and what they take.
+
+    `read_seconds` is that of one image that is a file; `missing` says what is not here.
+    """
+
+    n_train: tuple[int, ...]
+    n_validation: int
+    n_classes: int
+    side: tuple[int, int]
+    load_seconds: float = 0.0
+    read_seconds: float = 0.0
+    data_mib: float = 0.0
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a few steps of a candidate took; `missing` says what is not here."""
+
+    train_seconds: float  # of one image, as the next
+    validation_seconds: float
+    watch_seconds: float  # what is measured after an epoch
+    start_seconds: float  # loading, building and compiling
+    memory_mib: float
+    parameters: int
+    flops: float  # of one image in inference
+    layers: int
+    missing: str = ""
+
+
+@dataclass(frozen=True)
 class Job:
     """What a fresh process does for a study.
 
@@ -79,9 +121,6 @@ class Job:
     ----------
     model, data : str
         Names of the candidate and of the task.
-    seed : int
-    n_train : int or None
-    settings : Settings
     task : {"trial", "check", "survey", "rehearse"}
     folder : str
         The trial's; empty: nothing is kept.
@@ -94,16 +133,12 @@ class Job:
     finish_probe : {"keep", "remove"}
     scores : tuple of str
         Training-free scores to take.
-    threads : int
-    command : str
-    paths : tuple of str
-        Where modules are sought.
-    cwd : str
-        Where relative paths start.
+    paths, cwd : tuple of str, str
+        Where modules are sought; where relative paths start.
     functions, backbones, n_trains : tuple
         What "check" and "survey" seek and load.
-    survey : dict
-        What "survey" returned, for "rehearse".
+    survey : Survey or None
+        What "survey" found, for "rehearse".
 
     Examples
     --------
@@ -133,4 +168,4 @@ class Job:
     functions: tuple[str, ...] = ()
     backbones: tuple[str, ...] = ()
     n_trains: tuple[int | None, ...] = (None,)
-    survey: dict[str, Any] = field(default_factory=dict)
+    survey: Survey | None = None

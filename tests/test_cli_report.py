@@ -6,7 +6,7 @@ from study_cases import TESTS, candidate
 
 from edgedyn.cli import main
 from edgedyn.studies import run_demo
-from edgedyn.studies.study_toml import study_toml
+from edgedyn.studies.study_file import study_toml
 
 
 def test_the_page_lies_in_the_folder_or_where_it_is_wanted(tmp_path, capsys):

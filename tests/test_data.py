@@ -41,6 +41,11 @@ def test_npz_is_standardised_and_its_labels_numbered(tmp_path):
     np.testing.assert_array_equal(labels, Y)
 
 
+def test_npz_may_hold_other_things_that_are_not_read(tmp_path):
+    samples, _ = load_table(write_npz(tmp_path, X=X, y=Y, notes=np.array([{}], object)))
+    assert samples.shape == X.shape
+
+
 def test_npz_images_become_rows(tmp_path):
     samples, _ = load_table(write_npz(tmp_path, X=np.arange(48.0).reshape(12, 2, 2), y=Y))
     assert samples.shape == (12, 4)

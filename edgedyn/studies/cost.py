@@ -3,9 +3,10 @@
 Left out: the final accuracy on the test images, and training-free scores.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from edgedyn._job import Rehearsal, Survey
 from edgedyn.studies.study import Study
 
 # One NVIDIA A100 of 40 GB. NVIDIA/DeepLearningExamples (TensorFlow, ResNet-50 v1.5, README) needs
@@ -19,18 +20,13 @@ BACKWARD = 2  # in units of the forward pass
 BETA_PASSES = {"probe": 1, "network": 2 * (1 + BACKWARD)}
 
 
-def cost(
-    study: Study, seen: Mapping[str, Any], rehearsed: Mapping[str, Any], *, gpu_tflops: float
-) -> dict[str, Any]:
+def cost(study: Study, seen: Survey, rehearsed: Rehearsal, *, gpu_tflops: float) -> dict[str, Any]:
     """Return what all trials of a candidate take.
 
     Parameters
     ----------
-    study : Study
-    seen : mapping
-        Of the data, from `edgedyn.nn.training.rehearsal.survey`.
-    rehearsed : mapping
-        Of the candidate, from `edgedyn.nn.training.rehearsal.rehearse`.
+    seen, rehearsed
+        Of the data and of the candidate, from `edgedyn.nn.training.rehearsal`.
     gpu_tflops : float
         What a GPU sustains, in 1e12 floating-point operations a second.
 
@@ -39,22 +35,23 @@ def cost(
     dict
         ``trials, epochs``, ``epoch_seconds`` (with the most training images), ``start_seconds,
         seconds, finish_seconds, gpu_seconds, gpu_finish_seconds, memory_mib, parameters``,
-        ``flops`` of one image in inference, and ``missing``.
+        ``flops`` of one image in inference, and ``missing``, a list of sentences.
     """
     training = study.training
     first = training.epochs if study.stage == "full" else training.early_epochs
     left = training.epochs - first if study.stage == "finish" else 0
-    start, sizes, n_seeds = rehearsed["start_seconds"], seen["n_train"], len(training.seeds)
+    start, sizes, n_seeds = rehearsed.start_seconds, seen.n_train, len(training.seeds)
 
-    def trials(epoch: Any, epochs: int, counts: list[int]) -> float:
+    def trials(epoch: Callable[[int], float], epochs: int, counts: Sequence[int]) -> float:
         return n_seeds * sum(start + epochs * epoch(n) for n in counts) if epochs else 0.0
 
     def here(n: int) -> float:
-        judged = seen["n_validation"] * rehearsed["validation_seconds"]
-        return n * rehearsed["train_seconds"] + judged + rehearsed["watch_seconds"]
+        judged = seen.n_validation * rehearsed.validation_seconds
+        return n * rehearsed.train_seconds + judged + rehearsed.watch_seconds
 
     def gpu(n: int) -> float:
-        return gpu_epoch_seconds(study, rehearsed, n, seen["n_validation"], gpu_tflops)
+        counts = rehearsed.flops, rehearsed.layers, n, seen.n_validation
+        return gpu_epoch_seconds(study, *counts, gpu_tflops)
 
     most = [max(sizes)]
     return {
@@ -66,12 +63,15 @@ def cost(
         "finish_seconds": trials(here, left, most),
         "gpu_seconds": trials(gpu, first, sizes),
         "gpu_finish_seconds": trials(gpu, left, most),
-        **{name: rehearsed[name] for name in ("memory_mib", "parameters", "flops", "missing")},
+        "memory_mib": rehearsed.memory_mib,
+        "parameters": rehearsed.parameters,
+        "flops": rehearsed.flops,
+        "missing": [one for one in (seen.missing, rehearsed.missing) if one],
     }
 
 
 def gpu_epoch_seconds(
-    study: Study, work: Mapping[str, Any], n_train: int, n_validation: int, tflops: float
+    study: Study, flops: float, layers: int, n_train: int, n_validation: int, tflops: float
 ) -> float:
     """Estimate an epoch on a GPU from counts: no GPU is asked.
 
@@ -80,32 +80,25 @@ def gpu_epoch_seconds(
 
     Parameters
     ----------
-    study : Study
-    work : mapping
-        ``flops`` of one image in inference, ``layers``.
-    n_train, n_validation : int
+    flops, layers
+        Of one image in inference; of the network.
     tflops : float
-
-    Returns
-    -------
-    float
+        What the GPU sustains.
 
     Examples
     --------
     >>> from edgedyn.studies.cost import gpu_epoch_seconds
     >>> from edgedyn.studies.study import read_study
     >>> study = read_study({"data": "cifar10", "candidates": ["ResNet50"]})
-    >>> resnet50 = {"flops": 8.2e9, "layers": 175}
-    >>> round(1281167 / gpu_epoch_seconds(study, resnet50, 1281167, 0, 17.0))  # images a second
+    >>> round(1281167 / gpu_epoch_seconds(study, 8.2e9, 175, 1281167, 0, 17.0))  # images a second
     691
     """
     size = study.training.batch_size
 
     def forward(n: int) -> float:
         batches, rest = divmod(n, size)
-        floor = GPU_LAYER_SECONDS * work["layers"]
-        whole = batches * max(size * work["flops"] / (tflops * 1e12), floor)
-        return whole + (max(rest * work["flops"] / (tflops * 1e12), floor) if rest else 0.0)
+        image, floor = flops / (tflops * 1e12), GPU_LAYER_SECONDS * layers
+        return batches * max(size * image, floor) + (max(rest * image, floor) if rest else 0.0)
 
     passes = BETA_PASSES[study.capacitance.scope]
     beta = passes * forward(min(study.capacitance.n_samples, n_train))

@@ -45,9 +45,6 @@ class Demo:
 
     Parameters
     ----------
-    seed : int
-    settings : dict
-    records : tuple of TrialRecord
     ranking : edgedyn.Ranking
         Every run among those of its seed.
     """
@@ -60,15 +57,13 @@ class Demo:
     @property
     def verdict(self) -> str:
         """Whether beta_eff ranks better than the last observed value here, in one sentence."""
-        by_name = {m.method: m for m in self.ranking.methods}
-        ours, last = by_name["capacitance"].rho, by_name["last_value"].rho
+        rho = {m.method: m.rho for m in self.ranking.methods}
+        ours, last = rho["capacitance"], rho["last_value"]
         if not (np.isfinite(ours) and np.isfinite(last)):
             return "Here the ranking by beta_eff could not be compared with the last value."
         word = "beats" if ours > last else "loses to" if ours < last else "ties with"
-        return (
-            f"Here beta_eff by the paper's rule {word} the last value: rho {ours:.3f} against "
-            f"{last:.3f}."
-        )
+        both = f"rho {ours:.3f} against {last:.3f}"
+        return f"Here beta_eff by the paper's rule {word} the last value: {both}."
 
     @property
     def cost(self) -> float:
@@ -102,21 +97,16 @@ def run_demo(
     epochs: int = EPOCHS,
     progress: Callable[[float, str], None] | None = None,
 ) -> Demo:
-    """Run all candidates and seeds.
+    """Run all candidates and seeds of the `Demo`.
 
     Parameters
     ----------
     seed : int
         The seeds used are ``seed, seed + 1, ...``; equal seeds give equal results.
-    n_seeds : int
-    epochs : int
-        Of fine-tuning; at least 5, which are observed.
+    n_seeds, epochs : int
+        Epochs of fine-tuning are at least 5, which are observed.
     progress : callable, optional
         Called as ``progress(fraction, what)``.
-
-    Returns
-    -------
-    Demo
 
     Raises
     ------
@@ -179,13 +169,11 @@ def _target_task(X: Array, y: Array, seed: int) -> _Split:
     """Split digits 5-9 into training, validation and test samples, classes mixed evenly."""
     from sklearn.model_selection import train_test_split
 
-    X, y = X[y >= 5], y[y >= 5] - 5
-    X_train, X_rest, y_train, y_rest = train_test_split(
-        X, y, train_size=N_TRAIN, stratify=y, random_state=seed
-    )
-    X_val, X_test, y_val, y_test = train_test_split(
-        X_rest, y_rest, train_size=N_VALIDATION, stratify=y_rest, random_state=seed
-    )
+    def parts(X: Array, y: Array, n: int) -> Any:
+        return train_test_split(X, y, train_size=n, stratify=y, random_state=seed)
+
+    X_train, X_rest, y_train, y_rest = parts(X[y >= 5], y[y >= 5] - 5, N_TRAIN)
+    X_val, X_test, y_val, y_test = parts(X_rest, y_rest, N_VALIDATION)
     return _Split((X_train, y_train), (X_val, y_val), (X_test, y_test))
 
 
@@ -217,8 +205,7 @@ def _trial(
     def observe(epoch: int, loss: float) -> None:
         nonlocal trained
         start = time.perf_counter()
-        features = net.activations(X)[-1 - probe.n_layers]
-        cap = neural_capacitance(probe, features, y)
+        cap = neural_capacitance(probe, net.activations(X)[-1 - probe.n_layers], y)
         measured = time.perf_counter()
         observed.append(
             EpochRecord(
@@ -258,15 +245,11 @@ def _trial(
 def fitted_line(demo: Demo) -> dict[str, Any]:
     """Return what a figure of one trial's fit needs: that of the best candidate, first seed.
 
-    Returns
-    -------
-    dict
-        Keys ``beta, accuracy`` (the observed epochs), ``line`` (grid from 0, mean, std of the
-        mean), ``truth``, ``title`` and ``t0``, as `edgedyn.report.figures.accuracy_fit` takes them.
+    Keys are ``beta, accuracy`` (the observed epochs), ``line`` (grid from 0, mean, std of the
+    mean), ``truth``, ``title`` and ``t0``, as `edgedyn.report.figures.accuracy_fit` takes them.
     """
-    record = max(
-        (r for r in demo.records if r.seed == demo.seed), key=lambda r: r.final_test_accuracy
-    )
+    first = (r for r in demo.records if r.seed == demo.seed)
+    record = max(first, key=lambda r: r.final_test_accuracy)
     beta, accuracy = record.observed(OBSERVED)
     fit = NeuralCapacitanceRegressor(n_validation=N_VALIDATION)
     fit.fit(np.array(beta)[:, None], accuracy)

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,29 +24,14 @@ Function = Callable[[Job], Outcome]
 
 @dataclass
 class Pool:
-    """An executor, and how a job is given to it.
-
-    Parameters
-    ----------
-    executor : concurrent.futures.Executor
-    threads : int
-        For each job.
-    keyed : bool
-        Whether jobs have names there (Dask).
-    alive : callable
-        Whether the executor can still take jobs.
-    name : str
-        Part of the jobs' names.
-    given : list of Future
-        All jobs so far.
-    """
+    """An executor, and how a job is given to it."""
 
     executor: Executor
-    threads: int
-    keyed: bool = False
-    alive: Callable[[], bool] = lambda: True
-    name: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
-    given: "list[Future[Outcome]]" = field(default_factory=list)
+    threads: int  # for each job
+    keyed: bool = False  # whether jobs have names there (Dask)
+    alive: Callable[[], bool] = lambda: True  # whether the executor can still take jobs
+    name: str = field(default_factory=lambda: uuid.uuid4().hex[:8])  # part of the jobs' names
+    given: "list[Future[Outcome]]" = field(default_factory=list)  # all jobs so far
 
     def submit(self, function: Function, key: str, job: Job, attempt: int) -> "Future[Outcome]":
         """Give a job to the executor."""
@@ -55,9 +40,8 @@ class Pool:
                 "the connection to the Dask scheduler is lost; nothing finished is. Run the same "
                 "command again when the scheduler is back."
             )
-        options = {}
-        if self.keyed:
-            options["key"] = f"{key}-{self.name}-{attempt}"  # the same would be the same result
+        # The same key would be the same result.
+        options = {"key": f"{key}-{self.name}-{attempt}"} if self.keyed else {}
         future = self.executor.submit(function, job, **options)
         self.given.append(future)
         return future
@@ -65,15 +49,7 @@ class Pool:
 
 @contextmanager
 def pool(engine: Engine, folder: Path, executor: Executor | None = None) -> Iterator[Pool]:
-    """Yield what runs a study's jobs; end its processes afterwards.
-
-    Parameters
-    ----------
-    engine : Engine
-    folder : Path
-        The study's; workers must see it.
-    executor : concurrent.futures.Executor, optional
-        One's own; left running.
+    """Yield what runs a study's jobs; end its processes afterwards, but leave one's own executor.
 
     Raises
     ------
@@ -81,7 +57,7 @@ def pool(engine: Engine, folder: Path, executor: Executor | None = None) -> Iter
         Where Dask is asked for and not installed.
     ValueError
         For a scheduler that does not answer, has no workers, or whose workers do not see the
-        folder or have another edgedyn.
+        study's folder or have another edgedyn.
     """
     threads = engine.threads or max(1, (os.cpu_count() or 1) // engine.workers)
     if executor is not None:
@@ -110,9 +86,8 @@ def _dask(engine: Engine, folder: Path, threads: int) -> Iterator[Pool]:
         raise ImportError(
             "engine.dask needs Dask; install it with the extra 'dask': pip install 'edgedyn[dask]'."
         ) from None
-    local = engine.dask == "local"
-    cluster: Any = engine.dask
-    if local:
+    cluster: Any = nullcontext(engine.dask)
+    if engine.dask == "local":
         cluster = LocalCluster(
             n_workers=engine.workers,
             threads_per_worker=1,
@@ -120,25 +95,20 @@ def _dask(engine: Engine, folder: Path, threads: int) -> Iterator[Pool]:
             dashboard_address="127.0.0.1:0",  # any free port
             memory_limit=0,  # trials have processes of their own
         )
-    try:
+    with cluster as address:
         try:
-            client = Client(cluster, timeout=CONNECT, set_as_default=False)
+            client = Client(address, timeout=CONNECT, set_as_default=False)
         except OSError as error:
             raise ValueError(
                 f"no Dask scheduler answers at {engine.dask!r} within {CONNECT}: {error}."
             ) from None
-        try:
+        with closing(client):
             _check_resources(client, engine.gpus_per_trial)
-            if not local:
+            if engine.dask != "local":
                 threads = engine.threads or _check_workers(client, folder)
             wanted = {"GPU": engine.gpus_per_trial} if engine.gpus_per_trial else None
             executor = client.get_executor(pure=False, retries=engine.retries, resources=wanted)
             yield Pool(executor, threads, keyed=True, alive=lambda: client.status == "running")
-        finally:
-            client.close()
-    finally:
-        if local:
-            cluster.close()
 
 
 def _check_resources(client: Any, gpus: int) -> None:
@@ -197,17 +167,14 @@ def run_jobs(
 
     Parameters
     ----------
-    jobs : mapping of str to job
-    where : Pool
+    jobs, where
+        Jobs by key, and what runs them.
     on_outcome : callable
         Called with the key and the outcome, in this thread.
-    function : callable
     retries : int
         How often a job whose process or worker was lost is run again without having got further.
-    progress_of : callable
-        How far a job has come.
-    tick : callable
-        Called about twice a second.
+    progress_of, tick : callable
+        How far a job has come; called about twice a second.
     """
     ended: queue.SimpleQueue[tuple[str, Future[Outcome]]] = queue.SimpleQueue()
     attempts = dict.fromkeys(jobs, 0)

@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -29,21 +30,10 @@ def run_fresh(job: Job) -> dict[str, Any]:
     """Run a job of `edgedyn.studies.worker` in a process of its own and wait for its outcome.
 
     Works in any thread of any process, so also on a Dask worker. The process reads our end of a
-    pipe and is gone as soon as we are, even by ``kill -9``.
-
-    Parameters
-    ----------
-    job : Job
-        ``log.txt`` goes into its folder; without one it is discarded.
-
-    Returns
-    -------
-    dict
-        What `edgedyn.studies.worker.run` gives, or ``kind`` "killed" where the process ended
-        without an outcome.
+    pipe and is gone as soon as we are, even by ``kill -9``; an outcome of ``kind`` "killed" where
+    it ended without one. ``log.txt`` goes into the job's folder; without one it is discarded.
     """
-    log = _log(job.folder)
-    try:
+    with _log(job.folder) as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "edgedyn.studies.worker"],
             stdin=subprocess.PIPE,
@@ -51,9 +41,6 @@ def run_fresh(job: Job) -> dict[str, Any]:
             stderr=log,
             env={**os.environ, **dict.fromkeys(_THREADS, str(job.threads))},
         )
-    finally:
-        if not isinstance(log, int):
-            log.close()
     with _guard:
         _running.add(process)
     try:
@@ -72,15 +59,13 @@ def stop_all() -> None:
             process.kill()
 
 
-def _log(folder: str) -> Any:
+def _log(folder: str) -> BinaryIO:
     """Open the trial's log; a disk that takes no log shall not take the trial's outcome too."""
-    if not folder:
-        return subprocess.DEVNULL
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        return (Path(folder) / "log.txt").open("ab")
-    except OSError:
-        return subprocess.DEVNULL
+    with suppress(OSError):
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            return (Path(folder) / "log.txt").open("ab")
+    return Path(os.devnull).open("ab")
 
 
 def _outcome(process: "subprocess.Popen[bytes]", job: Job) -> dict[str, Any]:
@@ -94,15 +79,12 @@ def _outcome(process: "subprocess.Popen[bytes]", job: Job) -> dict[str, Any]:
         text = b""
     process.wait()
     process.stdout.close()
-    try:
+    with suppress(BrokenPipeError):
         process.stdin.close()
-    except BrokenPipeError:
-        pass
     try:
-        outcome = json.loads(text)
+        return json.loads(text)
     except ValueError:
         return {"kind": "killed", "reason": _ending(process.returncode)}
-    return outcome
 
 
 def _ending(code: int) -> str:

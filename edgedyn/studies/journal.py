@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import msgspec
 from edgedyn._environment import environment
 from edgedyn._files import json_ready, write_text
 from edgedyn._job import Job
-from edgedyn.studies.record import EpochRecord, TrialRecord, epoch_record
+from edgedyn.studies.record import EpochRecord, TrialRecord, epoch_record, whole
 
 LINES, META = "epochs.jsonl", "meta.json"
 
@@ -55,11 +56,9 @@ class Journal:
 
     def test_accuracy(self, epoch: int) -> float:
         """Return the test accuracy after an epoch; NaN where it was not measured."""
-        for line in self.lines:
-            if "test" in line and line["test"]["after"] == epoch:
-                value = line["test"]["accuracy"]
-                return nan if value is None else value
-        return nan
+        tests = (line["test"] for line in self.lines if "test" in line)
+        value = next((test["accuracy"] for test in tests if test["after"] == epoch), None)
+        return nan if value is None else value
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Add a line at the end; `cut` first where an interruption may have left half of one."""
@@ -94,16 +93,10 @@ class Journal:
 
     def _read(self) -> list[dict[str, Any]]:
         """Read whole lines; what follows a broken one counts for nothing."""
-        try:
-            raw = (self.folder / LINES).read_bytes()
-        except FileNotFoundError:
-            return []
         found: list[dict[str, Any]] = []
-        for line in raw.split(b"\n")[:-1]:
-            try:
+        with suppress(FileNotFoundError, ValueError):
+            for line in (self.folder / LINES).read_bytes().split(b"\n")[:-1]:
                 found.append(_line(line))
-            except ValueError:
-                break
         return found
 
 
@@ -113,25 +106,13 @@ _line = msgspec.json.Decoder(dict[str, Any]).decode
 def record_of(journal: Journal, job: Job, status: str, reason: str = "") -> TrialRecord:
     """Make a trial's record of its journal.
 
-    Parameters
-    ----------
-    journal : Journal
-    job : Job
-    status : {"", "diverged", "failed"}
-        Empty: "completed" at the last epoch, else "early".
-    reason : str
-
-    Returns
-    -------
-    TrialRecord
+    An empty status, of one that neither diverged nor failed, becomes "completed" or "early".
     """
     epochs = tuple(_epoch(line, journal) for line in journal.epochs)
     if not status:
         status = "completed" if len(epochs) >= job.last else "early"
     meta = journal.meta()
-    seconds = [e.train_seconds for e in epochs if isfinite(e.train_seconds)]
-    betas = [e.beta_seconds for e in epochs if isfinite(e.beta_seconds)]
-    scores = journal.find("scores") or {}
+    memory = [line["peak_memory_mib"] for line in journal.lines if line.get("peak_memory_mib")]
     return TrialRecord(
         model=job.model,
         data=job.data,
@@ -139,18 +120,15 @@ def record_of(journal: Journal, job: Job, status: str, reason: str = "") -> Tria
         settings=meta.get("settings") or msgspec.to_builtins(job.settings),
         epochs=epochs,
         status=status,
-        train_seconds=sum(seconds),
-        beta_seconds=sum(betas),
-        scores={name: nan if value is None else value for name, value in scores.items()},
+        train_seconds=sum(e.train_seconds for e in epochs if isfinite(e.train_seconds)),
+        beta_seconds=sum(e.beta_seconds for e in epochs if isfinite(e.beta_seconds)),
+        scores=whole(journal.find("scores") or {}),
         n_train=job.n_train,
         reason=reason,
         provenance={
             # A trial that ended before it had built its candidate has told nothing itself.
             **(meta.get("provenance") or {"environment": environment() | {"command": job.command}}),
-            "peak_memory_mib": max(
-                (line["peak_memory_mib"] for line in journal.lines if line.get("peak_memory_mib")),
-                default=nan,
-            ),
+            "peak_memory_mib": max(memory, default=nan),
             "score_seconds": journal.find("score_seconds") or {},
         },
     )

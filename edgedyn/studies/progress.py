@@ -22,15 +22,12 @@ class Progress:
 
     Parameters
     ----------
-    stage : str
-    done, failed, total : int
-        Trials of the stage.
+    stage, done, failed, total
+        Its stage, and trials of that.
     running : tuple of (str, int, int, int)
         Candidate, seed, epochs done and wanted.
-    fraction : float
-        Of the stage's epochs.
-    seconds_left : float
-        NaN before the first epoch has ended.
+    fraction, seconds_left : float
+        Of the stage's epochs; NaN before the first epoch has ended.
     ranking : Ranking or None
         Of what has been seen so far.
     """
@@ -62,12 +59,10 @@ class Watcher:
         self._left = {trial.key: trial for trial in due}
         self._total, self._target, self._n_validation = len(due), target, n_validation
         self._began = time.perf_counter()
-        self._next = 0.0
-        self._next_ranking = 0.0
-        self._ranked = -1
+        self._next = self._next_ranking = 0.0
+        self._ranked, self._failed = -1, 0
         self._ranking: Ranking | None = None
         self._last = Progress(stage, 0, 0, len(due), (), 0.0, nan, None)
-        self._failed = 0
         self._at_start: dict[str, int] = {}
 
     def ended(self, key: str) -> None:
@@ -119,10 +114,9 @@ class Watcher:
 
     def _current_ranking(self) -> Ranking | None:
         """Rank what has ended so far, at the largest training size."""
-        largest = max(self._study.data.n_train, default=None)
-        keys = [t.key for t in self._study.trials if t.n_train == largest]
+        study, largest = self._study, max(self._study.data.n_train, default=None)
+        keys = [t.key for t in study.trials if t.n_train == largest]
         records = [self._records[key] for key in keys if key in self._records]
-        study = self._study
         observed = study.training.early_epochs
         return early_ranking(records, study.methods, observed, self._n_validation, n_bootstrap=1)
 

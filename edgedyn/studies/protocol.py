@@ -3,39 +3,24 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from edgedyn import _validate as check
-from edgedyn._job import ProbeSettings, TrainingSettings, WatchSettings
-from edgedyn.studies.fields import (
-    distinct,
-    each,
-    function_name,
-    optional,
-    share_or_count,
-    store,
-    text,
-    whole_number,
-    yes_or_no,
+from edgedyn._job import (
+    Function,
+    Positive,
+    ProbeSettings,
+    Split,
+    Text,
+    TrainingSettings,
+    WatchSettings,
+    Whole,
 )
+from edgedyn.studies.fields import check_fields, distinct, store
 
-BATCH_NORMS = ("identity", "statistics", "none")  # as edgedyn.nn.models.probe has them
-SPLITS = ("stratified", "ordered")  # as edgedyn.nn.data.datasets has them
+SPLITS = get_args(Split)
 MIN_OBSERVED = 3  # a line through fewer points says nothing
-OPTIMIZERS = (
-    "adam",
-    "adamw",
-    "adamax",
-    "nadam",
-    "sgd",
-    "rmsprop",
-    "adagrad",
-    "adadelta",
-    "adafactor",
-    "lion",
-    "lamb",
-    "ftrl",
-)
+OPTIMIZERS = "adam adamw adamax nadam sgd rmsprop adagrad adadelta adafactor lion lamb ftrl".split()
 
 
 @dataclass(frozen=True)
@@ -44,8 +29,8 @@ class Data:
 
     Parameters
     ----------
-    spec : str
-    image_size : int, optional
+    spec, image_size
+        As there.
     validation_size : int or float, optional
         By default min(15 000, 30 %) of the training images.
     n_train : tuple of int
@@ -54,20 +39,21 @@ class Data:
         Drawn by the seed, or the first and the last of the training images as they are stored.
     """
 
-    spec: str
-    image_size: int | None = None
+    spec: Text
+    image_size: Positive | None = None
     validation_size: int | float | None = None
-    n_train: tuple[int, ...] = ()
-    split: str = "stratified"
+    n_train: tuple[Positive, ...] = ()
+    split: Split = "stratified"
 
     def __post_init__(self) -> None:
-        store(self, spec=text(self.spec, "data.spec"))
-        store(self, image_size=optional(check.positive_int, self.image_size, "data.image_size"))
-        if self.validation_size is not None:
-            share_or_count(self.validation_size, "data.validation_size")
-        counts = each(check.positive_int, self.n_train, "data.n_train")
-        store(self, n_train=distinct(counts, "data.n_train"))
-        check.choice(self.split, "data.split", SPLITS)
+        check_fields(self, "data")
+        distinct(self.n_train, "data.n_train")
+        size, name = self.validation_size, "data.validation_size"
+        if size is not None:
+            check.real_number(size, name, above=0.0)
+            if isinstance(size, float) and size >= 1:
+                must = "must be a number of images or a share in (0, 1)"
+                raise ValueError(f"{name} {must}; got {size!r}.")
 
 
 @dataclass(frozen=True)
@@ -92,32 +78,25 @@ class Candidate:
         For this candidate, in place of the data's.
     """
 
-    name: str
-    backbone: str | None = None
-    file: str | None = None
-    factory: str | None = None
-    weights: str | None = None
+    name: Text
+    backbone: Text | None = None
+    file: Text | None = None
+    factory: Function | None = None
+    weights: Text | None = None
     options: dict[str, Any] = field(default_factory=dict)
-    image_size: int | None = None
+    image_size: Positive | None = None
 
     def __post_init__(self) -> None:
         where = f"candidates[{self.name!r}]"
-        kinds = {k: getattr(self, k) for k in ("backbone", "file", "factory")}
-        given = [k for k, v in kinds.items() if v is not None]
+        weights = {"backbone": "imagenet", "file": "own", "factory": "own"}
+        given = [kind for kind in weights if getattr(self, kind) is not None]
         if len(given) != 1:
             raise ValueError(
                 f"{where} must have exactly one of backbone, file, factory; got "
                 f"{' and '.join(given) or 'none'}."
             )
-        text(getattr(self, given[0]), f"{where}.{given[0]}")
-        if self.factory is not None:
-            function_name(self.factory, f"{where}.factory")
-        default = {"backbone": "imagenet", "file": "own", "factory": "own"}[given[0]]
-        store(self, weights=text(self.weights or default, f"{where}.weights"))
-        if not isinstance(self.options, Mapping):
-            raise TypeError(f"{where}.options must be a table of options; got {self.options!r}.")
-        store(self, options=dict(self.options))
-        store(self, image_size=optional(check.positive_int, self.image_size, f"{where}.image_size"))
+        store(self, weights=self.weights or weights[given[0]])
+        check_fields(self, where)
 
     @property
     def files(self) -> dict[str, str]:
@@ -132,18 +111,9 @@ class Probe(ProbeSettings):
     """The neural capacitance probe; see `edgedyn.nn.attach_probe`."""
 
     def __post_init__(self) -> None:
-        store(self, units=each(check.positive_int, self.units, "probe.units"))
+        check_fields(self, "probe")
         if not self.units:
             raise ValueError("probe.units is empty; the probe needs at least one hidden layer.")
-        store(self, dropout=check.real_number(self.dropout, "probe.dropout", at_least=0.0))
-        if self.dropout >= 1:
-            raise ValueError(f"probe.dropout must be below 1; got {self.dropout}.")
-        check.choice(self.batch_norm, "probe.batch_norm", BATCH_NORMS)
-        store(self, momentum=check.real_number(self.momentum, "probe.momentum", at_least=0.0))
-        if self.momentum >= 1:
-            raise ValueError(f"probe.momentum must be below 1; got {self.momentum}.")
-        yes_or_no(self.frozen, "probe.frozen")
-        text(self.initializer, "probe.initializer")
 
 
 @dataclass(frozen=True)
@@ -154,20 +124,19 @@ class Training(TrainingSettings):
     ----------
     optimizer : dict
         ``name`` and the options Keras' optimiser takes; a bare name will do.
-    learning_rate : float
-    batch_size, epochs, early_epochs : int
-    seeds : tuple of int
+    learning_rate, batch_size, epochs, early_epochs, seeds
+        A float, integers, and a tuple of integers.
     batch_norm_momentum : float, optional
         Set on the candidate's batch norms. Keras' 0.99 takes hundreds of steps to follow; with
         few steps an epoch, 0.9 is better.
     """
 
-    epochs: int = 50
-    early_epochs: int = 5
-    seeds: tuple[int, ...] = (0,)
+    epochs: Positive = 50
+    early_epochs: Positive = 5
+    seeds: tuple[Whole, ...] = (0,)
 
     def __post_init__(self) -> None:
-        optimizer = self.optimizer
+        optimizer: Any = self.optimizer
         optimizer = {"name": optimizer} if isinstance(optimizer, str) else optimizer
         if not isinstance(optimizer, Mapping) or "name" not in optimizer:
             raise TypeError(
@@ -179,25 +148,18 @@ class Training(TrainingSettings):
         if "learning_rate" in optimizer:
             raise ValueError("training.optimizer has a learning_rate; give training.learning_rate.")
         store(self, optimizer={**optimizer, "name": name})
-        rate = check.real_number(self.learning_rate, "training.learning_rate", above=0.0)
-        store(self, learning_rate=rate)
-        for one in ("batch_size", "epochs", "early_epochs"):
-            store(self, **{one: check.positive_int(getattr(self, one), f"training.{one}")})
+        check_fields(self, "training")
         if not MIN_OBSERVED <= self.early_epochs <= self.epochs:
             raise ValueError(
                 f"training.early_epochs must be in {MIN_OBSERVED}..{self.epochs} (training.epochs);"
                 f" got {self.early_epochs}."
             )
-        seeds = each(whole_number, self.seeds, "training.seeds")
-        if not seeds:
+        if not self.seeds:
             raise ValueError("training.seeds is empty; give at least one, such as [0].")
-        store(self, seeds=distinct(seeds, "training.seeds"))
-        if self.batch_norm_momentum is not None:
-            what = "training.batch_norm_momentum"
-            momentum = check.real_number(self.batch_norm_momentum, what, at_least=0.0)
-            if momentum >= 1:
-                raise ValueError(f"{what} must be in [0, 1); got {momentum}.")
-            store(self, batch_norm_momentum=momentum)
+        distinct(self.seeds, "training.seeds")
+        momentum = self.batch_norm_momentum
+        if momentum is not None and momentum >= 1:
+            raise ValueError(f"training.batch_norm_momentum must be in [0, 1); got {momentum}.")
 
 
 @dataclass(frozen=True)
@@ -206,8 +168,6 @@ class Watch(WatchSettings):
 
     Parameters
     ----------
-    n_samples : int
-    scope, coupling, strength, nodes : str
     measures : str, optional
         ``module:function`` of one's own, called after each epoch as ``function(model, x, y)`` with
         the samples of beta_eff, and with ``features=``, what the probe receives, if it takes them;
@@ -215,17 +175,7 @@ class Watch(WatchSettings):
     """
 
     def __post_init__(self) -> None:
-        store(self, n_samples=check.positive_int(self.n_samples, "capacitance.n_samples"))
-        accepted = {
-            "scope": ("probe", "network"),
-            "coupling": ("direct", "full"),
-            "strength": ("magnitude", "absolute", "signed"),
-            "nodes": ("kernels", "all"),
-        }
-        for name, words in accepted.items():
-            check.choice(getattr(self, name), f"capacitance.{name}", words)
-        if self.measures is not None:
-            function_name(self.measures, "capacitance.measures")
+        check_fields(self, "capacitance")
 
 
 @dataclass(frozen=True)
@@ -240,12 +190,11 @@ class Finish:
         ``remove``: an ordinary head (one dense layer) takes the probe's place.
     """
 
-    top: int = 1
-    probe: str = "keep"
+    top: Positive = 1
+    probe: Literal["keep", "remove"] = "keep"
 
     def __post_init__(self) -> None:
-        store(self, top=check.positive_int(self.top, "finish.top"))
-        check.choice(self.probe, "finish.probe", ("keep", "remove"))
+        check_fields(self, "finish")
 
 
 @dataclass(frozen=True)
@@ -269,22 +218,17 @@ class Engine:
         How often a trial whose process was killed is taken up again without having got further.
     """
 
-    workers: int = 1
-    threads: int | None = None
-    dask: str | None = None
+    workers: Positive = 1
+    threads: Positive | None = None
+    dask: Text | None = None
     insecure: bool = False
-    gpus_per_trial: int = 0
-    retries: int = 2
+    gpus_per_trial: Whole = 0
+    retries: Whole = 2
 
     def __post_init__(self) -> None:
-        store(self, workers=check.positive_int(self.workers, "engine.workers"))
-        store(self, threads=optional(check.positive_int, self.threads, "engine.threads"))
-        for name in ("gpus_per_trial", "retries"):
-            store(self, **{name: whole_number(getattr(self, name), f"engine.{name}")})
-        yes_or_no(self.insecure, "engine.insecure")
+        check_fields(self, "engine")
         if self.dask is None:
             return
-        text(self.dask, "engine.dask")
         if self.dask != "local" and not re.match(r"(tcp|tls|ws|wss|inproc)://.+", self.dask):
             raise ValueError(
                 "engine.dask must be 'local' or a scheduler's address such as "

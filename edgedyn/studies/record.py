@@ -61,10 +61,8 @@ class TrialRecord:
     ----------
     model, data : str
         Names of the candidate and of the task.
-    seed : int
     settings : dict
         What the trial was run with: plain values.
-    epochs : tuple of EpochRecord
     status : {"completed", "early", "diverged", "failed"}
         ``early``: stopped as planned after the early epochs; ``diverged``: loss or output became
         NaN or infinite; ``failed``: see `reason`.
@@ -125,39 +123,30 @@ class TrialRecord:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TrialRecord":
-        """Read a record back; JSON's null becomes NaN.
-
-        Raises
-        ------
-        ValueError
-            For another schema version, or missing, unknown or wrong fields.
-        """
-        if values.get("schema") not in (3, SCHEMA):
-            raise ValueError(
-                f"the record has schema {values.get('schema')!r}; this edgedyn reads 3 and "
-                f"{SCHEMA}."
-            )
+        """Read a record back, null as NaN; ValueError for another schema or wrong fields."""
+        found = values.get("schema")
+        if found not in (3, SCHEMA):
+            raise ValueError(f"the record has schema {found!r}; this edgedyn reads 3 and {SCHEMA}.")
         wrong = set(values) ^ {f.name for f in fields(cls)}
         if wrong:
             names = ", ".join(sorted(wrong))
             raise ValueError(f"the record's fields do not match schema {SCHEMA}: {names}.")
-
         check.choice(values["status"], "status", STATUSES)
         epochs = [e if isinstance(e, EpochRecord) else epoch_record(e) for e in values["epochs"]]
         changes = {
             "schema": SCHEMA,
             "settings": upgraded_settings(values["settings"]),
             "epochs": epochs,
-            "scores": _whole(values["scores"]),
-            **_whole({name: values[name] for name in ("train_seconds", "beta_seconds")}),
+            "scores": whole(values["scores"]),
+            **whole({name: values[name] for name in ("train_seconds", "beta_seconds")}),
         }
         return msgspec.convert({**values, **changes}, cls)
 
 
 def epoch_record(values: Mapping[str, Any]) -> EpochRecord:
     """Read an epoch back; JSON's null becomes NaN."""
-    changes = {"measures": _whole(values["measures"])}
-    return msgspec.convert({**_whole(values), **changes}, EpochRecord)
+    changes = {"measures": whole(values["measures"])}
+    return msgspec.convert({**whole(values), **changes}, EpochRecord)
 
 
 def upgraded_settings(settings: dict[str, Any]) -> dict[str, Any]:
@@ -176,6 +165,6 @@ def upgraded_settings(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _whole(values: Mapping[str, Any]) -> dict[str, Any]:
+def whole(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn JSON's null into NaN."""
     return {name: nan if value is None else value for name, value in values.items()}

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ import msgspec
 
 from edgedyn._environment import command, environment
 from edgedyn._files import atomic, json_ready
-from edgedyn._job import Job, Settings
+from edgedyn._job import Job, Rehearsal, Settings, Survey
 from edgedyn.predict.methods import method_named
 from edgedyn.predict.rank import Ranking
 from edgedyn.studies.cost import GPU_TFLOPS, cost
@@ -25,7 +25,7 @@ from edgedyn.studies.engine import Outcome, Pool, pool, run_jobs
 from edgedyn.studies.fresh import run_fresh
 from edgedyn.studies.journal import Journal, record_of
 from edgedyn.studies.progress import Progress, Watcher
-from edgedyn.studies.record import TrialRecord
+from edgedyn.studies.record import TrialRecord, whole
 from edgedyn.studies.store import RecordTable, Store
 from edgedyn.studies.study import Study, Trial
 from edgedyn.studies.study_file import load_study
@@ -42,8 +42,6 @@ class Selection:
 
     Parameters
     ----------
-    folder : Path
-    study : Study
     records : RecordTable
         One a trial, also failed ones.
     rankings : dict of (int or None) to Ranking
@@ -51,7 +49,6 @@ class Selection:
     best_model : Path or None
         The trained network with the best validation accuracy, a ``.keras`` file; None before any
         candidate was trained to the end, or where only the records of a full study were kept.
-    n_validation : int
     seconds : float
         What this run took; earlier ones, which were interrupted, not counted.
     """
@@ -83,16 +80,12 @@ class Selection:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values."""
+        names = ("model", "seed", "n_train", "reason")
         return {
             "folder": str(self.folder),
             "study": self.study.to_dict(),
-            "rankings": [
-                {"n_train": n, **ranking.to_dict()} for n, ranking in self.rankings.items()
-            ],
-            "failed": [
-                {"model": r.model, "seed": r.seed, "n_train": r.n_train, "reason": r.reason}
-                for r in self.failed
-            ],
+            "rankings": [{"n_train": n, **r.to_dict()} for n, r in self.rankings.items()],
+            "failed": [{name: getattr(r, name) for name in names} for r in self.failed],
             "best_model": None if self.best_model is None else str(self.best_model),
             "n_validation": self.n_validation,
             "seconds": self.seconds,
@@ -113,7 +106,7 @@ def select(
     executor: Executor | None = None,
     **fields: Any,
 ) -> Selection:
-    """Fine-tune candidates for a few epochs, rank them, and train the best to the end.
+    """Fine-tune candidates for a few epochs, rank them, train the best to the end: a `Selection`.
 
     Parameters
     ----------
@@ -127,10 +120,6 @@ def select(
     **fields
         Fields of the study, in place of the file's: ``data="digits"``,
         ``candidates=["MobileNet"]``, ``training={"epochs": 10}``, ...
-
-    Returns
-    -------
-    Selection
 
     Raises
     ------
@@ -222,7 +211,7 @@ def rehearse(
     plan = load_study(study, fields)
     _needs_tensorflow()
     say(f"looking at {plan.data.spec}, nothing is downloaded")
-    seen = _checked(plan, "survey")
+    seen = msgspec.convert(_checked(plan, "survey"), Survey)
     threads = plan.engine.threads or max(1, (os.cpu_count() or 1) // plan.engine.workers)
     found = []
     for k, trial in enumerate(plan.trials[: len(plan.candidates)], start=1):
@@ -232,9 +221,8 @@ def rehearse(
         if outcome["kind"] != "done":
             found.append({"model": name, "reason": outcome["reason"]})
             continue
-        row = cost(plan, seen, outcome["result"], gpu_tflops=gpu_tflops)
-        missing = [one for one in (seen["missing"], row["missing"]) if one is not None]
-        found.append({"model": name, **row, "missing": missing})
+        took = msgspec.convert(whole(outcome["result"]), Rehearsal)
+        found.append({"model": name, **cost(plan, seen, took, gpu_tflops=gpu_tflops)})
     return found
 
 
@@ -275,10 +263,7 @@ def _job(study: Study, trial: Trial, **fields: Any) -> Job:
 
 
 def _checked(study: Study, task: str = "check") -> dict[str, Any]:
-    """Let a process look at data and names before any trial is started; return what it found.
-
-    As `edgedyn.nn.training.trial.check` does, or `edgedyn.nn.training.rehearsal.survey`.
-    """
+    """Let a process check or survey data and names before any trial; return what it found."""
     candidates, measures = study.candidates, study.capacitance.measures
     functions = [*(c.factory for c in candidates), measures]
     job = _job(
@@ -297,40 +282,35 @@ def _checked(study: Study, task: str = "check") -> dict[str, Any]:
 
 def _until(record: TrialRecord, epochs: int) -> TrialRecord:
     """Return a record as it was after so many epochs."""
-    if len(record.epochs) <= epochs:
-        return record
-    return replace(record, epochs=record.epochs[:epochs], status="early")
+    longer = len(record.epochs) > epochs
+    return replace(record, epochs=record.epochs[:epochs], status="early") if longer else record
 
 
+@dataclass
 class _Run:
     """One call of `select`."""
 
-    def __init__(
-        self,
-        study: Study,
-        store: Store,
-        records: dict[str, TrialRecord],
-        progress: Callable[[Progress], None],
-        executor: Executor | None,
-    ) -> None:
-        self.study, self.store, self.records = study, store, records
-        self.progress, self.executor = progress, executor
-        self.n_validation = 0
-        self.rankings: dict[int | None, Ranking] = {}
+    study: Study
+    store: Store
+    records: dict[str, TrialRecord]
+    progress: Callable[[Progress], None]
+    executor: Executor | None
+    n_validation: int = 0
+    rankings: dict[int | None, Ranking] = field(default_factory=dict)
 
     def all_stages(self) -> None:
         """Run what the study's stage asks for, and rank."""
         training = self.study.training
-        first = training.epochs if self.study.stage == "full" else training.early_epochs
+        stage = "full" if self.study.stage == "full" else "early"
+        first = training.epochs if stage == "full" else training.early_epochs
         due = self._due(self.study.trials, first)
         if due:
             self.n_validation = _checked(self.study)["n_validation"]
         self.store.write_study(self.study, environment())
         if due:
-            self._run(due, first, "full" if self.study.stage == "full" else "early")
+            self._run(due, first, stage)
         if self.study.stage == "finish":
-            chosen = self._chosen()
-            due = self._due(chosen, training.epochs)
+            due = self._due(self._chosen(), training.epochs)
             if due:
                 self._run(due, training.epochs, "finish")
         self._rank()
@@ -353,31 +333,24 @@ class _Run:
         due = []
         for trial in trials:
             record = self.records.get(trial.key)
-            done = record is not None and record.status in DONE
-            if done and record is not None:
+            done = False
+            if record is not None and record.status in DONE:
                 self.n_validation = record.provenance["data"]["validation"]
-                saved = target < self.study.training.epochs or self._saved(trial)
+                # A full study is for its records; others for the finished networks.
+                kept = target < self.study.training.epochs or self.study.stage == "full"
+                saved = kept or self.store.model_path(trial.key).is_file()
                 done = record.status == "diverged" or (len(record.epochs) >= target and saved)
             if not done:
                 due.append(trial)
         return due
 
-    def _saved(self, trial: Trial) -> bool:
-        """Whether a finished trial left what its stage is for; a full study is for its records."""
-        return self.study.stage == "full" or self._model(trial).is_file()
-
-    def _model(self, trial: Trial) -> Path:
-        return self.store.model_path(trial.key)
-
     def _run(self, due: Sequence[Trial], target: int, stage: str) -> None:
         """Run trials up to an epoch."""
-        engine = self.study.engine
+        study, store, engine = self.study, self.store, self.study.engine
         by_key = {trial.key: trial for trial in due}
-        watcher = Watcher(
-            stage, self.study, self.store, self.records, due, target, self.n_validation
-        )
-        with pool(engine, self.store.folder, self.executor) as where:
-            jobs = {key: self._job(trial, target, where) for key, trial in by_key.items()}
+        watcher = Watcher(stage, study, store, self.records, due, target, self.n_validation)
+        with pool(engine, store.folder, self.executor) as where:
+            jobs = {trial.key: self._job(trial, target, where) for trial in due}
 
             def on_outcome(key: str, outcome: Outcome) -> None:
                 self._keep(by_key[key], jobs[key], outcome)
@@ -389,7 +362,7 @@ class _Run:
                 where,
                 on_outcome,
                 retries=engine.retries,
-                progress_of=lambda key: len(Journal(self.store.trial_folder(key)).epochs),
+                progress_of=lambda key: len(Journal(store.trial_folder(key)).epochs),
                 tick=lambda: self.progress(watcher.look()),
             )
 
@@ -399,7 +372,7 @@ class _Run:
             self.study,
             trial,
             folder=str(self.store.trial_folder(trial.key)),
-            save=str(self._model(trial)),
+            save=str(self.store.model_path(trial.key)),
             target=target,
             threads=where.threads,
         )
@@ -410,9 +383,8 @@ class _Run:
             raise OSError(errno.ENOSPC, outcome["reason"])
         if outcome["kind"] == "killed":
             journal = Journal(self.store.trial_folder(trial.key))
-            at = f"in epoch {len(journal.epochs) + 1}"
-            times = f"{self.study.engine.retries + 1} times"
-            reason = f"{outcome['reason']} ({at}, {times} without getting further)"
+            n, times = len(journal.epochs) + 1, self.study.engine.retries + 1
+            reason = f"{outcome['reason']} (in epoch {n}, {times} times without getting further)"
             record = record_of(journal, job, "failed", reason)
         else:
             record = TrialRecord.from_dict(dict(outcome["result"]))
@@ -422,9 +394,8 @@ class _Run:
     def _rank(self) -> None:
         """Rank the candidates, for each training size."""
         for n in self.study.data.n_train or (None,):
-            trials = [t for t in self.study.trials if t.n_train == n]
-            records = [self.records[t.key] for t in trials if t.key in self.records]
-            ranking = self._early_ranking(records)
+            keys = [t.key for t in self.study.trials if t.n_train == n]
+            ranking = self._early_ranking([self.records[k] for k in keys if k in self.records])
             if ranking is not None:
                 self.rankings[n] = ranking
 
@@ -458,7 +429,7 @@ class _Run:
                 continue
             value = record.epochs[-1].val_accuracy
             if best is None or value > accuracy:
-                best, accuracy = self._model(trial), value
+                best, accuracy = self.store.model_path(trial.key), value
         if best is None or not best.is_file():
             return None
         path = self.store.folder / "best.keras"

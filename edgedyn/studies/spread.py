@@ -58,21 +58,13 @@ def spread_capacitance(
         as they come.
     executor : concurrent.futures.Executor, optional
         Threads, processes, ``client.get_executor()`` of a `distributed.Client` and the like.
-    coupling, strength, nodes : str
-        As for `edgedyn.neural_capacitance`. The strength ``absolute`` keeps the records of all
-        samples, which end up on one machine.
-    stderr : bool
-        As for `edgedyn.neural_capacitance`.
-    scope, loss
-        As for `edgedyn.neural_capacitance`; for Keras models only.
+    coupling, strength, nodes, stderr, scope, loss
+        As for `edgedyn.neural_capacitance`; the last two for Keras models only. The strength
+        ``absolute`` keeps the records of all samples, which end up on one machine.
     batch_size : int, optional
         Samples that a worker takes at a time within a part; by default 1024, for Keras models 64.
     in_flight : int
         Batches that are under way at a time; bounds the memory here.
-
-    Returns
-    -------
-    Capacitance
 
     Raises
     ------
@@ -120,9 +112,6 @@ def spread_capacitance(
         work.forget()
 
 
-# What a worker does ----------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class _Chain:
     """A ReLUMLP or ReLUChain and what is to be measured; goes to the workers."""
@@ -157,29 +146,26 @@ class _Keras:
 
     packed: dict[str, Any]
 
-    def check_shape(self, shape: tuple[int, ...], dtype: Any) -> None:
-        """Refuse samples of a shape that does not fit the network."""
+    @property
+    def remote(self) -> Any:
+        """What does it; loads TensorFlow, also on the worker."""
         from edgedyn.nn import remote
 
-        remote.check_shape(self.packed, shape, dtype)
+        return remote
+
+    def check_shape(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self.remote.check_shape(self.packed, shape, dtype)
 
     def count(self, X: Any, y: Any) -> tuple[Any, Array | None]:
-        """Return the sums over a part, and its samples' classes where the loss knows them."""
-        from edgedyn.nn import remote  # loads TensorFlow, on the worker
-
-        return remote.count(self.packed, X, y)
+        return self.remote.count(self.packed, X, y)
 
     def form(self, sums: Any) -> Capacitance:
         """Form beta_eff of the whole, where the model was packed."""
-        from edgedyn.nn import remote
-
-        return remote.form(self.packed, sums)
+        return self.remote.form(self.packed, sums)
 
     def forget(self) -> None:
         """Let go of the model where it was packed."""
-        from edgedyn.nn import remote
-
-        remote.forget(self.packed)
+        self.remote.forget(self.packed)
 
 
 _Work = _Chain | _Keras
@@ -187,18 +173,10 @@ _Work = _Chain | _Keras
 
 @dataclass(frozen=True)
 class _Part:
-    """What is left of a part.
+    """What is left of a part."""
 
-    Parameters
-    ----------
-    sums : accumulator or None
-        Of degrees over samples; None where there were no samples.
-    classes : frozenset of int
-        Two of its classes at most: enough to tell whether there is more than one.
-    """
-
-    sums: Any
-    classes: frozenset[int]
+    sums: Any  # an accumulator of degrees; None where there were no samples
+    classes: frozenset[int]  # two at most: enough to tell whether there is more than one
 
 
 def _count(work: _Work, name: str, X: Any, y: Any) -> _Part:
@@ -218,11 +196,10 @@ def _count(work: _Work, name: str, X: Any, y: Any) -> _Part:
 
 def _count_batch(work: _Work, name: str, batch: Any) -> _Part:
     """Sum up a batch, which may have to be fetched first."""
-    if callable(batch):
-        try:
-            batch = batch()
-        except Exception as error:
-            raise RuntimeError(f"{name} failed: {type(error).__name__}: {error}") from error
+    try:
+        batch = batch() if callable(batch) else batch
+    except Exception as error:
+        raise RuntimeError(f"{name} failed: {type(error).__name__}: {error}") from error
     if not (isinstance(batch, tuple | list) and len(batch) == 2):
         raise TypeError(
             f"{name} is {_described(batch)}; each batch must be a pair (X, y), or a function that "
@@ -236,9 +213,6 @@ def _joined(parts: Sequence[_Part]) -> _Part:
     sums = [part.sums for part in parts if part.sums is not None]
     classes = frozenset(sorted(frozenset().union(*(part.classes for part in parts)))[:2])
     return _Part(reduce(lambda a, b: a.append(b), sums) if sums else None, classes)
-
-
-# Who does it -----------------------------------------------------------------------------------
 
 
 def _batches(X: Any, executor: Any, in_flight: int) -> Callable[[_Work], _Part]:

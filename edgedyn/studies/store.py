@@ -78,36 +78,21 @@ class RecordTable(Sequence[TrialRecord]):
 
         rows = []
         for r in self._records:
-            trial = {
-                "model": r.model,
-                "data": r.data,
-                "n_train": r.n_train,
-                "seed": r.seed,
-                "status": r.status,
-                "reason": r.reason,
-            }
-            for epoch in r.epochs:
-                values = msgspec.structs.asdict(epoch)
-                rows.append({**trial, **values.pop("measures"), **values})
-            if not r.epochs:
-                rows.append(trial)
+            names = ("model", "data", "n_train", "seed", "status", "reason")
+            trial = {name: getattr(r, name) for name in names}
+            values = map(msgspec.structs.asdict, r.epochs)
+            rows += [{**trial, **one.pop("measures"), **one} for one in values] or [trial]
         return pd.DataFrame(rows)
 
 
 def load_records(folder: Path | str) -> RecordTable:
-    """Load a study's records.
+    """Load a study's records as a `RecordTable`, in the order of file names.
 
     Parameters
     ----------
     folder : path
         That of the study, the ``records`` folder in it, or the ``records.jsonl`` that
         `pack_records` has made of it.
-
-    Returns
-    -------
-    RecordTable
-        A sequence of `TrialRecord`, in the order of file names; ``to_frame()`` gives a pandas
-        DataFrame with one row an epoch.
 
     Raises
     ------
@@ -148,12 +133,7 @@ def pack_records(folder: Path | str) -> Path:
     Parameters
     ----------
     folder : path
-        The study's.
-
-    Returns
-    -------
-    Path
-        ``records.jsonl`` in that folder.
+        The study's; the path of ``records.jsonl`` in it is returned.
 
     Raises
     ------
@@ -201,24 +181,19 @@ class Store:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep others out; refuse where another process has the folder.
-
-        The lock is the operating system's and ends with the process, however it ends.
-        """
+        """Keep others out; refuse where another process has the folder."""
         from filelock import FileLock, Timeout
 
         output_folder(self.folder)
-        lock = FileLock(self.folder / LOCK)
+        lock = FileLock(self.folder / LOCK)  # the operating system's: it ends with the process
         try:
-            lock.acquire(timeout=0)
+            held = lock.acquire(timeout=0)
         except Timeout:
             raise ValueError(
                 f"another run is at work on {str(self.folder)!r}; wait until it has ended."
             ) from None
-        try:
+        with held:
             yield
-        finally:
-            lock.release()
 
     def trial_folder(self, key: str) -> Path:
         """Return where a trial keeps its journal and backups."""
@@ -238,18 +213,17 @@ class Store:
         folder = self.folder / RECORDS
         there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
         packed = self.folder / PACKED
-        found = {}
         known = _unpacked(packed) if packed.is_file() else {}
+        found = {}
         for key in keys:
-            if f"{key}.json" not in there:
-                if key in known:
-                    found[key] = known[key]
-                continue
             path = folder / f"{key}.json"
-            try:
-                found[key] = _read(path)
-            except ValueError:
-                self.set_aside(path)
+            if path.name in there:
+                try:
+                    found[key] = _read(path)
+                except ValueError:
+                    self.set_aside(path)
+            elif key in known:
+                found[key] = known[key]
         return found
 
     def set_aside(self, path: Path) -> None:
@@ -260,26 +234,17 @@ class Store:
         path.replace(aside / f"{path.stem}-{stamp}{path.suffix}")
 
     def check(self, study: Study, records: Mapping[str, TrialRecord]) -> None:
-        """Refuse a study that contradicts what its folder holds.
-
-        Raises
-        ------
-        ValueError
-            With the fields that differ.
-        """
+        """Refuse a study that contradicts what its folder holds; name the fields that differ."""
         known: dict[str, dict[str, Any]] = {}
         for trial in study.trials:
             record = records.get(trial.key)
-            settings = None if record is None else record.settings
-            if settings is None:
-                settings = Journal(self.trial_folder(trial.key)).meta().get("settings")
+            meta = Journal(self.trial_folder(trial.key)).meta() if record is None else vars(record)
+            settings, name = meta.get("settings"), trial.candidate.name
             if not settings:
                 continue
-            name = trial.candidate.name
             if name not in known:
-                known[name] = json_ready(study.settings(trial))
-            wanted = known[name]
-            given = {**wanted, **_decided_later(study)}
+                known[name] = json_ready(study.settings(trial)) | _decided_later(study)
+            given = known[name]
             differences = _differences(json_ready(upgraded_settings(settings)), given)
             if record is not None:
                 differences += _beyond(record, study)
@@ -304,10 +269,8 @@ def _decided_later(study: Study) -> dict[str, Any]:
 
 def _beyond(record: TrialRecord, study: Study) -> list[str]:
     """Name what a record has too much of, or lacks, although its settings are the study's."""
-    found = []
-    n = len(record.epochs)
-    if n > study.training.epochs:
-        found.append(f"training.epochs: {n} there, {study.training.epochs} now")
+    n, most = len(record.epochs), study.training.epochs
+    found = [f"training.epochs: {n} there, {most} now"] if n > most else []
     if record.status != "failed":
         asked = [name for name in study.methods if method_named(name).measured_by]
         found += [f"methods: no {name} there" for name in asked if name not in record.scores]

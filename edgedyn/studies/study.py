@@ -4,15 +4,17 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from edgedyn import _validate as check
+from edgedyn._job import Settings, Text
 from edgedyn.predict.methods import METHODS
-from edgedyn.studies.fields import distinct, each, table, text, unknown_fields
+from edgedyn.studies.fields import check_fields, checked, distinct, meant, table, unknown_fields
 from edgedyn.studies.protocol import Candidate, Data, Engine, Finish, Probe, Training, Watch
 
 STAGES = ("early", "finish", "full")
@@ -20,16 +22,7 @@ STAGES = ("early", "finish", "full")
 
 @dataclass(frozen=True)
 class Trial:
-    """One candidate, seed and training size.
-
-    Parameters
-    ----------
-    candidate : Candidate
-    seed : int
-    n_train : int or None
-    key : str
-        Its file name; unique in the study.
-    """
+    """One candidate, seed and training size; `key` is its file name, unique in the study."""
 
     candidate: Candidate
     seed: int
@@ -43,22 +36,15 @@ class Study:
 
     Parameters
     ----------
-    data : Data
-    candidates : tuple of Candidate
-    probe : Probe
-    training : Training
-    capacitance : Watch
+    data, candidates, probe, training, capacitance, finish, engine
+        The tables of a study file, see `edgedyn.studies.protocol`.
     methods : tuple of str
         What ranks, as for `edgedyn.rank`; the first one chooses.
-    finish : Finish
-    engine : Engine
     stage : {"early", "finish", "full"}
         ``early``: rank after the early epochs and stop; ``finish``: then train the best to the
         end; ``full``: train all to the end.
-    output : str
-        The study's folder.
-    folder : str
-        Where relative paths start.
+    output, folder : str
+        The study's folder; where relative paths start.
 
     Examples
     --------
@@ -73,26 +59,22 @@ class Study:
     probe: Probe = field(default_factory=Probe)
     training: Training = field(default_factory=Training)
     capacitance: Watch = field(default_factory=Watch)
-    methods: tuple[str, ...] = ("capacitance", "pooled", "last_value")
+    methods: tuple[Text, ...] = ("capacitance", "pooled", "last_value")
     finish: Finish = field(default_factory=Finish)
     engine: Engine = field(default_factory=Engine)
-    stage: str = "finish"
-    output: str = "edgedyn-study"
+    stage: Text = "finish"
+    output: Text = "edgedyn-study"
     folder: str = "."
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not self.candidates:
             raise ValueError("candidates is empty; give at least one.")
-        names = [c.name for c in self.candidates]
-        distinct(names, "candidates' names")
-        distinct(each(text, self.methods, "methods"), "methods")
+        distinct([c.name for c in self.candidates], "candidates' names")
+        distinct(self.methods, "methods")
         for name in self.methods:
             if name not in METHODS:
-                close = get_close_matches(name, METHODS, n=1)
-                hint = (
-                    f"did you mean {close[0]!r}?" if close else f"known are {', '.join(METHODS)}."
-                )
-                raise ValueError(f"methods has no {name!r}; {hint}")
+                raise ValueError(f"methods has no {name!r}; {meant(name, METHODS)}")
         if not self.methods:
             raise ValueError("methods is empty; give at least one, such as ['capacitance'].")
         check.choice(self.stage, "stage", STAGES)
@@ -131,25 +113,13 @@ class Study:
 
     @cached_property
     def _settings(self) -> dict[str, dict[str, Any]]:
-        """Settings by candidate: a study may have thousands of trials."""
-        return {one.name: self._settings_of(one) for one in self.candidates}
-
-    def _settings_of(self, one: Candidate) -> dict[str, Any]:
-        training = asdict(self.training)
-        for name in ("epochs", "early_epochs", "seeds"):
-            del training[name]
-        candidate = asdict(one)
-        del candidate["name"]
-        candidate.update(self.digests[one.name])
-        data = asdict(self.data)
-        del data["n_train"]
-        return {
-            "data": data,
-            "candidate": candidate,
-            "probe": asdict(self.probe),
-            "training": training,
-            "capacitance": asdict(self.capacitance),
-        }
+        """By candidate, a study may have thousands of trials: of its fields those of `Settings`."""
+        found = {}
+        parts = {n: asdict(getattr(self, n)) for n in ("data", "probe", "training", "capacitance")}
+        for one in self.candidates:
+            values = {**parts, "candidate": asdict(one) | self.digests[one.name]}
+            found[one.name] = asdict(msgspec.convert(values, Settings))
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as a study file has them."""
@@ -158,17 +128,13 @@ class Study:
         return values
 
 
-_TABLES: dict[str, Any] = {
-    "probe": Probe,
-    "training": Training,
-    "capacitance": Watch,
-    "finish": Finish,
-    "engine": Engine,
-}
+_TABLES: dict[str, Any] = dict(
+    probe=Probe, training=Training, capacitance=Watch, finish=Finish, engine=Engine
+)
 
 
 def read_study(values: Mapping[str, Any], folder: Path | str = ".") -> Study:
-    """Check plain values and return the study they describe.
+    """Check plain values and return the `Study` they describe.
 
     Parameters
     ----------
@@ -178,38 +144,25 @@ def read_study(values: Mapping[str, Any], folder: Path | str = ".") -> Study:
     folder : path
         Where relative paths start.
 
-    Returns
-    -------
-    Study
-
     Raises
     ------
     TypeError, ValueError
         For unknown, missing and wrong fields, by name.
     """
     values = dict(values)
-    plain = ("methods", "stage", "output")
-    unknown_fields(values, "", ("data", "candidates", *_TABLES, *plain))
+    known = ("data", "candidates", *_TABLES, "methods", "stage", "output")
+    unknown_fields(values, "", known)
     for name in ("data", "candidates"):
         if name not in values:
             raise ValueError(f"the study has no {name}; give it.")
-    data = values["data"]
-    found: dict[str, Any] = {
-        "data": table(Data, {"spec": data} if isinstance(data, str) else data, "data"),
-        "candidates": _candidates(values["candidates"]),
-        "folder": str(Path(folder).resolve()),
-    }
-    for name, kind in _TABLES.items():
-        if name in values:
-            found[name] = table(kind, values[name], name)
-    if "stage" in values:
-        found["stage"] = text(values["stage"], "stage")
-    if "output" in values:
-        output = values["output"]
-        found["output"] = text(str(output) if isinstance(output, PathLike) else output, "output")
-    if "methods" in values:
-        found["methods"] = each(text, values["methods"], "methods")
-    return Study(**found)
+    data, output = values["data"], values.get("output")
+    values["data"] = table(Data, {"spec": data} if isinstance(data, str) else data, "data")
+    values["candidates"] = _candidates(values["candidates"])
+    for name in values.keys() & _TABLES.keys():
+        values[name] = table(_TABLES[name], values[name], name)
+    if isinstance(output, PathLike):
+        values["output"] = str(output)
+    return Study(**values, folder=str(Path(folder).resolve()))
 
 
 def _candidates(given: Any) -> tuple[Candidate, ...]:
@@ -223,7 +176,7 @@ def _candidates(given: Any) -> tuple[Candidate, ...]:
             kinds = ("backbone", "file", "factory")
             one = {"name": next((str(one[kind]) for kind in kinds if kind in one), str(k)), **one}
         if isinstance(one, Mapping):
-            text(one["name"], f"candidates[{k}].name")
+            checked(one["name"], Text, f"candidates[{k}].name")
         found.append(table(Candidate, one, f"candidates[{k}]"))
     return tuple(found)
 

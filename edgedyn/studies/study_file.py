@@ -1,10 +1,12 @@
-"""Study files: TOML in, a checked `Study` out."""
+"""Study files: TOML in, a checked `Study` out, and back."""
 
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+import tomli_w
 
 from edgedyn.studies.study import Study, read_study
 
@@ -22,10 +24,6 @@ def load_study(
     fields : mapping
         Replace the study's; tables are merged.
 
-    Returns
-    -------
-    Study
-
     Raises
     ------
     TypeError, ValueError
@@ -39,7 +37,7 @@ def load_study(
     ('full', 'digits')
     """
     if isinstance(study, Study):
-        return read_study(_merged(_written(study.to_dict()), fields), study.folder)
+        return read_study(_merged(_set(study.to_dict()), fields), study.folder)
     if isinstance(study, str | Path):
         path = Path(study)
         return read_study(_merged(_read(path), fields), path.parent)
@@ -78,8 +76,33 @@ def _merged(values: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, A
     return found
 
 
-def _written(values: Any) -> Any:
-    """Return fields without those that are not set, as a file would have them."""
+def study_toml(values: Mapping[str, Any]) -> str:
+    """Return the study file (TOML) of a study's plain values, so that a report can be reproduced.
+
+    Parameters
+    ----------
+    values : mapping
+        As `edgedyn.studies.Study.to_dict` returns them; what is None is left out.
+
+    Examples
+    --------
+    >>> from edgedyn.studies.study_file import study_toml
+    >>> print(study_toml({"stage": "full", "data": {"spec": "digits"}, "candidates": ["VGG16"]}))
+    stage = "full"
+    candidates = [
+        "VGG16",
+    ]
+    <BLANKLINE>
+    [data]
+    spec = "digits"
+    """
+    return tomli_w.dumps(_set(values)).removesuffix("\n")
+
+
+def _set(values: Any) -> Any:
+    """Return values without None, which TOML does not have."""
     if isinstance(values, Mapping):
-        return {k: _written(v) for k, v in values.items() if v is not None}
+        return {str(k): _set(v) for k, v in values.items() if v is not None}
+    if isinstance(values, list | tuple):
+        return [_set(v) for v in values if v is not None]
     return values

@@ -13,9 +13,9 @@ from edgedyn.predict.methods import method_named
 from edgedyn.predict.rank import Ranking
 from edgedyn.predict.rank_quality import Judgement
 from edgedyn.studies.early import early_ranking
-from edgedyn.studies.record import TrialRecord
+from edgedyn.studies.record import TrialRecord, whole
 from edgedyn.studies.store import STUDY, load_records
-from edgedyn.studies.study_toml import study_toml
+from edgedyn.studies.study_file import study_toml
 from edgedyn.studies.summary_models import candidate_curves
 from edgedyn.studies.summary_types import (
     CandidateCost,
@@ -55,7 +55,7 @@ class _Source:
 def summary(
     folder: Path | str, rankings: Mapping[int | None, Ranking] | None = None
 ) -> StudySummary:
-    """Summarise a study's or demo's folder for a report.
+    """Summarise a study's or demo's folder as a `StudySummary`, for a report.
 
     Everything is computed from the records, so that interrupted studies have a summary too. Needs
     no TensorFlow.
@@ -67,10 +67,6 @@ def summary(
     rankings : mapping of (int or None) to Ranking, optional
         `edgedyn.studies.Selection.rankings` of the study that has just ended; by default its
         records are ranked.
-
-    Returns
-    -------
-    StudySummary
 
     Raises
     ------
@@ -85,10 +81,8 @@ def summary(
     >>> from edgedyn.studies.summary import summary
     >>> store = Store(tempfile.mkdtemp())
     >>> for name, last in (("vgg", 0.8), ("mlp", 0.7)):
-    ...     epochs = tuple(
-    ...         EpochRecord(k, 1.0, last - 0.1 / k, float("nan"), 0.5 / k, "ok")
-    ...         for k in range(1, 6)
-    ...     )
+    ...     values = [(last - 0.1 / k, float("nan"), 0.5 / k) for k in range(1, 6)]
+    ...     epochs = tuple(EpochRecord(k, 1.0, *v, "ok") for k, v in enumerate(values, start=1))
     ...     store.write(name, TrialRecord(name, "digits", 0, {}, epochs, "early", 1.0, 0.1))
     >>> found = summary(store.folder)
     >>> [(row.model, round(row.prediction, 2)) for row in found.rankings[0].rows]
@@ -116,9 +110,6 @@ def summary(
     )
 
 
-# Reading -----------------------------------------------------------------------------------------
-
-
 def _source(folder: Path) -> _Source:
     """Read a folder."""
     if not folder.is_dir():
@@ -139,7 +130,7 @@ def _demo(folder: Path) -> _Source:
         records = [TrialRecord.from_dict(one) for one in values["records"]]
         settings = values["settings"]
         observed, last = settings["observed_epochs"], settings["epochs"]
-        judged = [_judgement(one) for one in values["ranking"]["methods"]]
+        judged = [Judgement(**whole(one)) for one in values["ranking"]["methods"]]
         methods = tuple(one.method for one in judged)
         n_validation = settings["n_validation"]
         environment = {**values["environment"], "seed": values["seed"]}
@@ -166,17 +157,13 @@ def _study(folder: Path) -> _Source:
     environment = written.get(STUDY, {}).get("environment", {})
     if study is None:
         observed = min([EARLY, *(len(r.epochs) for r in records if r.status == "early")])
+        last = max(len(r.epochs) for r in records)
+        environment = environment or records[0].provenance.get("environment", {})
+        planned = list(dict.fromkeys((r.model, r.seed, r.n_train) for r in records))
         return _Source(
-            "study",
-            folder,
-            records,
-            observed,
-            max(len(r.epochs) for r in records),
-            ("capacitance", "pooled", "last_value"),
-            environment or records[0].provenance.get("environment", {}),
-            list(dict.fromkeys((r.model, r.seed, r.n_train) for r in records)),
-            n_validation=_n_validation(records),
-        )
+            "study", folder, records, observed, last, ("capacitance", "pooled", "last_value"),
+            environment, planned, n_validation=_n_validation(records),
+        )  # fmt: skip
     try:
         planned = [
             (c["name"], seed, n)
@@ -214,15 +201,6 @@ def _json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _judgement(values: Mapping[str, Any]) -> Judgement:
-    """Turn a judgement's JSON back; null was NaN."""
-    known: dict[str, Any] = {n: nan if value is None else value for n, value in values.items()}
-    return Judgement(**known)
-
-
-# Ranking -----------------------------------------------------------------------------------------
-
-
 def _rank(source: _Source, n_train: int | None) -> Ranking | None:
     """Rank means over seeds with one training size, as `edgedyn.select` does."""
     return early_ranking(
@@ -256,22 +234,18 @@ def _row(
     """Return a candidate's row of the ranking."""
     name = curves.model
     found = {row.method: row for row in ranking.rows if row.model == name} if ranking else {}
-    chosen = found.get(source.methods[0])
+    values = nan, nan, nan, "not observed long enough"
+    if chosen := found.get(source.methods[0]):
+        values = chosen.rank, chosen.prediction, chosen.std, chosen.status
     return RankingRow(
-        curves=curves,
-        rank=chosen.rank if chosen else nan,
-        prediction=chosen.prediction if chosen else nan,
-        std=chosen.std if chosen else nan,
-        status=chosen.status if chosen else "not observed long enough",
+        curves,
+        *values,
         by_method={m: MethodValue(r.prediction, r.std) for m, r in found.items()},
         n_epochs=min((len(r.epochs) for r in own), default=0),
         n_planned=len({seed for m, seed, n in source.planned if (m, n) == (name, n_train)}),
         failed=[r.status for r in own if r.status in ("failed", "diverged")],
         reasons=list(dict.fromkeys(r.reason for r in own if r.reason)),
     )
-
-
-# The rest ----------------------------------------------------------------------------------------
 
 
 def _cost(source: _Source) -> list[CandidateCost]:
@@ -285,18 +259,17 @@ def _cost(source: _Source) -> list[CandidateCost]:
         memory = [r.provenance.get("peak_memory_mib") for r in own]
         known = [m for m in memory if m is not None and isfinite(m)]
         sizes = (r.provenance["parameters"] for r in own if "parameters" in r.provenance)
-        rows.append(
-            CandidateCost(
-                model=name,
-                runs=len(own),
-                epochs=sum(len(r.epochs) for r in own),
-                parameters=next(sizes, nan),
-                train_seconds=train,
-                beta_seconds=beta,
-                ratio=beta / train if train > 0 else nan,
-                peak_memory_mib=max(known, default=nan),
-            )
+        row = CandidateCost(
+            model=name,
+            runs=len(own),
+            epochs=sum(len(r.epochs) for r in own),
+            parameters=next(sizes, nan),
+            train_seconds=train,
+            beta_seconds=beta,
+            ratio=beta / train if train > 0 else nan,
+            peak_memory_mib=max(known, default=nan),
         )
+        rows.append(row)
     return rows
 
 

@@ -13,26 +13,16 @@ GRID = 25  # places at which the line's band is drawn
 
 
 def candidate_curves(
-    name: str,
-    records: Sequence[TrialRecord],
-    observed: int,
-    last: int,
-    n_validation: int | None,
+    name: str, records: Sequence[TrialRecord], observed: int, last: int, n_validation: int | None
 ) -> CandidateCurves:
     """Return one candidate's curves and fit, averaged over seeds as `edgedyn.rank` does.
 
     Parameters
     ----------
-    name : str
     records : sequence of TrialRecord
         The candidate's runs with one training size; may be empty.
     observed, last : int
         The early epochs, and those of a whole run.
-    n_validation : int or None
-
-    Returns
-    -------
-    CandidateCurves
     """
     whole = [r for r in records if _observed(r, observed)]
     shown = whole or [r for r in records if r.epochs]
@@ -94,11 +84,8 @@ def _observed(record: TrialRecord, observed: int) -> bool:
 
 def _run(record: TrialRecord) -> RunCurves:
     """Return a run's own curves."""
-    return RunCurves(
-        seed=record.seed,
-        accuracy=[e.val_accuracy for e in record.epochs],
-        beta=[e.beta_eff for e in record.epochs],
-    )
+    accuracy = [e.val_accuracy for e in record.epochs]
+    return RunCurves(record.seed, accuracy, [e.beta_eff for e in record.epochs])
 
 
 def _means(rows: Sequence[Sequence[float]]) -> list[float]:

@@ -15,13 +15,10 @@ class LineFit:
 
     Parameters
     ----------
-    value, std : float
-        The line at beta_eff = 0.
-    slope : float
-    first : int
-        The epoch at which the window begins, counted from 1.
-    n : int
-        Epochs in the window.
+    value, std, slope : float
+        The line at beta_eff = 0; its slope.
+    first, n : int
+        The epoch at which the window begins, counted from 1; epochs in the window.
     status : {"ok", "flat"}
     reach : float
         How far beyond the window's values, in units of their range, the line is extended to 0.
@@ -56,18 +53,15 @@ class CandidateCurves:
 
     Parameters
     ----------
-    model : str
     accuracy, beta, statuses : list
         One value an epoch; means over the runs that were observed long enough.
     runs : list of RunCurves
         Single runs, where there are several.
-    last_value : float
-        The last accuracy that was observed.
-    validation, test : float
-        At the end; NaN unless every run that was observed long enough was completed.
+    last_value, validation, test : float
+        The last accuracy that was observed; those at the end, NaN unless every run that was
+        observed long enough was completed.
     n_runs, n_whole, n_completed : int
         Runs; those observed long enough; those trained to the end.
-    fit : LineFit or None
     """
 
     model: str
@@ -98,18 +92,12 @@ class RankingRow:
 
     Parameters
     ----------
-    curves : CandidateCurves
     rank, prediction, std, status
         By the method that chooses; see `edgedyn.predict.rank.RankedModel`.
-    by_method : mapping of str to MethodValue
-    n_epochs : int
-        Of the run that has fewest.
-    n_planned : int
-        Runs that the study asks for.
-    failed : list of str
-        "failed" or "diverged", one a run that stopped so.
-    reasons : list of str
-        Why runs stopped; each once.
+    n_epochs, n_planned : int
+        Epochs of the run that has fewest; runs that the study asks for.
+    failed, reasons : list of str
+        "failed" or "diverged", one a run that stopped so; why, each once.
     """
 
     curves: CandidateCurves
@@ -161,8 +149,6 @@ class Problem:
     kind : str
         Of a run: "missing", "failed", "diverged", "degenerate"; of a prediction: "outside",
         "status", "flat", "slope".
-    model : str
-    n_train : int or None
     seed : int or None
         None of a prediction.
     reason, status : str
@@ -202,17 +188,12 @@ class Provenance:
 
     Parameters
     ----------
-    command : str
     environments : list of mapping
         As the folder holds them: versions and machine.
-    seeds : list of int
-    data : list of DataUsed
-    settings : mapping
+    settings, seed : mapping, int or None
         A demo's.
     study, output : str
         The study file, and the folder it names; empty where they are not known.
-    seed : int or None
-        A demo's.
     """
 
     command: str
@@ -232,23 +213,17 @@ class StudySummary:
     Parameters
     ----------
     kind : {"study", "demo"}
-    folder, data, date : str
     observed, epochs : int
         Early epochs, and those of a whole run.
-    method : str
-        Which chooses.
-    is_accuracy : bool
-        Whether its predictions are accuracies.
-    scope : str
-        "probe" or "network".
+    method, is_accuracy : str, bool
+        Which chooses, and whether its predictions are accuracies.
+    scope : {"probe", "network"}
     over : {"mean", "run"}
         How methods were judged; see `edgedyn.rank`.
     rankings : list of SizeSummary
         One a training size, the largest first.
-    cost : list of CandidateCost
     problems : list of Problem
         What went wrong or should not be trusted.
-    provenance : Provenance
     """
 
     kind: str

@@ -55,20 +55,13 @@ def _end_with_parent() -> None:
 def run(job: Job) -> dict[str, Any]:
     """Run a job of any kind and return its outcome, also where it fails.
 
-    Parameters
-    ----------
-    job : Job
-
-    Returns
-    -------
-    dict
-        ``kind``: "done" with the task's result, "failed" or "disk" with a ``reason``.
+    Its ``kind`` is "done" with the task's ``result``, "failed" or "disk" with a ``reason``.
     """
     sys.path[:0] = [p for p in job.paths if p not in sys.path]
     os.chdir(job.cwd)  # relative paths of data start at the study file
-    tasks = {"trial": _trial, "check": _check, "survey": _survey, "rehearse": _rehearse}
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        return {"kind": "done", "result": tasks[job.task](job)}
+        return {"kind": "done", "result": (_trial if job.task == "trial" else _look_ahead)(job)}
     except Exception as error:
         traceback.print_exc()
         reason = _reason(error)
@@ -81,10 +74,7 @@ def run(job: Job) -> dict[str, Any]:
 
 
 def _disk_failed(error: BaseException, folder: str) -> bool:
-    """Tell whether the disk is full or lost: by the error's number, or by writing to it.
-
-    The frameworks' own errors, for which the system's was replaced, have no number.
-    """
+    """Tell whether the disk is full or lost: by the error's number, or by writing to it."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in DISK:
@@ -92,7 +82,7 @@ def _disk_failed(error: BaseException, folder: str) -> bool:
         seen = seen.__cause__ or seen.__context__
     if not folder:
         return False
-    try:
+    try:  # the frameworks' own errors, which replace the system's, have no number
         with tempfile.TemporaryFile(dir=folder) as file:
             for _ in range(ROOM):
                 file.write(bytes(2**20))
@@ -108,9 +98,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError) or "ResourceExhausted" in name:
         return f"ran out of memory: {text or name}"[:500]
     return (f"{name}: {text}" if text else name)[:500]
-
-
-# A trial -----------------------------------------------------------------------------------------
 
 
 def _trial(job: Job) -> dict[str, Any]:
@@ -143,7 +130,6 @@ def _finished(journal: Journal, job: Job) -> bool:
 
 def _train(job: Job, journal: Journal, folder: Path) -> None:
     """Load data and candidate, go on from the last backup, test at the end."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from edgedyn.nn.training import finetune
     from edgedyn.nn.training import trial as trials
 
@@ -168,15 +154,8 @@ def _train(job: Job, journal: Journal, folder: Path) -> None:
         trials.train(model, setup, job, first, folder / CHECKPOINT, journal.append, watch=watch)
     if head and not journal.diverged:
         model = trials.with_head(model, job)
-        trials.train(
-            model,
-            setup,
-            job,
-            job.target,
-            folder / HEAD_CHECKPOINT,
-            journal.append,
-            first_epoch=job.early,
-        )
+        backup = folder / HEAD_CHECKPOINT
+        trials.train(model, setup, job, job.target, backup, journal.append, first_epoch=job.early)
     if journal.diverged:
         return
     if job.target == job.last:
@@ -207,31 +186,12 @@ def _check_meta(job: Job, journal: Journal, provenance: Mapping[str, Any]) -> No
         journal.write_meta({"settings": settings, "provenance": provenance})
 
 
-# Other tasks -------------------------------------------------------------------------------------
+def _look_ahead(job: Job) -> dict[str, Any]:
+    """Look at data and names before any trial is started, or train a candidate for a few steps."""
+    from edgedyn.nn.training import rehearsal, trial
 
-
-def _check(job: Job) -> dict[str, Any]:
-    """Load the data and look for the candidates' builders, before any trial is started."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from edgedyn.nn.training import trial as trials
-
-    return trials.check(job)
-
-
-def _survey(job: Job) -> dict[str, Any]:
-    """Do the same, but go on without data that are not here."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from edgedyn.nn.training import rehearsal
-
-    return rehearsal.survey(job)
-
-
-def _rehearse(job: Job) -> dict[str, Any]:
-    """Train a candidate for a few steps and tell what it takes."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from edgedyn.nn.training import rehearsal
-
-    return rehearsal.rehearse(job)
+    tasks = {"check": trial.check, "survey": rehearsal.survey, "rehearse": rehearsal.rehearse}
+    return msgspec.to_builtins(tasks[job.task](job))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import urllib.request
 from dataclasses import replace
 from math import isnan, nan, prod
+from operator import attrgetter
 from urllib.error import URLError
 
 import pytest
@@ -97,7 +98,7 @@ def job(spec, **data):
     return Job("any", spec, 0, None, settings, n_trains=(None, 12))
 
 
-COUNTS = ("n_train", "n_validation", "n_classes", "side", "data_mib")
+counts = attrgetter("n_train", "n_validation", "n_classes", "side", "data_mib")
 
 
 @pytest.mark.parametrize("size", [None, 0.25, 9])
@@ -106,9 +107,9 @@ def test_what_is_assumed_of_arrays_is_what_loading_finds(tmp_path, monkeypatch, 
     monkeypatch.setitem(rehearsal.KNOWN, "svhn", rehearsal.Known(40, 40, None, 32, 10))
     here = rehearsal.survey(job(f"svhn:{tmp_path}", validation_size=size))
     away = rehearsal.survey(job(f"svhn:{tmp_path / 'absent'}", validation_size=size))
-    assert [here[name] for name in COUNTS] == [away[name] for name in COUNTS]
-    assert here["missing"] is None and here["load_seconds"] > 0
-    assert "there is no file" in away["missing"] and "40 training images" in away["missing"]
+    assert counts(here) == counts(away)
+    assert here.missing == "" and here.load_seconds > 0
+    assert "there is no file" in away.missing and "40 training images" in away.missing
 
 
 def test_what_is_assumed_of_files_is_what_loading_finds(tmp_path, monkeypatch):
@@ -118,8 +119,8 @@ def test_what_is_assumed_of_files_is_what_loading_finds(tmp_path, monkeypatch):
     monkeypatch.setitem(rehearsal.KNOWN, "birds", known)
     here = rehearsal.survey(job(f"birds:{tmp_path / 'birds'}"))
     away = rehearsal.survey(job(f"birds:{tmp_path / 'absent'}"))
-    assert [here[name] for name in COUNTS] == [away[name] for name in COUNTS]
-    assert here["read_seconds"] > 0 and here["n_train"] == [14, 12]
+    assert counts(here) == counts(away)
+    assert here.read_seconds > 0 and here.n_train == (14, 12)
     with pytest.raises(ValueError, match="validation part of its own"):
         rehearsal.survey(job("birds:absent", validation_size=3))
 

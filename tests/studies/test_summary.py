@@ -15,7 +15,7 @@ from edgedyn.predict import NeuralCapacitanceRegressor
 from edgedyn.studies import load_records, run_demo
 from edgedyn.studies.early import early_ranking
 from edgedyn.studies.study import read_study
-from edgedyn.studies.study_toml import study_toml
+from edgedyn.studies.study_file import study_toml
 from edgedyn.studies.summary import summary
 from edgedyn.studies.summary_models import fit_line
 from edgedyn.studies.summary_types import LineFit

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral, Real
 from pathlib import Path
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgedyn import _validate as check
 from edgedyn.nn.data.images import read_folder, read_image, resize_images
 from edgedyn.nn.data.ordered import first_and_last
-from edgedyn.nn.data.readers import HasValidation, Raw, read_keras, read_npz, read_svhn
+from edgedyn.nn.data.readers import HasValidation, Part, Raw, read_keras, read_npz, read_svhn
 from edgedyn.nn.data.sampling import nested_order, stratified_indices
 
 Array = NDArray[Any]
@@ -69,24 +69,16 @@ class Split:
         return f"Split({len(self)} images {(*self.size, 3)})"
 
     def first(self, n: int) -> "Split":
-        """Return the first n images.
-
-        Parameters
-        ----------
-        n : int
-            At most ``len(split)``.
-
-        Returns
-        -------
-        Split
-        """
+        """Return the split of the first n images, at most ``len(split)``."""
         n = check.positive_int(n, "n")
         if n > len(self):
             raise ValueError(f"n must be at most {len(self)}; got {n}.")
         return Split(self.y[:n], self.source[:n], self.size)
 
     def batches(self, batch_size: int = 64, *, shuffle_seed: int | None = None) -> Any:
-        """Return a ``tf.data.Dataset`` of batches; files are read as they are needed.
+        """Return a ``tf.data.Dataset`` of batches: float32 images in 0..255, int64 labels.
+
+        Files are read as they are needed.
 
         Parameters
         ----------
@@ -94,11 +86,6 @@ class Split:
         shuffle_seed : int, optional
             Every epoch has an order of its own, and the same seed the same epochs; by default
             all have the order of `y`.
-
-        Returns
-        -------
-        tf.data.Dataset
-            Of pairs: float32 images in 0..255, int64 labels.
 
         Examples
         --------
@@ -127,10 +114,6 @@ class Split:
             Indices into the split; assign others before the next iteration begins. On the CPU,
             where pipelines run.
         batch_size : int
-
-        Returns
-        -------
-        tf.data.Dataset
 
         Notes
         -----
@@ -188,10 +171,9 @@ class Dataset:
 
     Parameters
     ----------
-    name : str
     train, validation, test : Split
     class_names : tuple of str
-        Label k is ``class_names[k]``.
+        In the order of the labels.
 
     Examples
     --------
@@ -208,6 +190,11 @@ class Dataset:
     class_names: tuple[str, ...]
 
     @property
+    def parts(self) -> tuple[Split, Split, Split]:
+        """Training, validation and test images."""
+        return self.train, self.validation, self.test
+
+    @property
     def n_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
@@ -216,7 +203,7 @@ class Dataset:
     def fingerprint(self) -> str:
         """A digest of images, labels and class names; of files, their names and sizes."""
         digest = hashlib.sha256(repr(self.class_names).encode())
-        for split in (self.train, self.validation, self.test):
+        for split in self.parts:
             digest.update(np.ascontiguousarray(split.y).tobytes())
             if isinstance(split.source, np.ndarray):
                 digest.update(np.ascontiguousarray(split.source).data)
@@ -237,9 +224,7 @@ class Dataset:
             "name": self.name,
             "class_names": list(self.class_names),
             "image_shape": list(self.image_shape),
-            "train": len(self.train),
-            "validation": len(self.validation),
-            "test": len(self.test),
+            **{part: len(getattr(self, part)) for part in ("train", "validation", "test")},
         }
 
     def __repr__(self) -> str:
@@ -317,25 +302,24 @@ def load_dataset(
     raw = _read(name, path)
     if raw.validation is not None and validation_size is not None:
         raise HasValidation(spec)
-    if raw.test is None:
-        raw = _set_test_apart(raw, rng)
+    test = raw.test
+    if test is None:
+        n = max(round(TEST_SHARE * len(raw.train[1])), len(raw.class_names))
+        train, test = _apart(raw, n, rng, "a test part")
+        raw = replace(raw, train=train)
+    n = _count(validation_size, len(raw.train[1]))
     if split == "ordered":
-        train, validation = first_and_last(raw, n_train, _count(validation_size, len(raw.train[1])))
+        train, validation = first_and_last(raw, n_train, n)
     else:
-        train, validation = _validation_apart(raw, validation_size, rng)
+        if raw.validation is None:
+            train, validation = _apart(raw, n, rng, "a validation part")
+        else:
+            train, validation = raw.train, raw.validation
         if n_train is not None:
             train = _fewer(train, n_train, len(raw.class_names), rng)
-    assert raw.test is not None
     return Dataset(
-        spec,
-        _split(train, size),
-        _split(validation, size),
-        _split(raw.test, size),
-        raw.class_names,
+        spec, _split(train, size), _split(validation, size), _split(test, size), raw.class_names
     )
-
-
-Part = tuple[Any, Array]  # images or files, and labels
 
 
 def _parse(spec: Any) -> tuple[str, Path | None]:
@@ -360,11 +344,8 @@ def _read(name: str, path: Path | None) -> Raw:
     """Read what a spec names."""
     if path is None:
         return _READERS[name]()
-    if name == "svhn":
-        return read_svhn(path)
-    if name == "npz":
-        return read_npz(path)
-    return read_folder(path, fixed=name == "birds")
+    readers = {"svhn": read_svhn, "npz": read_npz}
+    return readers[name](path) if name in readers else read_folder(path, fixed=name == "birds")
 
 
 def _digits() -> Raw:
@@ -382,20 +363,6 @@ _READERS: dict[str, Callable[[], Raw]] = {
     "cifar100": lambda: read_keras(keras.datasets.cifar100, "cifar100"),
     "fashion_mnist": lambda: read_keras(keras.datasets.fashion_mnist, "fashion_mnist"),
 }
-
-
-def _set_test_apart(raw: Raw, rng: np.random.Generator) -> Raw:
-    """Take a stratified test part off the training part."""
-    n = max(round(TEST_SHARE * len(raw.train[1])), len(raw.class_names))
-    train, test = _apart(raw, n, rng, "a test part")
-    return Raw(train, raw.validation, test, raw.class_names)
-
-
-def _validation_apart(raw: Raw, size: Any, rng: np.random.Generator) -> tuple[Part, Part]:
-    """Return training and validation part."""
-    if raw.validation is not None:
-        return raw.train, raw.validation
-    return _apart(raw, _count(size, len(raw.train[1])), rng, "a validation part")
 
 
 def _count(size: Any, n_images: int) -> int:
@@ -425,9 +392,8 @@ def _fewer(train: Part, n: int, n_classes: int, rng: np.random.Generator) -> Par
     """Return the first n images of an order whose every beginning is balanced."""
     images, y = train
     if not n_classes <= n <= len(y):
-        raise ValueError(
-            f"n_train must be in {n_classes}..{len(y)} (at least one a class); got {n}."
-        )
+        least = f"{n_classes}..{len(y)} (at least one a class)"
+        raise ValueError(f"n_train must be in {least}; got {n}.")
     chosen = nested_order(y, rng)[:n]
     return images[chosen], y[chosen]
 
@@ -448,8 +414,7 @@ def _image_size(size: Any) -> tuple[int, int] | None:
     pair = size if isinstance(size, tuple | list) else (size, size)
     if len(pair) != 2:
         raise ValueError(f"image_size must be one integer or (height, width); got {size!r}.")
-    height, width = (check.positive_int(n, "image_size") for n in pair)
-    return height, width
+    return check.positive_int(pair[0], "image_size"), check.positive_int(pair[1], "image_size")
 
 
 def _generator(seed: Any) -> np.random.Generator:

@@ -17,10 +17,7 @@ VALIDATION_WORDS = ("valid", "val", "validation")
 
 
 def read_folder(path: Path, *, fixed: bool) -> Raw:
-    """Find the images of a folder; nothing is decoded yet, but every file is checked.
-
-    With `fixed` it must have train, validation and test parts of its own.
-    """
+    """Find and check a folder's images; `fixed`: it must have train, validation and test parts."""
     if not path.is_dir():
         raise DataNotFound(f"there is no folder {str(path)!r}; give one with a sub-folder a class.")
     folders = _part_folders(path, fixed=fixed)
@@ -54,9 +51,7 @@ def _part_folders(path: Path, *, fixed: bool) -> dict[str, Path]:
             )
         return {}
     folders = {"train": present["train"], "test": present["test"]}
-    if validation:
-        folders["validation"] = present[validation[0]]
-    return folders
+    return folders | ({"validation": present[validation[0]]} if validation else {})
 
 
 def _listed(files: dict[str, list[Path]], names: tuple[str, ...]) -> tuple[Array, Array]:
@@ -68,15 +63,7 @@ def _listed(files: dict[str, list[Path]], names: tuple[str, ...]) -> tuple[Array
 
 
 def class_folders(folder: Path) -> dict[str, list[Path]]:
-    """Return each class's image files, classes and files in sorted order.
-
-    Raises
-    ------
-    ValueError
-        For a folder that is missing, has fewer than two sub-folders, or an empty one.
-    """
-    if not folder.is_dir():
-        raise ValueError(f"there is no folder {str(folder)!r}; give one with a sub-folder a class.")
+    """Return each class's image files, classes and files in sorted order; at least two classes."""
     found = {
         sub.name: sorted(p for p in sub.iterdir() if _is_image(p))
         for sub in sorted(folder.iterdir())
@@ -117,8 +104,7 @@ def read_image(path: Path, size: tuple[int, int]) -> Array:
         with Image.open(path) as image:
             if image.mode == "P":  # else Pillow warns of palettes with transparent colours
                 image = image.convert("RGBA")
-            turned = (size[1], size[0])
-            return np.asarray(image.convert("RGB").resize(turned, Image.Resampling.BILINEAR))
+            return _resized(image.convert("RGB"), size)
     except Exception:  # Pillow's readers raise what they like
         raise ValueError(
             f"{path} could not be read as an image, it may be cut short; repair or remove it."
@@ -129,7 +115,9 @@ def resize_images(x: Array, size: tuple[int, int]) -> Array:
     """Resize (n, height, width, 3) uint8 images bilinearly, one by one."""
     if x.shape[1:3] == size:
         return x
-    turned = (size[1], size[0])
-    return np.stack(
-        [np.asarray(Image.fromarray(one).resize(turned, Image.Resampling.BILINEAR)) for one in x]
-    )
+    return np.stack([_resized(Image.fromarray(one), size) for one in x])
+
+
+def _resized(image: Image.Image, size: tuple[int, int]) -> Array:
+    """Return an image's pixels at (height, width)."""
+    return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))

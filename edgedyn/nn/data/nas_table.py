@@ -3,7 +3,7 @@
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from math import isfinite, isnan
@@ -86,13 +86,7 @@ class NasTable:
         return "\n".join(lines)
 
     def index(self, cell: Sequence[int] | str) -> int:
-        """Return a cell's place in the table.
-
-        Raises
-        ------
-        ValueError
-            For a cell that is not in the table.
-        """
+        """Return a cell's place in the table; ValueError for one that is not there."""
         coding = cell_coding(cell)
         if coding not in self.cells:
             raise ValueError(f"the table of {len(self)} cells does not hold {coding}.")
@@ -111,7 +105,7 @@ class NasTable:
 
 
 def load_nas_table(path: str | Path, dataset: str | None = None) -> NasTable:
-    r"""Read a table of cells of NAS-Bench-201 and their accuracies.
+    r"""Read a `NasTable` of cells of NAS-Bench-201 and their accuracies.
 
     Parameters
     ----------
@@ -127,10 +121,6 @@ def load_nas_table(path: str | Path, dataset: str | None = None) -> NasTable:
     dataset : str, optional
         Which data set of a file with several; by default the only one, or ``cifar10``. A csv
         names none: whatever is given is the table's name.
-
-    Returns
-    -------
-    NasTable
 
     Raises
     ------
@@ -185,23 +175,17 @@ def _reader(path: Path) -> Callable[[Path, str | None], NasTable]:
     )
 
 
-# Reading ----------------------------------------------------------------------------------------
-
-
 def _read_json(path: Path, dataset: str | None) -> NasTable:
     """Read NASLib's form."""
 
     def unique(pairs: list[tuple[str, Any]]) -> Row:
         """Refuse what JSON would pass over: an entry that occurs twice."""
-        twice = [name for name, n in Counter(name for name, _ in pairs).items() if n > 1]
-        if twice:
-            raise _Twice(f"{path}: {twice[0]!r} occurs twice.")
+        if twice := _twice(name for name, _ in pairs):
+            raise ValueError(f"{path}: {twice[0]!r} occurs twice.")
         return dict(pairs)
 
     try:
         stored = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
-    except _Twice as error:
-        raise ValueError(str(error)) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{path} could not be read as JSON: {error}.") from None
     if not isinstance(stored, dict) or not all(isinstance(v, dict) for v in stored.values()):
@@ -215,8 +199,9 @@ def _read_json(path: Path, dataset: str | None) -> NasTable:
     return _table(path, dataset, rows)
 
 
-class _Twice(Exception):
-    """An entry of a JSON file that occurs twice."""
+def _twice(names: Iterable[str]) -> list[str]:
+    """Return the names that occur more than once."""
+    return [name for name, n in Counter(names).items() if n > 1]
 
 
 def _json_row(path: Path, cell: str, entry: Row) -> Row:
@@ -243,7 +228,7 @@ def _read_csv(path: Path, dataset: str | None) -> NasTable:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} could not be read as csv: {error}.") from None
     names = [_ALIASES.get(name.strip(), name.strip()) for name in lines[0]] if lines else []
-    if twice := [name for name, n in Counter(names).items() if n > 1]:
+    if twice := _twice(names):
         raise ValueError(f"{path} has two columns {twice[0]!r}.")
     rows = []
     for line in lines[1:]:
@@ -266,11 +251,8 @@ def _plain(text: str) -> float | str:
 def _read_nats(path: Path, dataset: str | None) -> NasTable:
     """Read NATS-Bench's folder or file by its own package."""
     package = _package("nats_bench", path, "nats_bench")
-    return _official(
-        lambda: package.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False),
-        path,
-        dataset,
-    )
+    options = {"fast_mode": path.is_dir(), "verbose": False}
+    return _official(lambda: package.create(str(path), "tss", **options), path, dataset)
 
 
 def _read_201(path: Path, dataset: str | None) -> NasTable:
@@ -300,14 +282,9 @@ def _official(load: Callable[[], Any], path: Path, dataset: str | None) -> NasTa
         for k in range(len(api)):
             found = api.get_more_info(k, name, hp=_EPOCHS, is_random=False)
             cost = api.get_cost_info(k, name, hp=_EPOCHS)
-            rows.append(
-                {
-                    "cell": api.arch(k),
-                    "accuracy": found["valid-accuracy"] / PERCENT,
-                    "parameters": cost["params"] * MILLION,
-                    "flops": cost["flops"] * MILLION,
-                }
-            )
+            counts = {"parameters": cost["params"] * MILLION, "flops": cost["flops"] * MILLION}
+            accuracy = found["valid-accuracy"] / PERCENT
+            rows.append({"cell": api.arch(k), "accuracy": accuracy, **counts})
     except Exception as error:  # the packages' own, of any type
         raise ValueError(f"the benchmark's package could not read {path}: {error!r}.") from None
     return _table(path, dataset, rows)
@@ -319,13 +296,9 @@ def _chosen(path: Path, dataset: str | None, known: tuple[str, ...]) -> str:
         return known[0]
     wanted = USUAL if dataset is None else dataset
     if wanted not in known:
-        raise ValueError(
-            f"{path} has no data set {wanted!r}; give dataset= one of {', '.join(known)}."
-        )
+        given = ", ".join(known)
+        raise ValueError(f"{path} has no data set {wanted!r}; give dataset= one of {given}.")
     return wanted
-
-
-# Checking ---------------------------------------------------------------------------------------
 
 
 def _table(path: Path, dataset: str, rows: Sequence[Row]) -> NasTable:
@@ -350,11 +323,8 @@ def _table(path: Path, dataset: str, rows: Sequence[Row]) -> NasTable:
             f"{path}: cell {rows[out[0]]['cell']} has the accuracy {accuracy[out[0]]:g}; "
             "accuracies lie in [0, 1] (divide per cent by 100)."
         )
-    seconds = {
-        name.removesuffix(SECONDS): columns.pop(name)
-        for name in list(columns)
-        if name.endswith(SECONDS)
-    }
+    timed = [name for name in columns if name.endswith(SECONDS)]
+    seconds = {name.removesuffix(SECONDS): columns.pop(name) for name in timed}
     counts = {name: columns.pop(name, None) for name in COUNTS}
     if counts["parameters"] is not None:
         counts["parameters"] = np.rint(counts["parameters"]).astype(np.int64)

@@ -3,31 +3,16 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgedyn.nn.data.readers import Raw
-
-Part = tuple[Any, NDArray[Any]]
+from edgedyn.nn.data.readers import Part, Raw
 
 
 def first_and_last(raw: Raw, n_train: int | None, n_validation: int) -> tuple[Part, Part]:
     """Return the first training images, and the last ones to validate.
 
     Jiang et al. (2024) vary the number of training samples this way. Nothing is drawn, so all
-    seeds see the same images.
-
-    Parameters
-    ----------
-    raw : Raw
-        A validation part of its own is taken as it is.
-    n_train : int or None
-        None: all that do not validate.
-    n_validation : int
-        Does not count where there is a validation part.
-
-    Returns
-    -------
-    train, validation : (images, labels)
+    seeds see the same images. A validation part of its own is taken as it is, whatever
+    `n_validation`; with `n_train` None all train that do not validate.
 
     Raises
     ------

@@ -1,15 +1,16 @@
 """Readers of stored image arrays: Keras' loaders, .npz and .mat files."""
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedyn._data import open_npz
+
 Array = NDArray[Any]
+Part = tuple[Any, Array]  # images or files, and labels
 
 _FASHION = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
 _CIFAR10 = "airplane,automobile,bird,cat,deer,dog,frog,horse,ship,truck"
@@ -28,17 +29,6 @@ _NAMES = {
     "cifar10": _CIFAR10.split(","),
     "cifar100": _CIFAR100.split(),
 }
-_DAMAGED = (  # what numpy and zipfile raise on files that are none, or damaged
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    NotImplementedError,
-    RuntimeError,
-    BadZipFile,
-    zlib.error,
-)
 
 
 class DataNotFound(ValueError):
@@ -63,16 +53,16 @@ class Raw:
     class_names : tuple of str
     """
 
-    train: tuple[Any, Array]
-    validation: tuple[Any, Array] | None
-    test: tuple[Any, Array] | None
+    train: Part
+    validation: Part | None
+    test: Part | None
     class_names: tuple[str, ...]
 
 
 def read_keras(module: Any, name: str) -> Raw:
     """Load by one of Keras' own loaders, which download once."""
     try:
-        (x_train, y_train), (x_test, y_test) = module.load_data()
+        train, test = module.load_data()
     except Exception as error:  # a failed download is a bare Exception of Keras
         if "URL fetch failure" not in str(error) and not isinstance(error, OSError):
             raise
@@ -80,26 +70,23 @@ def read_keras(module: Any, name: str) -> Raw:
             f"{name} could not be downloaded; download it elsewhere and write npz:PATH of a file "
             "with x_train, y_train, x_test and y_test."
         ) from None
-    return _stored((x_train, y_train), (x_test, y_test), _NAMES.get(name), name)
+    return _stored(train, test, _NAMES.get(name), name)
 
 
 def read_npz(path: Path) -> Raw:
     """Read a .npz file of plain arrays; nothing in it is executed."""
     if not path.is_file():
         raise DataNotFound(f"there is no file {str(path)!r}; give a .npz file.")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except _DAMAGED:
-        raise ValueError(f"{path} could not be read as a .npz file of plain arrays.") from None
+    with open_npz(path) as stored:
+        arrays = {name: stored[name] for name in stored.files}
     names = arrays.get("class_names")
     listed = None if names is None else [str(n) for n in np.atleast_1d(names)]
     if {"x_train", "y_train", "x_test", "y_test"} <= set(arrays):
         train = arrays["x_train"], arrays["y_train"]
         return _stored(train, (arrays["x_test"], arrays["y_test"]), listed, str(path))
-    for x, y in (("x", "y"), ("X", "y")):
-        if {x, y} <= set(arrays):
-            return _stored((arrays[x], arrays[y]), None, listed, str(path))
+    for x in ("x", "X"):
+        if {x, "y"} <= set(arrays):
+            return _stored((arrays[x], arrays["y"]), None, listed, str(path))
     raise ValueError(
         f"{path} holds {', '.join(arrays) or 'nothing'}; it must hold x_train, y_train, x_test and "
         "y_test, or x and y."
@@ -132,9 +119,7 @@ def read_svhn(folder: Path) -> Raw:
     return _stored(parts[0], parts[1], list("0123456789"), str(folder))
 
 
-def _stored(
-    train: tuple[Any, Any], test: tuple[Any, Any] | None, names: list[str] | None, where: str
-) -> Raw:
+def _stored(train: Part, test: Part | None, names: list[str] | None, where: str) -> Raw:
     """Check stored arrays; number the labels; make the images RGB."""
     parts = [(_images(x, where), _labels(y, where)) for x, y in (train, *([test] if test else []))]
     for x, y in parts:

@@ -18,17 +18,14 @@ CLASSES_FIRST = "give at least one sample of each of two classes"
 def stratified_indices(labels: ArrayLike, n: int, rng: np.random.Generator) -> Array:
     """Return sorted indices of a sample in which each class has its share.
 
+    Shares are by largest remainder; at least one of each class where `n` allows it.
+
     Parameters
     ----------
     labels : array_like, shape (n_samples,)
     n : int
         Size of the sample; all indices where there are not more.
     rng : numpy.random.Generator
-
-    Returns
-    -------
-    ndarray of int
-        Shares by largest remainder; at least one of each class where `n` allows it.
 
     Examples
     --------
@@ -60,10 +57,6 @@ def nested_order(labels: ArrayLike, rng: np.random.Generator) -> Array:
     ----------
     labels : array_like, shape (n_samples,)
     rng : numpy.random.Generator
-
-    Returns
-    -------
-    ndarray of int, shape (n_samples,)
 
     Examples
     --------
@@ -109,13 +102,11 @@ def class_of(y: Array) -> Array:
 
 
 def sample_dataset(
-    x: Any,
-    y: ArrayLike | None,
-    n: int,
-    rng: np.random.Generator,
-    n_classes: int | None = None,
+    x: Any, y: ArrayLike | None, n: int, rng: np.random.Generator, n_classes: int | None = None
 ) -> tuple[Array, Array]:
     """Return a stratified sample of arrays, or of a ``tf.data.Dataset`` of ``(x, y)`` pairs.
+
+    The targets are in the form they were given.
 
     Parameters
     ----------
@@ -129,11 +120,6 @@ def sample_dataset(
     rng : numpy.random.Generator
     n_classes : int, optional
         If given, labels must be in 0..n_classes-1, and rows must have n_classes entries.
-
-    Returns
-    -------
-    x, y : ndarray
-        The targets in the form they were given.
 
     Raises
     ------
@@ -160,9 +146,8 @@ def sample_dataset(
         raise TypeError("y is missing: give arrays x and y, or a tf.data.Dataset of (x, y) pairs.")
     x, y = np.asarray(x), np.asarray(y)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
-        raise ValueError(
-            f"x and y must have one entry a sample; got shapes {x.shape} and {y.shape}."
-        )
+        shapes = f"{x.shape} and {y.shape}"
+        raise ValueError(f"x and y must have one entry a sample; got shapes {shapes}.")
     if len(x) == 0:
         raise ValueError(f"x is empty; {CLASSES_FIRST}.")
     labels = class_of(y)
@@ -242,12 +227,12 @@ def _prune(held: dict[Any, list[Any]], counts: dict[Any, int], n: int) -> None:
 
 def _final(held: dict[Any, list[Any]], counts: dict[Any, int], n: int) -> list[Any]:
     """Take each class's share, smallest keys first; fill up from all where one falls short."""
-    labels = sorted(held)
-    sizes = shares(np.array([counts[c] for c in labels]), min(n, sum(counts.values())))
+    labels, n = sorted(held), min(n, sum(counts.values()))
+    sizes = shares(np.array([counts[c] for c in labels]), n)
     kept, rest = [], []
     for label, size in zip(labels, sizes, strict=True):
         entries = sorted(held[label], key=lambda entry: entry[0])
         kept += entries[:size]
         rest += entries[size:]
     rest.sort(key=lambda entry: entry[0])
-    return kept + rest[: min(n, sum(counts.values())) - len(kept)]
+    return kept + rest[: n - len(kept)]

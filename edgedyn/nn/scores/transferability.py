@@ -63,9 +63,8 @@ class TransferScores:
             f"{self.n_source_classes or 'no'} source classes ({self.seconds['features']:.3f} s)"
         ]
         for name, score in self.scores.items():
-            lines.append(
-                f"{name:<15}{float(score):>12.6g}  {score.status:<16}{self.seconds[name]:>8.3f} s"
-            )
+            value = f"{name:<15}{float(score):>12.6g}  {score.status:<16}"
+            lines.append(f"{value}{self.seconds[name]:>8.3f} s")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -91,7 +90,7 @@ def transfer_scores(
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> TransferScores:
-    """Compute NCE, LEEP, LogME and the H-scores of a model from one pass over the data.
+    """Compute the `TransferScores` (NCE, LEEP, LogME, H-scores) of a model in one pass.
 
     Parameters
     ----------
@@ -112,10 +111,6 @@ def transfer_scores(
         Samples taken at a time; does not change the values.
     progress : callable, optional
         Called with the fraction done and a word for what is being done.
-
-    Returns
-    -------
-    TransferScores
 
     Raises
     ------
@@ -154,7 +149,12 @@ def transfer_scores(
     start = perf_counter()
     F, theta = _outputs(model, tensor, output, x, batch_size, progress)
     seconds = {"features": perf_counter() - start}
-    if theta is not None and _logits(model, source_head):
+    if theta is not None and source_head == "logits":
+        if _softmax(model):
+            raise ValueError(
+                f"model {model.name!r} ends in a softmax; its output are probabilities: give "
+                "source_head='softmax'."
+            )
         theta = np.exp(theta - theta.max(axis=1, keepdims=True))
         theta /= theta.sum(axis=1, keepdims=True)
     scores: dict[str, Any] = {}
@@ -241,16 +241,6 @@ def _softmax(model: Any) -> bool:
         return _softmax(last)
     word = getattr(getattr(last, "activation", None), "__name__", "")
     return isinstance(last, kl.Softmax) or word == "softmax"
-
-
-def _logits(model: Any, source_head: str) -> bool:
-    """Tell whether the head gives logits."""
-    if source_head == "logits" and _softmax(model):
-        raise ValueError(
-            f"model {model.name!r} ends in a softmax; its output are probabilities: give "
-            "source_head='softmax'."
-        )
-    return source_head == "logits"
 
 
 def _head(model: Any) -> Any:

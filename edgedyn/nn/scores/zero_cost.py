@@ -32,6 +32,7 @@ from edgedyn.predict.transferability import Score
 Array = NDArray[Any]
 Tensor = Any
 Call = Callable[[Any, list[Tensor]], Tensor]
+_numpy: Callable[[Tensor], Array] = ops.convert_to_numpy
 
 WITH_LABELS = ("grad_norm", "snip", "grasp", "fisher")
 RECTIFIERS = ("relu", "relu6", "leakyrelu")
@@ -49,10 +50,8 @@ class ZeroCostScores:
         A `Score` (a float with a status) for each proxy, in the order asked for.
     seconds : dict
         What each took, with the passes that it shares with others: the cost of that one alone.
-    n_samples : int
-        Size of the batch; several proxies depend on it.
-    n_weights : int
-        Number of kernel entries the proxies sum over.
+    n_samples, n_weights : int
+        Size of the batch, on which several proxies depend; kernel entries they sum over.
     """
 
     scores: dict[str, Score]
@@ -67,20 +66,15 @@ class ZeroCostScores:
         lines = [f"{self.n_samples} samples, {self.n_weights} weights"]
         for name, score in self.scores.items():
             note = "" if method_named(name).higher_is_better else " (lower is better)"
-            seconds = f"{self.seconds[name]:>8.3f} s"
-            lines.append(f"{name:<17}{float(score):>14.6g}  {score.status:<13}{seconds}{note}")
+            value = f"{name:<17}{float(score):>14.6g}  {score.status:<13}"
+            lines.append(f"{value}{self.seconds[name]:>8.3f} s{note}")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values, one entry a proxy under ``proxies``."""
-        return {
-            "n_samples": self.n_samples,
-            "n_weights": self.n_weights,
-            "proxies": {
-                name: {**score.to_dict(), "seconds": self.seconds[name]}
-                for name, score in self.scores.items()
-            },
-        }
+        seconds = self.seconds
+        rows = {n: {**score.to_dict(), "seconds": seconds[n]} for n, score in self.scores.items()}
+        return {"n_samples": self.n_samples, "n_weights": self.n_weights, "proxies": rows}
 
 
 def zero_cost(
@@ -94,7 +88,7 @@ def zero_cost(
     zen_repeats: int = 4,
     progress: Progress | None = None,
 ) -> ZeroCostScores:
-    """Compute training-free proxies of a Keras model on one batch.
+    """Compute training-free proxies, `ZeroCostScores`, of a Keras model on one batch.
 
     Parameters
     ----------
@@ -115,10 +109,6 @@ def zero_cost(
         Draws that ``zen`` is averaged over.
     progress : callable, optional
         Called with the fraction done and the next proxy's name.
-
-    Returns
-    -------
-    ZeroCostScores
 
     Raises
     ------
@@ -474,11 +464,6 @@ def _inner_products(layer: Layer, u: Tensor, e: Tensor) -> Array:
     rows = [_numpy(layer.gradient(u[i : i + 1], e[i : i + 1])).ravel() for i in range(len(u))]
     G = np.stack(rows)
     return G @ G.T
-
-
-def _numpy(tensor: Tensor) -> Array:
-    """Return a tensor's values."""
-    return ops.convert_to_numpy(tensor)
 
 
 def _proxies(given: Sequence[str] | None, labelled: bool) -> list[str]:

@@ -39,7 +39,6 @@ def finetune(
     ----------
     model : keras.Model
         Compiled, with the metric ``accuracy``.
-    data : Dataset
     epochs : int
         At which to stop; a backup of so many epochs leaves nothing to do.
     backup : Path
@@ -47,11 +46,8 @@ def finetune(
     report : callable
         Called after each epoch with its numbers, before the backup is made: an interruption
         between the two repeats an epoch, and loses none.
-    first_epoch : int
-        Where training begins when there is no backup.
-    batch_size : int
-    seed : int
-        Decides the order of the samples in each epoch.
+    first_epoch, seed : int
+        Where training begins when there is no backup; decides each epoch's order of samples.
     watch : CapacitanceCallback, optional
         Measures beta_eff; absent where the probe was taken off.
     measure : callable, optional
@@ -65,14 +61,8 @@ def finetune(
     judge = _Validation(data.validation, batch_size)
     log = _EpochLog(watch, clock, judge, report, measure)
     callbacks = [clock, *([] if watch is None else [watch]), judge, log, EpochBackup(backup)]
-    model.fit(
-        train,
-        initial_epoch=first_epoch,
-        epochs=epochs,
-        verbose=0,
-        shuffle=False,  # the pipeline does
-        callbacks=callbacks,
-    )
+    options = {"verbose": 0, "shuffle": False}  # the pipeline shuffles
+    model.fit(train, initial_epoch=first_epoch, epochs=epochs, callbacks=callbacks, **options)
 
 
 class EpochBackup(keras.callbacks.Callback):
@@ -81,12 +71,7 @@ class EpochBackup(keras.callbacks.Callback):
     That callback overwrites the weights and then the epoch's number, so that a process killed in
     between or in the midst of writing leaves a backup that lies about its epoch or cannot be read.
     Here it writes into a new folder, which takes its name ``epoch-0005`` only when it is whole;
-    older ones are then removed.
-
-    Parameters
-    ----------
-    folder : Path
-        Of this training run alone.
+    older ones are then removed. The folder is that of one training run alone.
 
     Examples
     --------
@@ -220,24 +205,22 @@ class _EpochLog(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = {name: float(value) for name, value in (logs or {}).items()}
-        seen = None if self.watch is None else self.watch.records[-1]
-        beta: dict[str, Any] = {"beta_eff": nan, "beta_status": "no_probe", "beta_seconds": 0.0}
-        if seen is not None:
-            beta = {
-                "beta_eff": seen.beta_eff,
-                "beta_status": seen.status,
-                "beta_seconds": seen.seconds,
-            }
+        value, status, seconds = nan, "no_probe", 0.0
+        if self.watch is not None:
+            seen = self.watch.records[-1]
+            value, status, seconds = seen.beta_eff, seen.status, seen.seconds
         own: Mapping[str, float] = {}
         if self.measure is not None and self.watch is not None:
-            own = self._measured(self.measure, self.watch)
-        diverged = not np.isfinite(logs["loss"]) or beta["beta_status"] == "diverged"
+            own = measured(self.measure, self.model, self.watch)
+        diverged = not np.isfinite(logs["loss"]) or status == "diverged"
         self.report(
             {
                 "epoch": epoch + 1,
                 "train_loss": logs["loss"],
                 "val_accuracy": logs["val_accuracy"],
-                **beta,
+                "beta_eff": value,
+                "beta_status": status,
+                "beta_seconds": seconds,
                 "train_seconds": self.clock.seconds,
                 "val_correct": pack_bits(self.judge.correct),
                 "measures": {
@@ -251,10 +234,13 @@ class _EpochLog(keras.callbacks.Callback):
         if diverged:
             self.model.stop_training = True
 
-    def _measured(self, measure: Measure, watch: CapacitanceCallback) -> Mapping[str, float]:
-        """Call a function of the user's own, with the probe's features if it asks for them."""
-        if "features" not in signature(measure).parameters:
-            return measure(self.model, watch.x, watch.y)
-        if watch.features is None:  # the run has diverged, or the scope is the network
-            return {}
-        return measure(self.model, watch.x, watch.y, features=watch.features)
+
+def measured(
+    measure: Measure, model: keras.Model, watch: CapacitanceCallback
+) -> Mapping[str, float]:
+    """Call a function of the user's own, with the probe's features if it asks for them."""
+    if "features" not in signature(measure).parameters:
+        return measure(model, watch.x, watch.y)
+    if watch.features is None:  # the run has diverged, or the scope is the network
+        return {}
+    return measure(model, watch.x, watch.y, features=watch.features)

@@ -5,7 +5,6 @@ always rehearsed on synthetic images, and on random weights where ImageNet's are
 changes what a step takes.
 """
 
-import inspect
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +17,14 @@ from urllib.error import URLError
 import keras
 import numpy as np
 
-from edgedyn._job import Job, Settings
+from edgedyn._job import Job, Rehearsal, Settings, Survey
 from edgedyn.nn.callback import CapacitanceCallback
 from edgedyn.nn.data.datasets import PAPER_VALIDATION, Dataset, Split
 from edgedyn.nn.data.readers import DataNotFound, HasValidation
 from edgedyn.nn.models.backbones import WeightsNotFound, backbone
 from edgedyn.nn.models.flops import Work, work
 from edgedyn.nn.training import trial as trials
+from edgedyn.nn.training.finetune import measured
 
 STEP_FLOPS = 5e10  # of a rehearsed step; larger batches are cut: seconds on one core
 STEPS = 2, 8  # timed, after the first one, which compiles
@@ -34,25 +34,14 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a data set without having it.
-
-    Parameters
-    ----------
-    train, test : int
-    validation : int or None
-        None: images of the training part validate.
-    side : int
-    classes : int
-    files : bool
-        Whether its images are files, which are read as they are needed.
-    """
+    """What is known of a data set without having it."""
 
     train: int
     test: int
-    validation: int | None
+    validation: int | None  # None: images of the training part validate
     side: int
     classes: int
-    files: bool = False
+    files: bool = False  # its images are files, which are read as they are needed
 
 
 KNOWN = {
@@ -65,24 +54,8 @@ KNOWN = {
 }
 
 
-# Data -------------------------------------------------------------------------------------------
-
-
-def survey(job: Job) -> dict[str, Any]:
-    """Look at names and data as `nn.training.trial.check` does, but do without missing data.
-
-    Returns
-    -------
-    dict
-        ``n_train`` (a list, one a training size), ``n_validation``, ``n_classes``, ``side``
-        (height, width), ``load_seconds``, ``read_seconds`` (of one image that is a file),
-        ``data_mib``; ``missing``, a sentence, or None.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `edgedyn.nn.training.trial.check`; also for missing data of which nothing is known.
-    """
+def survey(job: Job) -> Survey:
+    """Look at names and data as `check` does; what is known of data that are missing stands in."""
     trials.check_names(job)
     settings = job.settings
     data = replace(settings.data, image_size=None)
@@ -95,10 +68,10 @@ def survey(job: Job) -> dict[str, Any]:
         name = job.data.partition(":")[0]
         if name not in KNOWN:
             raise
-        return {**_known(KNOWN[name], job), "missing": _sentence(job.data, error)}
+        return _known(KNOWN[name], job, error)
 
 
-def _seen(job: Job) -> dict[str, Any]:
+def _seen(job: Job) -> Survey:
     """Load the data for every training size."""
     began = perf_counter()
     sizes = [trials.dataset(replace(job, n_train=n)) for n in job.n_trains]
@@ -108,25 +81,23 @@ def _seen(job: Job) -> dict[str, Any]:
     few = min(READ, len(first.train))
     if files:
         _ = first.train.first(few).x
-    return {
-        "n_train": [len(one.train) for one in sizes],
-        "n_validation": len(first.validation),
-        "n_classes": first.n_classes,
-        "side": list(first.train.size),
-        "load_seconds": (loaded - began) / len(sizes),
-        "read_seconds": (perf_counter() - loaded) / few if files else 0.0,
-        "data_mib": _mib(first, files=files),
-        "missing": None,
-    }
+    return Survey(
+        n_train=tuple(len(one.train) for one in sizes),
+        n_validation=len(first.validation),
+        n_classes=first.n_classes,
+        side=first.train.size,
+        load_seconds=(loaded - began) / len(sizes),
+        read_seconds=(perf_counter() - loaded) / few if files else 0.0,
+        data_mib=0.0 if files else _mib(sum(map(len, first.parts)), first.train.size),
+    )
 
 
-def _mib(data: Dataset, *, files: bool) -> float:
+def _mib(n_images: int, side: tuple[int, int]) -> float:
     """Return the memory of stored images: NumPy's, and the copy that the pipeline holds."""
-    n = sum(len(split) for split in (data.train, data.validation, data.test))
-    return 0.0 if files else 2 * n * float(np.prod(data.image_shape)) / MIB
+    return 2 * n_images * 3 * side[0] * side[1] / MIB
 
 
-def _known(data: Known, job: Job) -> dict[str, Any]:
+def _known(data: Known, job: Job, error: DataNotFound) -> Survey:
     """Return the counts that loading would give."""
     given = job.settings.data.validation_size
     if data.validation is not None and given is not None:
@@ -138,25 +109,18 @@ def _known(data: Known, job: Job) -> dict[str, Any]:
     for n in job.n_trains:
         if left < data.classes or (n is not None and not data.classes <= n <= left):
             raise ValueError(f"n_train must be in {data.classes}..{left}; got {n}.")
-    n_images = data.train + data.test + (data.validation or 0)
-    return {
-        "n_train": [left if n is None else n for n in job.n_trains],
-        "n_validation": validation,
-        "n_classes": data.classes,
-        "side": [data.side, data.side],
-        "load_seconds": 0.0,
-        "read_seconds": 0.0,
-        "data_mib": 0.0 if data.files else 2 * n_images * 3 * data.side**2 / MIB,
-    }
-
-
-def _sentence(spec: str, error: DataNotFound) -> str:
-    """Say what is missing, and what stands in."""
-    known = KNOWN[spec.partition(":")[0]]
-    counts = f"{known.train:,} training images of {known.classes} classes"
-    if ":" in spec:
-        return f"{str(error).rstrip('.')}; {counts} are assumed."
-    return f"{spec} is not in Keras' cache, the study downloads it; {counts} are assumed."
+    side = data.side, data.side
+    missing = f"{job.data} is not in Keras' cache, the study downloads it"
+    if ":" in job.data:
+        missing = str(error).rstrip(".")
+    return Survey(
+        n_train=tuple(left if n is None else n for n in job.n_trains),
+        n_validation=validation,
+        n_classes=data.classes,
+        side=side,
+        data_mib=0.0 if data.files else _mib(data.train + data.test + (data.validation or 0), side),
+        missing=f"{missing}; {data.train:,} training images of {data.classes} classes are assumed.",
+    )
 
 
 class _Refuse(urllib.request.BaseHandler):
@@ -176,68 +140,51 @@ def no_downloads() -> Iterator[None]:
         urllib.request.install_opener(None)  # the default again
 
 
-# A candidate ------------------------------------------------------------------------------------
-
-
-def rehearse(job: Job) -> dict[str, Any]:
-    """Train a candidate for a few steps on synthetic images.
-
-    Parameters
-    ----------
-    job : Job
-        A trial's, and ``survey``, what `survey` returned.
-
-    Returns
-    -------
-    dict
-        ``train_seconds`` and ``validation_seconds`` of an image; ``watch_seconds``, what is
-        measured after an epoch; ``start_seconds`` (loading, building, compiling); ``memory_mib``,
-        ``parameters``; ``flops`` of one image in inference, and ``layers``; ``missing``, a
-        sentence or None.
-    """
+def rehearse(job: Job) -> Rehearsal:
+    """Train a candidate for a few steps on synthetic images; `job` has what `survey` returned."""
     began = perf_counter()
     seen = job.survey
+    assert seen is not None
     size = job.settings.candidate.image_size or job.settings.data.image_size
-    side = seen["side"] if size is None else [size, size]
+    side = seen.side if size is None else (size, size)
     keras.utils.set_random_seed(job.seed)
-    whole, missing = _candidate(job, (side[0], side[1], 3))
+    whole, missing = _candidate(job, (*side, 3))
     body = backbone(whole)
     costs = work(body)
     batch, steps = _effort(costs.flops, job.settings.training.batch_size)
-    data = _synthetic(side, seen["n_classes"], batch * (steps + 1))
+    data = _synthetic(side, seen.n_classes, batch * (steps + 1))
     setup = trials.Setup(data, whole, body, {})
     model = trials.with_probe(setup, job)
     train, validation, watched, first = _timed(model, setup, job, batch)
-    reading = seen["read_seconds"] / job.threads
-    return {
-        "train_seconds": train / batch + reading,
-        "validation_seconds": validation / batch + reading,
-        "watch_seconds": watched,
-        "start_seconds": first - began + seen["load_seconds"],
-        "memory_mib": trials.peak_memory() + seen["data_mib"] + _more(costs, job, batch),
-        "parameters": int(model.count_params()),
-        "flops": costs.flops,
-        "layers": costs.layers,
-        "missing": missing,
-    }
+    reading = seen.read_seconds / job.threads
+    return Rehearsal(
+        train_seconds=train / batch + reading,
+        validation_seconds=validation / batch + reading,
+        watch_seconds=watched,
+        start_seconds=first - began + seen.load_seconds,
+        memory_mib=trials.peak_memory() + seen.data_mib + _more(costs, job, batch),
+        parameters=int(model.count_params()),
+        flops=costs.flops,
+        layers=costs.layers,
+        missing=missing,
+    )
 
 
-def _candidate(job: Job, shape: tuple[int, int, int]) -> tuple[keras.Model, str | None]:
-    """Build the candidate, with random weights where ImageNet's are not here."""
+def _candidate(job: Job, shape: tuple[int, int, int]) -> tuple[keras.Model, str]:
+    """Build the candidate, with random weights where ImageNet's are not here, and say so."""
     candidate = job.settings.candidate
     if candidate.backbone is None:
-        return trials.candidate(job, shape), None
+        return trials.candidate(job, shape), ""
     try:
         with no_downloads():
-            return trials.candidate(job, shape), None
+            return trials.candidate(job, shape), ""
     except WeightsNotFound:
         random = Settings(candidate=replace(candidate, weights="none"))
         keras.utils.set_random_seed(job.seed)
         model = trials.candidate(replace(job, settings=random), shape)
-    name = candidate.backbone
     return model, (
-        f"the ImageNet weights of {name} are not in Keras' cache, the study downloads them; random "
-        "ones were taken."
+        f"the ImageNet weights of {candidate.backbone} are not in Keras' cache, the study "
+        "downloads them; random ones were taken."
     )
 
 
@@ -256,10 +203,10 @@ def _more(costs: Work, job: Job, batch: int) -> float:
     return 4 * more * costs.activations / MIB if isfinite(costs.activations) else 0.0
 
 
-def _synthetic(side: list[int], n_classes: int, n: int) -> Dataset:
+def _synthetic(side: tuple[int, int], n_classes: int, n: int) -> Dataset:
     """Return random images, the same in all parts."""
     x = np.random.default_rng(0).integers(0, 256, (n, *side, 3), dtype=np.uint8)
-    split = Split(np.arange(n, dtype=np.int64) % n_classes, x, (side[0], side[1]))
+    split = Split(np.arange(n, dtype=np.int64) % n_classes, x, side)
     return Dataset("synthetic", split, split, split, tuple(map(str, range(n_classes))))
 
 
@@ -273,41 +220,34 @@ class _Clock(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.ends.append(perf_counter())
 
-    def on_predict_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.ends.append(perf_counter())
+    on_predict_batch_end = on_train_batch_end
+
+    @property
+    def whole(self) -> float:
+        """Seconds of all batches but the first one, which compiles."""
+        return self.ends[-1] - self.ends[0]
 
     @property
     def seconds(self) -> float:
-        """Of a batch; the first one, which compiles, left out."""
-        return (self.ends[-1] - self.ends[0]) / (len(self.ends) - 1)
+        """Of one of them."""
+        return self.whole / (len(self.ends) - 1)
 
 
 def _timed(
     model: keras.Model, setup: trials.Setup, job: Job, batch: int
 ) -> tuple[float, float, float, float]:
-    """Return the seconds of a training step, of a validation step and of what is measured.
-
-    The fourth number is the moment at which everything was compiled, had the steps taken no time.
-    """
+    """Time a training step, a validation step, measuring; and when all was ready without them."""
     watch = trials.watch(setup, job)
     train, validation = _Clock(), _Clock()
     model.fit(setup.data.train.batches(batch), verbose=0, shuffle=False, callbacks=[train, watch])
     few = setup.data.validation.first(batch * STEPS[0] + batch)
     model.predict(few.batches(batch), verbose=0, callbacks=[validation])
-    n_samples = job.settings.capacitance.n_samples
     if job.settings.capacitance.measures is not None:
         _watched(model, watch, job)  # one's own function may have to be compiled
     watched = _watched(model, watch, job)
-    end = perf_counter()
-    return (
-        train.seconds,
-        validation.seconds,
-        watched * n_samples / len(watch.y),
-        end
-        - watched
-        - (train.ends[-1] - train.ends[0])
-        - (validation.ends[-1] - validation.ends[0]),
-    )
+    ready = perf_counter() - watched - train.whole - validation.whole
+    share = job.settings.capacitance.n_samples / len(watch.y)
+    return train.seconds, validation.seconds, watched * share, ready
 
 
 def _watched(model: keras.Model, watch: CapacitanceCallback, job: Job) -> float:
@@ -316,9 +256,5 @@ def _watched(model: keras.Model, watch: CapacitanceCallback, job: Job) -> float:
     watch.on_epoch_end(1, {})
     name = job.settings.capacitance.measures
     if name is not None:
-        measure = trials.factory(name)
-        if "features" not in inspect.signature(measure).parameters:
-            measure(model, watch.x, watch.y)
-        elif watch.features is not None:
-            measure(model, watch.x, watch.y, features=watch.features)
+        measured(trials.factory(name), model, watch)
     return perf_counter() - began

@@ -4,7 +4,8 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -27,21 +28,11 @@ SCORED_SAMPLES = 64  # for the training-free proxies, which hold a whole batch i
 
 @dataclass(frozen=True)
 class Setup:
-    """Data and candidate of a trial.
-
-    Parameters
-    ----------
-    data : Dataset
-    model : keras.Model
-        As the candidate gives it, maybe with a head.
-    backbone : keras.Model
-        The same layers without the head.
-    provenance : dict
-    """
+    """Data and candidate of a trial."""
 
     data: Dataset
-    model: keras.Model
-    backbone: keras.Model
+    model: keras.Model  # as the candidate gives it, maybe with a head
+    backbone: keras.Model  # the same layers without the head
     provenance: dict[str, Any]
 
 
@@ -63,26 +54,17 @@ def prepare(job: Job) -> Setup:
 def dataset(job: Job) -> Dataset:
     """Load the study's data; by default 30 % validate, at most the paper's 15 000."""
     settings = job.settings.data
-    given = settings.validation_size
     size = job.settings.candidate.image_size or settings.image_size
-
-    def load(validation_size: Any) -> Dataset:
-        return load_dataset(
-            job.data,
-            image_size=size,
-            validation_size=validation_size,
-            n_train=job.n_train,
-            split=settings.split,
-            seed=job.seed,
-        )
-
-    if given is not None:
-        return load(given)
+    options: dict[str, Any] = {"split": settings.split, "seed": job.seed}
+    load = partial(load_dataset, job.data, image_size=size, n_train=job.n_train, **options)
+    if settings.validation_size is not None:
+        return load(validation_size=settings.validation_size)
     try:
-        data = load(VALIDATION_SHARE)
+        data = load(validation_size=VALIDATION_SHARE)
     except HasValidation:
-        return load(None)
-    return load(PAPER_VALIDATION) if len(data.validation) > PAPER_VALIDATION else data
+        return load()
+    too_many = len(data.validation) > PAPER_VALIDATION
+    return load(validation_size=PAPER_VALIDATION) if too_many else data
 
 
 def candidate(job: Job, image_shape: tuple[int, int, int]) -> keras.Model:
@@ -110,13 +92,7 @@ def candidate(job: Job, image_shape: tuple[int, int, int]) -> keras.Model:
 
 
 def factory(name: str) -> Callable[..., Any]:
-    """Return the function that ``module:function`` names.
-
-    Raises
-    ------
-    ValueError
-        Where there is none.
-    """
+    """Return the function that ``module:function`` names; ValueError where there is none."""
     module, _, function = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), function, None)
@@ -129,12 +105,8 @@ def factory(name: str) -> Callable[..., Any]:
 
 def with_probe(setup: Setup, job: Job) -> keras.Model:
     """Put the probe on and compile."""
-    model = attach_probe(
-        setup.backbone,
-        setup.data.n_classes,
-        **vars(job.settings.probe),
-        seed=job.seed,
-    )
+    probe = vars(job.settings.probe)
+    model = attach_probe(setup.backbone, setup.data.n_classes, **probe, seed=job.seed)
     momentum = job.settings.training.batch_norm_momentum
     if momentum is not None:
         for layer in setup.backbone.layers:
@@ -151,25 +123,21 @@ def with_head(model: keras.Model, job: Job) -> keras.Model:
 
 def _compiled(model: keras.Model, job: Job) -> keras.Model:
     """Compile with the study's optimiser."""
-    training = job.settings.training
-    optimizer = keras.optimizers.get(_optimizer(training))
+    optimizer = _optimizer(job.settings.training)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
-def _optimizer(training: TrainingSettings) -> dict[str, Any]:
-    """Return the optimiser as Keras deserialises it."""
-    options = {k: v for k, v in training.optimizer.items() if k != "name"}
-    rate = training.learning_rate
-    name = training.optimizer["name"]
-    return {"class_name": name, "config": {**options, "learning_rate": rate}}
+def _optimizer(training: TrainingSettings) -> keras.optimizers.Optimizer:
+    """Return the study's optimiser."""
+    options = {**training.optimizer, "learning_rate": training.learning_rate}
+    return keras.optimizers.get({"class_name": options.pop("name"), "config": options})
 
 
 def watch(setup: Setup, job: Job) -> CapacitanceCallback:
     """Return the callback that measures beta_eff as the study says."""
     train = setup.data.train
-    options = asdict(job.settings.capacitance)
-    del options["measures"]
+    options = {n: v for n, v in vars(job.settings.capacitance).items() if n != "measures"}
     return CapacitanceCallback(train.x, train.y, seed=job.seed, **options)
 
 
@@ -218,10 +186,7 @@ def save(model: keras.Model, path: Path) -> None:
 
 
 def scores(setup: Setup, names: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
-    """Return training-free scores of the candidate before training, and what each took.
-
-    Higher is better: those where the opposite holds change sign.
-    """
+    """Return training-free scores of the candidate, higher being better, and what each took."""
     from edgedyn.nn.scores.transferability import MEASURES, transfer_scores
     from edgedyn.nn.scores.zero_cost import zero_cost
     from edgedyn.predict.methods import method_named
@@ -240,15 +205,12 @@ def scores(setup: Setup, names: Sequence[str]) -> tuple[dict[str, float], dict[s
                 values[name], seconds[name] = float(getattr(found, name)), took
     proxies = [name for name in names if name not in MEASURES]
     if proxies:
-        head = detach_probe(
-            attach_probe(setup.backbone, setup.data.n_classes, seed=0), setup.data.n_classes, seed=0
-        )
-        n = min(SCORED_SAMPLES, len(train))
-        first = train.first(n)
-        costs = zero_cost(
-            head, first.x, first.y, proxies=proxies, loss="sparse_categorical_crossentropy"
-        )
-        for name in proxies:
+        n_classes = setup.data.n_classes
+        head = detach_probe(attach_probe(setup.backbone, n_classes, seed=0), n_classes, seed=0)
+        first = train.first(min(SCORED_SAMPLES, len(train)))
+        loss = "sparse_categorical_crossentropy"
+        costs = zero_cost(head, first.x, first.y, proxies=proxies, loss=loss)
+        for name in proxies:  # those of which lower is better change sign
             sign = 1.0 if method_named(name).higher_is_better else -1.0
             values[name], seconds[name] = sign * float(costs[name]), costs.seconds[name]
     return values, seconds
@@ -271,7 +233,7 @@ def peak_memory() -> float:
 
 def check_names(job: Job) -> None:
     """Seek every candidate's builder, the optimiser and the initialiser."""
-    keras.optimizers.get(_optimizer(job.settings.training))
+    _optimizer(job.settings.training)
     keras.initializers.get(job.settings.probe.initializer)
     for name in job.functions:
         factory(name)
@@ -280,19 +242,12 @@ def check_names(job: Job) -> None:
 
 
 def check(job: Job) -> dict[str, Any]:
-    """Load the data for every training size and seek every candidate's builder.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For data, factories, initialisers and optimiser options that cannot be had.
-    """
+    """Load the data for every training size and seek all builders; errors say what is missing."""
     check_names(job)
-    data = {n: dataset(replace(job, n_train=n)) for n in job.n_trains}
-    first = next(iter(data.values()))
+    sizes = [dataset(replace(job, n_train=n)) for n in job.n_trains]
     return {
-        "n_classes": first.n_classes,
-        "n_validation": len(first.validation),
-        "n_test": len(first.test),
-        "n_train": [len(one.train) for one in data.values()],
+        "n_classes": sizes[0].n_classes,
+        "n_validation": len(sizes[0].validation),
+        "n_test": len(sizes[0].test),
+        "n_train": [len(one.train) for one in sizes],
     }

@@ -45,7 +45,8 @@ def judged(name, known):
     for one in study.candidates:
         row = known[one.backbone]
         for n in sizes:
-            epoch = gpu_epoch_seconds(study, row, n, validation, GPU_TFLOPS)
+            counts = row["flops"], row["layers"], n, validation
+            epoch = gpu_epoch_seconds(study, *counts, GPU_TFLOPS)
             seconds += len(study.training.seeds) * epochs * epoch
             parameters += len(study.training.seeds) * row["parameters"]
     kept = 1 if full else STATES
