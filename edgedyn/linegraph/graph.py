@@ -154,7 +154,7 @@ class LineGraph:
     def degree_distribution(
         self, direction: str = "in", values: str = "links"
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the different degrees, in or out, sorted, and how many nodes have each.
+        """Return the different degrees, "in" or "out", sorted, and how many nodes have each.
 
         Examples
         --------
@@ -170,7 +170,7 @@ class LineGraph:
         return distribution([(n, p.entries.members(_side(p, direction))) for p, n in groups])
 
     def moments(self, values: str = "links") -> "Moments":
-        """Return ``<s>``, S, H and beta_eff over all nodes, of links or of multiplicities.
+        """Return ``<s>``, S, H and beta_eff over all nodes, of "links" or of "multiplicities".
 
         Examples
         --------
@@ -210,7 +210,7 @@ class LineGraph:
         return np.sort(np.concatenate(found))
 
     def operator(self, values: str = "links") -> "LinearOperator":
-        """Return P, of links or of multiplicities, as an operator that stores no link.
+        """Return P, of "links" or of "multiplicities", as an operator that stores no link.
 
         Returns
         -------

@@ -1,7 +1,6 @@
 """What the closed forms need of a network: layers in a row that leave records on samples."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,8 +11,7 @@ from edgedyn.mlp.loss import checked_targets
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class LayerRecord:
+class LayerRecord(NamedTuple):
     """What one layer leaves behind on a batch; all the line graph's strengths need.
 
     Parameters
@@ -40,11 +38,8 @@ class RecordedChain:
         Neurons per layer, input first.
     weights : tuple of ndarray
         Shape ``(n_l, n_{l-1})`` for a dense layer, ``(n_l,)`` for a scale layer.
-    biases : tuple of (ndarray or None)
-    layer_biases : tuple of bool
-        Whether each layer has one.
-    loss : str
-    dtype : numpy.dtype
+    biases, layer_biases : tuple of (ndarray or None), tuple of bool
+        Each layer's, and whether it has one.
     signed_segments : bool
         Whether slopes and activations between the layers may be negative.
     """
