@@ -193,8 +193,8 @@ class LineGraph:
         from edgedyn.linegraph.matrix import Rows
 
         parameter, group = self._group_of(node, "in")
-        rows = Rows(parameter, self.reach.into(parameter), 0, "links", np.dtype(np.int64))
-        return rows.row(group)[0]
+        blocks, kind = self.reach.into(parameter), np.dtype(np.int64)
+        return Rows(parameter, blocks, 0, "links", kind, np.array([group])).columns
 
     def targets(self, node: int) -> NDArray[np.int64]:
         """Return the numbers of the nodes that `node` sends a link: the rows of its column.
@@ -282,9 +282,8 @@ class LineGraph:
 
         check.choice(values, "values", VALUES)
         source = self._source(target, source)
-        blocks = [
-            b for b in self.reach.blocks if (b.target.layer, b.source.layer) == (target, source)
-        ]
+        layers = (target, source)
+        blocks = [b for b in self.reach.blocks if (b.target.layer, b.source.layer) == layers]
         columns = self.index.layer_slice(source)
         return block_matrix(
             [p for p in self.reach.parameters if p.layer == target],

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedyn.linegraph.graph import MAX_BYTES, LineGraph
-from edgedyn.linegraph.limits import check_links
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -109,7 +108,6 @@ class Interaction:
 
         More than `max_links` links are a ValueError.
         """
-        check_links(self.graph.n_links, max_links, "links", "this line graph", "to_scipy()")
         graph = self.graph.to_networkx(max_links=max_links)
         links = self.to_scipy().tocoo()
         triples = (links.row.tolist(), links.col.tolist(), links.data.tolist())

@@ -113,11 +113,6 @@ class Rows:
 
         copy_values(self.groups, self.starts, self.values.astype(data.dtype), data)
 
-    def row(self, group: int) -> tuple[Array, Array]:
-        """Return the columns and values of the rows of one group."""
-        part = slice(self.starts[group], self.starts[group + 1])
-        return self.columns[part], self.values[part]
-
     def copies(self, groups: Array) -> tuple[Array, Array, Array]:
         """Return the lengths, columns and values of the rows of some nodes, given their groups."""
         from edgedyn.linegraph._kernels import copy_patterns, copy_values

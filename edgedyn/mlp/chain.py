@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from edgedyn import _validate as check
 from edgedyn.mlp import accumulator
 from edgedyn.mlp.kinds import KINDS
-from edgedyn.mlp.loss import CHAIN_LOSSES, mean_loss, output_cotangent
+from edgedyn.mlp.loss import CHAIN_LOSSES, output_cotangent
 from edgedyn.mlp.records import LayerRecord, RecordedChain
 
 Array = NDArray[Any]
@@ -63,8 +63,9 @@ class ReLUChain(RecordedChain):
 
     Attributes
     ----------
-    sizes, kinds : tuple of int, tuple of {"dense", "scale"}
-        Neurons per layer, input first; each layer's kind.
+    sizes : tuple of int
+        Neurons per layer, input first.
+    kinds : tuple of {"dense", "scale"}
 
     Raises
     ------
@@ -117,11 +118,6 @@ class ReLUChain(RecordedChain):
         for k in range(self.n_layers):
             z, _ = self._layer(k, z)
         return z
-
-    def evaluate(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Return the mean loss."""
-        X, y = self.check_data(X, y)
-        return mean_loss(self.logits(X), y, self.loss)
 
     def records_unchecked(self, X: Array, y: Array) -> list[LayerRecord]:
         """Return one `LayerRecord` a layer; its mask is the segment's slope ``D^l``."""

@@ -158,10 +158,6 @@ def edge_dynamics(
     seed : int, numpy.random.Generator or None
         Direction of the start.
 
-    Returns
-    -------
-    EdgeDynamics
-
     Raises
     ------
     TypeError, ValueError

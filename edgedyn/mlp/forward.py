@@ -103,11 +103,6 @@ class Perceptron(RecordedChain):
         """Return the accuracy on integer labels, in [0, 1]."""
         return float(np.mean(self.predict(X) == np.asarray(y)))
 
-    def evaluate(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Return the mean loss."""
-        X, y = self.check_data(X, y)
-        return mean_loss(self._forward(X)[-1], y, self.loss)
-
     def gradient(self, X: ArrayLike, y: ArrayLike) -> tuple[float, Array]:
         """Return the mean loss and its gradient as one vector, cut by `views`."""
         X, y = self.check_data(X, y)

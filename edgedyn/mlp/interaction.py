@@ -34,7 +34,8 @@ def interaction(
         Of which this is a method, too.
     X, y : array_like
         Samples and targets.
-    strength, nodes : {"magnitude", "signed"}, {"kernels", "all"}
+    strength : {"magnitude", "signed"}
+    nodes : {"kernels", "all"}
     """
     check.choice(strength, "strength", ("magnitude", "signed"))
     check.choice(nodes, "nodes", NODES)

@@ -78,10 +78,6 @@ def node_dynamics(
     seed : int, numpy.random.Generator or None
         Direction of the start.
 
-    Returns
-    -------
-    NodeDynamics
-
     Raises
     ------
     TypeError, ValueError

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgedyn import _validate as check
-from edgedyn.mlp.loss import checked_targets
+from edgedyn.mlp.loss import checked_targets, mean_loss
 
 Array = NDArray[Any]
 
@@ -38,8 +38,8 @@ class RecordedChain:
         Neurons per layer, input first.
     weights : tuple of ndarray
         Shape ``(n_l, n_{l-1})`` for a dense layer, ``(n_l,)`` for a scale layer.
-    biases, layer_biases : tuple of (ndarray or None), tuple of bool
-        Each layer's, and whether it has one.
+    layer_biases : tuple of bool
+        Whether each layer has one.
     signed_segments : bool
         Whether slopes and activations between the layers may be negative.
     """
@@ -98,10 +98,6 @@ class RecordedChain:
             Integer labels, shape (n_samples,), in ``0..n_L - 1``; or one row of targets a sample,
             shape (n_samples, n_L): probabilities for cross-entropy (so smoothed labels), any
             finite numbers for the squared error (also shape (n_samples,) where n_L = 1).
-
-        Returns
-        -------
-        X, y : ndarray
         """
         X, y = self.inspect_data(X, y)
         return np.ascontiguousarray(X, dtype=self.dtype), y
@@ -109,6 +105,11 @@ class RecordedChain:
     def logits(self, X: ArrayLike) -> Array:
         """Return ``a^L``, shape (n_samples, n_L)."""
         raise NotImplementedError
+
+    def evaluate(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Return the mean loss."""
+        X, y = self.check_data(X, y)
+        return mean_loss(self.logits(X), y, self.loss)
 
     def records_unchecked(self, X: Array, y: Array) -> list[LayerRecord]:
         """Return one `LayerRecord` a layer, first layer first, on what `check_data` returned."""

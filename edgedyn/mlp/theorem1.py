@@ -38,8 +38,9 @@ class TrajectoryPoint:
         Of the objective that is minimised, weight decay included.
     beta, bound : float
         beta_eff, magnitude strengths, and ``K eps`` of the theorem.
-    signed, signed_conditioning, signed_status : float, float, str
-        beta_eff of the signed strengths (NaN where its status is not ok), its conditioning, status.
+    signed, signed_conditioning : float
+        beta_eff of the signed strengths (NaN where its status is not ok) and its conditioning.
+    signed_status : str
     brute_force : float
         beta_eff from the explicit matrix P; NaN at epochs where it was not built.
     """
@@ -76,7 +77,8 @@ class Theorem1Report:
         (d) Runs that cannot interpolate; the last point of each is after 600 more epochs on all
         samples with falling steps. It is near-stationary only: minima like to lie on the ReLUs'
         kinks, where the gradient does not vanish; `gradient_norm` tells how near.
-    counterexamples, gauge : tuple of Counterexample, tuple of GaugeRow
+    counterexamples : tuple of Counterexample
+    gauge : tuple of GaugeRow
         (e)
     dynamics : dict of str to EdgeDynamics
         (f)
@@ -202,10 +204,6 @@ def verify_theorem1(
         Of initial weights, sample order, noise and starts.
     progress : callable, optional
         Called as ``progress(fraction, what)``.
-
-    Returns
-    -------
-    Theorem1Report
 
     Raises
     ------
@@ -358,14 +356,9 @@ def _run(
 def _polish(net: ReLUMLP, X: Array, y: Array, weight_decay: float) -> None:
     """Go on towards a stationary point, on all samples and with falling steps."""
     # Mini-batch noise would hide the floor; line searches (L-BFGS) break off at the ReLUs' kinks.
-    settings: dict[str, Any] = {
-        "epochs": 200,
-        "batch_size": len(X),
-        "weight_decay": weight_decay,
-        "seed": 0,
-    }
+    train = partial(net.fit, X, y, epochs=200, batch_size=len(X), weight_decay=weight_decay, seed=0)
     for rate in (1e-3, 1e-4, 1e-5):
-        net.fit(X, y, learning_rate=rate, **settings)
+        train(learning_rate=rate)
 
 
 def _measure(

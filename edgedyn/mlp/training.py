@@ -69,10 +69,6 @@ def fit(
     callback : callable, optional
         Called as ``callback(epoch, loss)`` after each epoch, epochs counted from 1.
 
-    Returns
-    -------
-    TrainingHistory
-
     Raises
     ------
     TypeError, ValueError
