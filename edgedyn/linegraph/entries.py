@@ -70,7 +70,7 @@ class Entries:
         return flat.reshape((*taps, outputs, 1, inputs)).swapaxes(-1, -3)
 
     def in_order(self, of_groups: Array) -> Array:
-        """Return what is known of groups for all entries, in C-order that of nodes, not stored."""
+        """Return an array like ``ends.of`` repeated for all entries, its C-order that of nodes."""
         wide = np.broadcast_to(of_groups, self.shape)
         return wide.swapaxes(-1, -3) if self.outputs_first else wide
 

@@ -143,7 +143,7 @@ class Piece(NamedTuple):
 
 
 def row_pieces(reach: Reach, values: str, kind: np.dtype[Any], limit: int) -> Iterator[Piece]:
-    """Yield all rows with links, in order, few at a time, their columns of a kind of integer.
+    """Yield all rows with links, in order, few at a time; their columns have the given type.
 
     A piece has at most `limit` rows and links; a longer row is a piece of its own.
     """
