@@ -7,6 +7,7 @@ automatic differentiation for Keras models) is the business of other rooms, whic
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from math import isnan, nan, sqrt
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -86,10 +87,9 @@ class LayerDegrees:
 
     def flat(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return in- and out-degrees as two vectors in node order."""
-        return (
-            np.concatenate([part.ravel() for part in self.in_degree]),
-            np.concatenate([part.ravel() for part in self.out_degree]),
-        )
+        both = (self.in_degree, self.out_degree)
+        first, second = (np.concatenate([part.ravel() for part in parts]) for parts in both)
+        return first, second
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class LayerCapacitance:
     Parameters
     ----------
     layer, n_nodes : int
-        The layer's number (from 1) and how many nodes of the line graph it owns.
+        The layer's number (from 1) and how many nodes it owns.
     in_total, out_total : float
         Sums of its nodes' in- and out-degrees.
     contribution : float
@@ -250,14 +250,9 @@ def from_degrees(
         Layer 1 first.
     provenance : Provenance
     stderr : float, optional
-
-    Returns
-    -------
-    Capacitance
     """
     n_nodes = sum(layer.n_nodes for layer in layers)
     in_totals = [_total(layer.in_degree) for layer in layers]
-    out_totals = [_total(layer.out_degree) for layer in layers]
     products = [_dot(layer.in_degree, layer.out_degree) for layer in layers]
     total = sum(in_totals)
 
@@ -265,10 +260,13 @@ def from_degrees(
     status = _status(total, conditioning, provenance)
     value = {"ok": sum(products) / total if total else nan, "converged": 0.0}.get(status, nan)
     mean = total / n_nodes
-    pairs = (
-        pair for layer in layers for pair in zip(layer.in_degree, layer.out_degree, strict=True)
-    )
-    symmetry, heterogeneity = spread(pairs, mean, provenance.epsilon)
+    pairs = (zip(layer.in_degree, layer.out_degree, strict=True) for layer in layers)
+    symmetry, heterogeneity = spread(chain.from_iterable(pairs), mean, provenance.epsilon)
+    per_layer = []
+    for layer, in_total, product in zip(layers, in_totals, products, strict=True):
+        share = nan if isnan(value) else (product / total if total else 0.0)
+        totals = (in_total, _total(layer.out_degree))
+        per_layer.append(LayerCapacitance(layer.layer, layer.n_nodes, *totals, share, layer.name))
     return Capacitance(
         value=value,
         status=status,
@@ -276,19 +274,7 @@ def from_degrees(
         mean_strength=mean,
         symmetry=symmetry,
         heterogeneity=heterogeneity,
-        per_layer=tuple(
-            LayerCapacitance(
-                layer.layer,
-                layer.n_nodes,
-                in_total,
-                out_total,
-                nan if isnan(value) else (product / total if total else 0.0),
-                layer.name,
-            )
-            for layer, in_total, out_total, product in zip(
-                layers, in_totals, out_totals, products, strict=True
-            )
-        ),
+        per_layer=tuple(per_layer),
         n_samples=provenance.n_samples,
         n_nodes=n_nodes,
         coupling=provenance.coupling,
@@ -353,10 +339,5 @@ def _total(parts: tuple[NDArray[Any], ...]) -> float:
 
 def _dot(first: tuple[NDArray[Any], ...], second: tuple[NDArray[Any], ...]) -> float:
     """Sum of products over a layer's parameters, without temporaries for what vanishes."""
-    return float(
-        sum(
-            np.vdot(a, b)
-            for a, b in zip(first, second, strict=True)
-            if not (_is_zero(a) or _is_zero(b))
-        )
-    )
+    pairs = zip(first, second, strict=True)
+    return float(sum(np.vdot(a, b) for a, b in pairs if not (_is_zero(a) or _is_zero(b))))

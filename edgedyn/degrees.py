@@ -76,10 +76,7 @@ class DegreeSums:
     def count(self, group_of: Array, largest_error: float) -> None:
         """Count samples, before their degrees are added, by their groups.
 
-        Raises
-        ------
-        DivergedError
-            Where the largest ``|e^L|`` is not finite; nothing is counted then.
+        A `DivergedError` where the largest ``|e^L|`` is not finite; nothing is counted then.
         """
         if not isfinite(largest_error):
             raise DivergedError(
@@ -101,12 +98,8 @@ class DegreeSums:
     def merge(self, other: "DegreeSums") -> Self:
         """Add another's samples to this one and return it.
 
-        With groups, the two must have been fed with the samples' numbers in the whole data set.
-
-        Raises
-        ------
-        ValueError
-            If the other counts something else.
+        With groups, the two must have been fed with the samples' numbers in the whole data set. A
+        ValueError if the other counts something else, with `append` too.
         """
         if self._what() != other._what():
             raise ValueError(f"cannot merge {other._what()} into {self._what()}.")
@@ -120,11 +113,6 @@ class DegreeSums:
 
         For parts of a data set of which only the order is known: both have counted their samples
         from 0, and the other's jackknife groups are moved on by as many as come before.
-
-        Raises
-        ------
-        ValueError
-            If the other counts something else.
         """
         total, following = self._moved(0), other._moved(self.n_samples)
         total.merge(following)
@@ -139,24 +127,15 @@ class DegreeSums:
     def capacitance(self, names: Sequence[str] = ()) -> Capacitance:
         """Form beta_eff; with more than one group also its jackknife standard error.
 
-        Parameters
-        ----------
-        names : sequence of str
-            The layers' names, first layer first, where they have any.
-
-        Raises
-        ------
-        ValueError
-            Where there are no samples yet.
+        The layers may have names, first layer first; no samples yet are a ValueError.
         """
         if self.n_samples == 0:
             raise ValueError("no samples yet: call update(X, y) first.")
         stderr = None
         if self.groups > 1:
             everything = range(self.groups)
-            stderr = jackknife(
-                [self._form([g for g in everything if g != out]).value for out in everything]
-            )
+            rests = ([g for g in everything if g != out] for out in everything)
+            stderr = jackknife([self._form(rest).value for rest in rests])
         return self._form(range(self.groups), stderr, names)
 
     def _form(
@@ -201,11 +180,9 @@ class DegreeSums:
         def mean(way: str, layer: int) -> tuple[Array, ...]:
             found = []
             for part, shape in enumerate(self.shapes[layer - 1]):
-                sums = [self._sums.get((way, layer, part, g)) for g in chosen]
-                present = [s for s in sums if s is not None]
-                empty = not present or n == 0
-                zero = np.broadcast_to(0.0, shape)
-                found.append(zero if empty else sum(present[1:], present[0]) / n)
+                keys = [(way, layer, part, g) for g in chosen]
+                sums = [self._sums[key] for key in keys if n and key in self._sums]
+                found.append(sum(sums[1:], sums[0]) / n if sums else np.broadcast_to(0.0, shape))
             return tuple(found)
 
         layers = [

@@ -40,10 +40,6 @@ def line_graph(
         With a network or model: whether biases and batch norms are nodes, too. By default kernels
         only, the others being parts of the parameter-free paths.
 
-    Returns
-    -------
-    LineGraph
-
     Raises
     ------
     TypeError, ValueError
@@ -66,18 +62,18 @@ def line_graph(
     >>> ed.line_graph(Network.sequential((4, 4, 1), [Conv2D(2, 3), Flatten(), Dense(3)]))
     LineGraph(2 layers, 42 nodes, 216 links)
     """
+    kind = "kernels" if nodes is None else nodes
     if isinstance(source, Network):
         if bias is not None:
             raise TypeError("bias belongs to sizes; a network's layers have their own.")
-        kind = check.choice("kernels" if nodes is None else nodes, "nodes", NODES)
-        graph = LineGraph(_frozen(source), kind)
+        graph = LineGraph(_frozen(source), check.choice(kind, "nodes", NODES))
         if not graph.n_nodes:
             raise ValueError(f"{source!r} has no layer whose parameters are nodes.")
         return graph
     if isinstance(source, SupportsLineGraph):
         if bias is not None:
             raise TypeError("bias belongs to sizes; for a network say nodes='kernels' or 'all'.")
-        kind = check.choice("kernels" if nodes is None else nodes, "nodes", NODES)
+        check.choice(kind, "nodes", NODES)
         sizes = check.layer_sizes(source.sizes)
         flags = _bias_flags(source.layer_biases, len(sizes) - 1)
         return PerceptronLineGraph(sizes, tuple(b and kind == "all" for b in flags))

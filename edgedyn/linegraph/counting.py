@@ -2,7 +2,8 @@
 
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from math import isqrt, nan
+from functools import reduce
+from math import isqrt, nan, prod
 from typing import Any
 
 import numpy as np
@@ -23,15 +24,11 @@ class Moments:
 
     Parameters
     ----------
-    n_nodes : int
-    total : int
-        Sum of all in-degrees, exactly.
-    mean_strength : float
-        ``<s>``, the mean degree.
-    symmetry : float
-        ``S``, the correlation of in- and out-degree; 0 where one of them is constant.
-    heterogeneity : float
-        ``H``.
+    n_nodes, total : int
+        The latter is the sum of all in-degrees, exactly.
+    mean_strength, symmetry, heterogeneity : float
+        ``<s>``, the mean degree; ``S``, the correlation of in- and out-degree, 0 where one of them
+        is constant; ``H``.
     beta_eff : float
         ``sum(out-degree * in-degree) / total``; NaN without links, as S and H are.
 
@@ -54,7 +51,7 @@ class Moments:
 
 def in_groups(reach: Reach, values: str) -> dict[Parameter, Array]:
     """Return the in-degree of each parameter's groups of ends."""
-    totals = {p: np.zeros(p.entries.n_ends, np.int64) for p in reach.parameters}
+    totals = {p: np.zeros(p.entries.ends.n, np.int64) for p in reach.parameters}
     for block in reach.blocks:
         if values == "links":
             per_group = np.diff(block.paths.indptr)
@@ -65,36 +62,28 @@ def in_groups(reach: Reach, values: str) -> dict[Parameter, Array]:
 
 
 def out_groups(reach: Reach, values: str) -> dict[Parameter, Array]:
-    """Return the out-degree of each kernel's groups of beginnings."""
-    totals = {
-        p: np.zeros(p.entries.n_starts, np.int64)
-        for p in reach.parameters
-        if p.entries.starts is not None
-    }
+    """Return the out-degree of each parameter's groups of beginnings."""
+    totals = {p: np.zeros(p.entries.starts.n, np.int64) for p in reach.parameters}
     for block in reach.blocks:
-        members = block.target.entries.members
-        totals[block.source] += block.counts(values).T @ members
+        totals[block.source] += block.counts(values).T @ block.target.entries.ending
     return totals
 
 
 def total_in(reach: Reach, groups: dict[Parameter, Array]) -> int:
     """Return the sum of all in-degrees, an exact integer."""
-    return sum(exact_dot(groups[p], p.entries.members) for p in reach.parameters)
+    return sum(exact_dot(groups[p], p.entries.ending) for p in reach.parameters)
 
 
 def moments(reach: Reach, n_nodes: int, values: str) -> Moments:
     """Return the means over all nodes; sums of products are exact integers."""
     into, out = in_groups(reach, values), out_groups(reach, values)
-    total = squares_in = squares_out = products = 0
+    squares_in = squares_out = products = 0
     for p in reach.parameters:
         entries = p.entries
-        total += exact_dot(into[p], entries.members)
-        squares_in += exact_dot(into[p], into[p], entries.members)
-        if p in out and entries.starts is not None:
-            each = entries.size // entries.starts.size
-            squares_out += exact_dot(out[p], out[p]) * each
-            products += _crossed(entries.shape, into[p][entries.ends], out[p][entries.starts])
-    return from_sums(n_nodes, total, squares_in, squares_out, products)
+        squares_in += exact_dot(into[p], into[p], entries.ending)
+        squares_out += exact_dot(out[p], out[p], entries.members(entries.starts))
+        products += _crossed(entries.shape, into[p][entries.ends.of], out[p][entries.starts.of])
+    return from_sums(n_nodes, total_in(reach, into), squares_in, squares_out, products)
 
 
 def from_sums(n: int, total: int, squares_in: int, squares_out: int, products: int) -> Moments:
@@ -133,19 +122,10 @@ def distribution(groups: list[tuple[Array, Array]]) -> tuple[Array, Array]:
 
 def exact_dot(*factors: Array) -> int:
     """Return the sum of the entrywise products, exactly, whatever their size."""
-    bound = float(factors[0].size)
-    for factor in factors:
-        bound *= float(np.abs(factor).max(initial=0))
+    bound = factors[0].size * prod(float(np.abs(factor).max(initial=0)) for factor in factors)
     if bound < _SAFE:
-        total = factors[0]
-        for factor in factors[1:]:
-            total = total * factor
-        return int(total.sum())
-    whole = [factor.astype(object) for factor in factors]
-    product = whole[0]
-    for factor in whole[1:]:
-        product = product * factor
-    return int(product.sum())
+        return int(reduce(np.multiply, factors).sum())
+    return int(reduce(np.multiply, [factor.astype(object) for factor in factors]).sum())
 
 
 def _crossed(shape: tuple[int, ...], a: Array, b: Array) -> int:
@@ -171,5 +151,4 @@ def _summed(a: Array, axis: int) -> Array:
 
 def _root(square: int) -> Fraction:
     """Return the square root of an integer to more digits than a float has."""
-    shift = 64
-    return Fraction(isqrt(square << (2 * shift)), 1 << shift)
+    return Fraction(isqrt(square << 128), 1 << 64)

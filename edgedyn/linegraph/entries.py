@@ -7,19 +7,29 @@ channel, a tap and an input channel. All counting happens between groups.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from edgedyn.linegraph.layers import Geometry
-from edgedyn.linegraph.moves import Shape, size
+from edgedyn.linegraph.moves import Shape, spread
 from edgedyn.linegraph.terms import Term, rectangles
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+from edgedyn.linegraph.windows import counts
 
 Array = NDArray[Any]
+
+
+class Groups(NamedTuple):
+    """The group of each entry, of length 1 along axes that do not matter; and how many there are.
+
+    Some may have no entries.
+    """
+
+    of: Array
+    n: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,29 +40,22 @@ class Entries:
     ----------
     shape : tuple of int
         That array's shape.
-    ends : ndarray of int
-        The group of each entry by the ends of its routes, of length 1 along axes that do not
-        matter; they decide what the entry receives.
-    n_ends : int
-    starts : ndarray of int or None
-        Likewise by the beginnings, which decide what it sends; None for a bias, which sends
-        nothing.
-    n_starts : int
+    ends, starts : Groups
+        By the ends of the entries' routes, which decide what they receive, and by the beginnings,
+        which decide what they send. A bias sends nothing: its entries are one group.
     outputs_first : bool
         Whether the parameter is held with the outputs before the inputs.
     """
 
     shape: Shape
-    ends: Array
-    n_ends: int
-    starts: Array | None
-    n_starts: int
+    ends: Groups
+    starts: Groups
     outputs_first: bool = False
 
     @property
     def size(self) -> int:
         """Number of entries."""
-        return size(self.shape)
+        return prod(self.shape)
 
     @property
     def fan(self) -> int:
@@ -66,25 +69,33 @@ class Entries:
         *taps, inputs, _, outputs = self.shape
         return flat.reshape((*taps, outputs, 1, inputs)).swapaxes(-1, -3)
 
+    def in_order(self, of_groups: Array) -> Array:
+        """Return an array like ``ends.of`` repeated for all entries, its C-order that of nodes."""
+        wide = np.broadcast_to(of_groups, self.shape)
+        return wide.swapaxes(-1, -3) if self.outputs_first else wide
+
+    def members(self, groups: Groups) -> Array:
+        """How many entries each group has."""
+        repeated = self.size // groups.of.size
+        return repeated * np.bincount(groups.of.ravel(), minlength=groups.n)
+
     @cached_property
-    def members(self) -> Array:
+    def ending(self) -> Array:
         """How many entries each group of ends has."""
-        repeated = self.size // self.ends.size
-        return repeated * np.bincount(self.ends.ravel(), minlength=self.n_ends)
+        return self.members(self.ends)
 
     @cached_property
     def start_numbers(self) -> Array:
         """Number of the first entry that begins in each group; the others follow by `step`."""
-        assert self.starts is not None
         *taps, inputs, groups, outputs = self.shape
-        tap = np.arange(size(tuple(taps)))[:, None, None]
+        tap = np.arange(prod(taps))[:, None, None]
         i, g = np.arange(inputs)[:, None], np.arange(groups)
         if self.outputs_first:
             numbers = tap * (outputs * inputs) + i + 0 * g
         else:
             numbers = ((tap * inputs + i) * groups + g) * outputs
-        first = np.empty(self.n_starts, np.int64)
-        first[self.starts.ravel()] = numbers.ravel()
+        first = np.empty(self.starts.n, np.int64)
+        first[self.starts.of.ravel()] = numbers.ravel()
         return first
 
     @property
@@ -92,34 +103,15 @@ class Entries:
         """Distance in node order between entries that begin at the same neurons."""
         return self.shape[-3] if self.outputs_first else 1
 
-    def of_node(self, groups: Array, number: int) -> int:
-        """Return the group of the entry with this number."""
-        place: list[int] = []
-        *taps, inputs, _, outputs = self.shape
-        lengths = (*taps, outputs, 1, inputs) if self.outputs_first else self.shape
-        for length in reversed(lengths):
-            number, coordinate = divmod(number, length)
-            place.insert(0, coordinate)
-        if self.outputs_first:
-            place[-1], place[-3] = place[-3], place[-1]
-        inside = (p if n > 1 else 0 for p, n in zip(place, groups.shape, strict=True))
-        return int(groups[tuple(inside)])
-
     def ending_in(self, group: int) -> Array:
         """Return the numbers of the entries that end in a group."""
-        wide = tuple(n if m == 1 else m for n, m in zip(self.shape, self.ends.shape, strict=True))
-        place = np.nonzero(np.broadcast_to(self.ends == group, wide))
-        if self.outputs_first:
-            *taps, inputs, _, outputs = self.shape
-            *tap, i, _, o = place
-            return np.sort(np.ravel_multi_index((*tap, o, i), (*taps, outputs, inputs)))
-        return np.ravel_multi_index(place, self.shape)
+        return np.flatnonzero(self.in_order(self.ends.of == group))
 
-    def sums(self, groups: Array, n_groups: int, flat: Array) -> Array:
+    def sums(self, groups: Groups, flat: Array) -> Array:
         """Sum values in node order over each group."""
-        axes = tuple(k for k, n in enumerate(groups.shape) if n == 1)
+        axes = tuple(k for k, n in enumerate(groups.of.shape) if n == 1)
         total = self.view(flat).sum(axis=axes, keepdims=True)
-        return np.bincount(groups.ravel(), total.ravel(), minlength=n_groups)
+        return np.bincount(groups.of.ravel(), total.ravel(), minlength=groups.n)
 
 
 def kernel_entries(geometry: Geometry, real: Array | None) -> tuple[Entries, tuple[Term, ...]]:
@@ -134,13 +126,13 @@ def kernel_entries(geometry: Geometry, real: Array | None) -> tuple[Entries, tup
     """
     taps, n_in, n_out = geometry.taps, geometry.n_in, geometry.n_out
     kinds, kind = _kinds_of_channels(geometry, real)
-    tap = np.arange(size(taps)).reshape(*taps, 1, 1, 1)
+    tap = np.arange(prod(taps)).reshape(*taps, 1, 1, 1)
+    n_ends = prod(taps) * n_out
     if geometry.channelwise:
         many = n_out // n_in
         shape = (*taps, n_in, 1, many)
         ends = tap * n_out + np.arange(n_out).reshape(n_in, 1, many)
-        starts = tap * n_in + np.arange(n_in).reshape(n_in, 1, 1)
-        n_ends = size(taps) * n_out
+        inputs = np.arange(n_in).reshape(n_in, 1, 1)
     else:
         groups = geometry.groups
         shape = (*taps, n_in // groups, groups, n_out // groups)
@@ -148,9 +140,9 @@ def kernel_entries(geometry: Geometry, real: Array | None) -> tuple[Entries, tup
         inputs = np.arange(n_in).reshape(groups, n_in // groups).T[:, :, None]
         which = kind[inputs] if len(kinds) > 1 else np.zeros((1, 1, 1), np.int64)
         ends = (tap * max(len(kinds), 1) + which) * n_out + outputs
-        starts = tap * n_in + inputs
-        n_ends = size(taps) * max(len(kinds), 1) * n_out
-    entries = Entries(shape, ends, n_ends, starts, size(taps) * n_in, geometry.outputs_first)
+        n_ends *= max(len(kinds), 1)
+    starts = Groups(tap * n_in + inputs, prod(taps) * n_in)
+    entries = Entries(shape, Groups(ends, n_ends), starts, geometry.outputs_first)
     return entries, _first_terms(geometry, kinds, kind)
 
 
@@ -158,9 +150,8 @@ def bias_entries(geometry: Geometry) -> tuple[Entries, tuple[Term, ...]]:
     """Return a bias' entries, which use all positions, and the paths to the layer's output."""
     n = geometry.n_out
     numbers = np.arange(n).reshape(1, 1, n)
-    entries = Entries((1, 1, n), numbers, n, None, 0)
-    ones = [_dense(np.ones((w.n_out, 1), np.int64)) for w in geometry.windows]
-    factors = (*ones, _identity(np.ones(n, bool)))
+    entries = Entries((1, 1, n), Groups(numbers, n), Groups(np.zeros((1, 1, 1), np.int64), 1))
+    factors = (*(spread(1, w.n_out) for w in geometry.windows), _identity(np.ones(n, bool)))
     return entries, (Term(factors, tuple(range(len(factors)))),)
 
 
@@ -183,7 +174,7 @@ def _first_terms(geometry: Geometry, kinds: list[Array], kind: Array) -> tuple[T
         else:
             one = np.zeros((1, len(kinds)), np.int64)
             one[0, number] = 1
-            extra = [_dense(one), _identity(np.ones(n_out, bool))]
+            extra = [csr_array(one), _identity(np.ones(n_out, bool))]
         for product in rectangles(positions):
             pairs = zip(geometry.windows, product, strict=True)
             factors = (*(w.writes(indicator) for w, indicator in pairs), *extra)
@@ -191,17 +182,7 @@ def _first_terms(geometry: Geometry, kinds: list[Array], kind: Array) -> tuple[T
     return tuple(terms)
 
 
-def _identity(kept: Array) -> "csr_array":
+def _identity(kept: Array) -> csr_array:
     """Return the identity restricted to some channels."""
-    from scipy.sparse import csr_array
-
     numbers = np.flatnonzero(kept)
-    ones = np.ones(len(numbers), np.int64)
-    return csr_array((ones, (numbers, numbers)), shape=(len(kept), len(kept)))
-
-
-def _dense(matrix: Array) -> "csr_array":
-    """Return a small matrix as a sparse one."""
-    from scipy.sparse import csr_array
-
-    return csr_array(matrix)
+    return counts(numbers, numbers, (len(kept), len(kept)))

@@ -112,11 +112,13 @@ def write_npz(path: str | PathLike[str], graph: LineGraph, values: str = "links"
     check.choice(values, "values", VALUES)
     links, nodes, index = graph.n_links, graph.n_nodes, graph.index
     kind = index_dtype(links, nodes)
+    columns = (piece.columns for piece in row_pieces(graph.reach, "links", kind, PIECE))
+    node_layers = (np.full(len(piece.numbers), piece.layer) for piece in _node_pieces(index))
     arrays = [
-        _Member("indices", kind, (links,), _columns(graph, kind)),
+        _Member("indices", kind, (links,), columns),
         _Member("indptr", kind, (nodes + 1,), _row_ends(graph)),
         _Member("data", np.dtype(np.float64), (links,), _data(graph, values)),
-        _Member("node_layer", np.dtype(np.int32), (nodes,), _node_layers(index)),
+        _Member("node_layer", np.dtype(np.int32), (nodes,), node_layers),
         _Member("node_position", *_position_type(index), _node_positions(index)),
     ]
     small = {
@@ -155,20 +157,11 @@ def _member(archive: ZipFile, name: str) -> IO[bytes]:
 
 def _write_array(file: IO[bytes], array: _Member) -> None:
     """Write an array in numpy's format."""
-    header = {
-        "descr": np.lib.format.dtype_to_descr(array.kind),
-        "fortran_order": False,
-        "shape": array.shape,
-    }
+    descr = np.lib.format.dtype_to_descr(array.kind)
+    header = {"descr": descr, "fortran_order": False, "shape": array.shape}
     np.lib.format.write_array_header_1_0(file, header)
     for piece in array.pieces:
         file.write(np.ascontiguousarray(piece, array.kind).data)
-
-
-def _columns(graph: LineGraph, kind: "np.dtype[Any]") -> Iterator[Array]:
-    """Yield the columns of all links."""
-    for piece in row_pieces(graph.reach, "links", kind, PIECE):
-        yield piece.columns
 
 
 def _row_ends(graph: LineGraph) -> Iterator[Array]:
@@ -192,12 +185,6 @@ def _data(graph: LineGraph, values: str) -> Iterator[Array]:
             yield piece.values
 
 
-def _node_layers(index: NodeIndex) -> Iterator[Array]:
-    """Yield the layer of each node."""
-    for piece in _node_pieces(index):
-        yield np.full(len(piece.numbers), piece.layer)
-
-
 def _position_type(index: NodeIndex) -> tuple["np.dtype[Any]", tuple[int, int]]:
     """Return the type and shape of the array of positions."""
     shapes = [layer.kernel_shape for layer in index.layers]
@@ -212,8 +199,7 @@ def _node_positions(index: NodeIndex) -> Iterator[Array]:
     kind, (_, width) = _position_type(index)
     for piece in _node_pieces(index):
         table = np.full((len(piece.numbers), width), -1, kind)
-        first = 1 if piece.bias else 0
-        for axis, coordinate in enumerate(piece.position, first):
+        for axis, coordinate in enumerate(piece.position, int(piece.bias)):
             table[:, axis] = coordinate
         yield table
 
@@ -226,11 +212,6 @@ def write_graphml(path: str | PathLike[str], graph: LineGraph) -> None:
 
     Nodes carry ``layer``, ``name``, ``position`` and ``shape``, edges their ``multiplicity``.
     GraphML has no tuples: positions are text such as ``1 3`` or ``bias 3``, shapes likewise.
-
-    Parameters
-    ----------
-    path : path
-    graph : LineGraph
 
     Examples
     --------
@@ -256,15 +237,11 @@ def write_graphml(path: str | PathLike[str], graph: LineGraph) -> None:
 
 
 def write_csv(path: str | PathLike[str], graph: LineGraph) -> None:
-    """Write the list of links and, beside it as ``NAME.nodes.csv``, that of the nodes.
+    """Write the list of links as ``NAME.csv`` and, beside it as ``NAME.nodes.csv``, the nodes.
 
-    Parameters
-    ----------
-    path : path
-        ``NAME.csv``, with the columns source, target and multiplicity. The other file has node,
-        layer, name, position and shape; positions are text such as ``1 3`` or ``bias 3``, shapes
-        likewise. Both appear when both are complete.
-    graph : LineGraph
+    The columns are source, target and multiplicity; and node, layer, name, position and shape.
+    Positions are text such as ``1 3`` or ``bias 3``, shapes likewise. Both files appear when both
+    are complete.
 
     Examples
     --------

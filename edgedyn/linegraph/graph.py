@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
     from edgedyn.linegraph.counting import Moments
-    from edgedyn.linegraph.matrix import Rows
     from edgedyn.linegraph.reach import Parameter, Reach
 
 MAX_BYTES = 2**32
@@ -93,7 +92,7 @@ class LineGraph:
         """Number of links, an exact integer."""
         from edgedyn.linegraph.counting import total_in
 
-        return total_in(self.reach, self._in_groups("links"))
+        return total_in(self.reach, self._groups("in", "links"))
 
     @property
     def beta_eff(self) -> float:
@@ -139,51 +138,23 @@ class LineGraph:
         values : {"links", "multiplicities"}
             Whether links count once or as often as there are paths.
         max_bytes : int
-            Refuse a larger array; 4 GiB by default.
-
-        Raises
-        ------
-        ValueError
-            For other values, or more bytes.
+            4 GiB by default; a larger array, like other values, is a ValueError.
         """
-        groups = self._degree_groups(values, max_bytes, self._in_groups)
-        degrees = np.zeros(self.n_nodes, np.int64)
-        for parameter in self.reach.parameters:
-            entries = parameter.entries
-            entries.view(degrees[parameter.nodes])[...] = groups[parameter][entries.ends]
-        return degrees
+        self._check_degrees(values, max_bytes)
+        return self._degrees("in", values)
 
     def out_degree(self, values: str = "links", *, max_bytes: int = MAX_BYTES) -> NDArray[np.int64]:
         """Return how many links lead out of each node, shape (n_nodes,); 0 for biases.
 
-        Parameters
-        ----------
-        values : {"links", "multiplicities"}
-        max_bytes : int
-            Refuse a larger array; 4 GiB by default.
-
-        Raises
-        ------
-        ValueError
-            For other values, or more bytes.
+        Parameters and errors are those of `in_degree`.
         """
-        groups = self._degree_groups(values, max_bytes, self._out_groups)
-        degrees = np.zeros(self.n_nodes, np.int64)
-        for parameter, totals in groups.items():
-            entries = parameter.entries
-            assert entries.starts is not None
-            entries.view(degrees[parameter.nodes])[...] = totals[entries.starts]
-        return degrees
+        self._check_degrees(values, max_bytes)
+        return self._degrees("out", values)
 
     def degree_distribution(
         self, direction: str = "in", values: str = "links"
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the different degrees, sorted, and how many nodes have each.
-
-        Parameters
-        ----------
-        direction : {"in", "out"}
-        values : {"links", "multiplicities"}
+        """Return the different degrees, "in" or "out", sorted, and how many nodes have each.
 
         Examples
         --------
@@ -195,25 +166,11 @@ class LineGraph:
 
         check.choice(direction, "direction", ("in", "out"))
         check.choice(values, "values", VALUES)
-        found = []
-        into = self._in_groups(values) if direction == "in" else {}
-        out = self._out_groups(values) if direction == "out" else {}
-        for p in self.reach.parameters:
-            if p in into:
-                found.append((into[p], p.entries.members))
-            elif p in out and p.entries.starts is not None:
-                each = p.entries.size // p.entries.starts.size
-                found.append((out[p], np.full(len(out[p]), each)))
-            else:
-                found.append((np.zeros(1, np.int64), np.array([p.entries.size])))
-        return distribution(found)
+        groups = self._groups(direction, values).items()
+        return distribution([(n, p.entries.members(_side(p, direction))) for p, n in groups])
 
     def moments(self, values: str = "links") -> "Moments":
-        """Return ``<s>``, S, H and beta_eff over all nodes.
-
-        Parameters
-        ----------
-        values : {"links", "multiplicities"}
+        """Return ``<s>``, S, H and beta_eff over all nodes, of "links" or of "multiplicities".
 
         Examples
         --------
@@ -231,40 +188,29 @@ class LineGraph:
     def sources(self, node: int) -> NDArray[np.int64]:
         """Return the numbers of the nodes that send `node` a link: the columns of its row.
 
-        Raises
-        ------
-        TypeError, IndexError
-            For a number that is no node's.
+        A number that is no node's is a TypeError or IndexError.
         """
-        parameter, number = self._owner(node)
-        group = parameter.entries.of_node(parameter.entries.ends, number)
-        return self._rows(parameter, "links").row(group)[0].astype(np.int64)
+        from edgedyn.linegraph.matrix import Rows
+
+        parameter, group = self._group_of(node, "in")
+        blocks, kind = self.reach.into(parameter), np.dtype(np.int64)
+        return Rows(parameter, blocks, 0, "links", kind, np.array([group])).columns
 
     def targets(self, node: int) -> NDArray[np.int64]:
         """Return the numbers of the nodes that `node` sends a link: the rows of its column.
 
-        Raises
-        ------
-        TypeError, IndexError
-            For a number that is no node's.
+        A number that is no node's is a TypeError or IndexError.
         """
-        parameter, number = self._owner(node)
+        parameter, group = self._group_of(node, "out")
         found = [np.zeros(0, np.int64)]
-        if parameter.entries.starts is not None:
-            group = parameter.entries.of_node(parameter.entries.starts, number)
-            for block in self.reach.blocks:
-                if block.source is parameter:
-                    ends = block.paths[:, [group]].tocoo().coords[0]
-                    entries = block.target.entries
-                    found += [entries.ending_in(e) + block.target.offset for e in ends.tolist()]
+        for block in self.reach.blocks:
+            if block.source is parameter:
+                ends = block.paths[:, [group]].tocoo().coords[0]
+                found += [block.target.ending_in(e) for e in ends.tolist()]
         return np.sort(np.concatenate(found))
 
     def operator(self, values: str = "links") -> "LinearOperator":
-        """Return P as an operator that multiplies vectors without any link being stored.
-
-        Parameters
-        ----------
-        values : {"links", "multiplicities"}
+        """Return P, of "links" or of "multiplicities", as an operator that stores no link.
 
         Returns
         -------
@@ -280,30 +226,27 @@ class LineGraph:
         from scipy.sparse.linalg import LinearOperator
 
         check.choice(values, "values", VALUES)
-        matrices = [(b, b.counts(values)) for b in self.reach.blocks]
+        forth, back = [], []
+        for b in self.reach.blocks:
+            matrix = b.counts(values)
+            into, out_of = (b.target, b.target.entries.ends), (b.source, b.source.entries.starts)
+            forth.append((into, matrix, out_of))
+            back.append((out_of, matrix.T, into))
 
-        def matvec(v: NDArray[Any]) -> NDArray[Any]:
+        def product(blocks: list[Any], v: NDArray[Any]) -> NDArray[Any]:
             v = np.asarray(v, np.float64).ravel()
             out = np.zeros(self.n_nodes)
-            for block, matrix in matrices:
-                target, source = block.target, block.source
-                begun = _sums(source, source.entries.starts, v)
-                view = target.entries.view(out[target.nodes])
-                view += (matrix @ begun)[target.entries.ends]
+            for (receiver, reached), matrix, (sender, begun) in blocks:
+                view = receiver.entries.view(out[receiver.nodes])
+                view += (matrix @ sender.entries.sums(begun, v[sender.nodes]))[reached.of]
             return out
 
-        def rmatvec(v: NDArray[Any]) -> NDArray[Any]:
-            v = np.asarray(v, np.float64).ravel()
-            out = np.zeros(self.n_nodes)
-            for block, matrix in matrices:
-                target, source = block.target, block.source
-                ended = _sums(target, target.entries.ends, v)
-                view = source.entries.view(out[source.nodes])
-                view += (matrix.T @ ended)[source.entries.starts]
-            return out
-
-        shape = (self.n_nodes, self.n_nodes)
-        return LinearOperator(shape, matvec=matvec, rmatvec=rmatvec, dtype=np.dtype(np.float64))
+        return LinearOperator(
+            (self.n_nodes, self.n_nodes),
+            matvec=partial(product, forth),
+            rmatvec=partial(product, back),
+            dtype=np.dtype(np.float64),
+        )
 
     # Explicit forms -----------------------------------------------------------------------------
 
@@ -322,9 +265,8 @@ class LineGraph:
         ----------
         target, source : int
             Layers, from 1; the source may be left out where only one sends links to the target.
-        values : {"links", "multiplicities"}
-        dtype : data type
-        max_bytes : int
+        values, dtype, max_bytes
+            As for `to_scipy`.
 
         Returns
         -------
@@ -340,9 +282,8 @@ class LineGraph:
 
         check.choice(values, "values", VALUES)
         source = self._source(target, source)
-        blocks = [
-            b for b in self.reach.blocks if (b.target.layer, b.source.layer) == (target, source)
-        ]
+        layers = (target, source)
+        blocks = [b for b in self.reach.blocks if (b.target.layer, b.source.layer) == layers]
         columns = self.index.layer_slice(source)
         return block_matrix(
             [p for p in self.reach.parameters if p.layer == target],
@@ -411,12 +352,8 @@ class LineGraph:
     def to_networkx(self, *, max_links: int = 100_000) -> "nx.DiGraph":
         """Return the graph with edges source -> target.
 
-        Nodes carry ``layer``, ``name`` and ``position``, edges their ``multiplicity``.
-
-        Raises
-        ------
-        ValueError
-            Where it has more than `max_links` links, or more nodes than that.
+        Nodes carry ``layer``, ``name`` and ``position``, edges their ``multiplicity``. More links
+        or nodes than `max_links` are a ValueError.
         """
         import networkx as nx
 
@@ -434,43 +371,31 @@ class LineGraph:
 
     # Helpers ------------------------------------------------------------------------------------
 
-    def _in_groups(self, values: str) -> "dict[Parameter, NDArray[Any]]":
-        """Return the in-degrees of groups."""
-        from edgedyn.linegraph.counting import in_groups
+    def _groups(self, direction: str, values: str) -> "dict[Parameter, NDArray[Any]]":
+        """Return the degrees of each parameter's groups."""
+        from edgedyn.linegraph.counting import in_groups, out_groups
 
-        return in_groups(self.reach, values)
+        return (in_groups if direction == "in" else out_groups)(self.reach, values)
 
-    def _out_groups(self, values: str) -> "dict[Parameter, NDArray[Any]]":
-        """Return the out-degrees of groups."""
-        from edgedyn.linegraph.counting import out_groups
-
-        return out_groups(self.reach, values)
-
-    def _degree_groups(
-        self, values: str, max_bytes: int, groups: Any
-    ) -> "dict[Parameter, NDArray[Any]]":
-        """Check the arguments of the degrees, then return those of the groups."""
+    def _check_degrees(self, values: str, max_bytes: int) -> None:
+        """Refuse other values and a vector of degrees that is too large."""
         check.choice(values, "values", VALUES)
-        self._check_degree_bytes(max_bytes)
-        return groups(values)
-
-    def _check_degree_bytes(self, max_bytes: int) -> None:
-        """Refuse a vector of degrees that is too large."""
         what = f"the degrees of {self.n_nodes:,} nodes"
         check_bytes(8 * self.n_nodes, max_bytes, what, "degree_distribution() takes little")
 
-    def _owner(self, node: int) -> "tuple[Parameter, int]":
-        """Return the parameter a node belongs to, and its number there."""
+    def _degrees(self, direction: str, values: str) -> NDArray[np.int64]:
+        """Return the degree of each node."""
+        degrees = np.zeros(self.n_nodes, np.int64)
+        for p, totals in self._groups(direction, values).items():
+            p.entries.view(degrees[p.nodes])[...] = totals[_side(p, direction).of]
+        return degrees
+
+    def _group_of(self, node: int, direction: str) -> "tuple[Parameter, int]":
+        """Return the parameter a node belongs to, and its group there."""
         node = self.index.check_node(node)
         owner = next(p for p in reversed(self.reach.parameters) if p.offset <= node)
-        return owner, node - owner.offset
-
-    def _rows(self, parameter: "Parameter", values: str) -> "Rows":
-        """Return the patterns of a parameter's rows."""
-        from edgedyn.linegraph.matrix import Rows
-
-        blocks = [b for b in self.reach.blocks if b.target is parameter]
-        return Rows(parameter, blocks, 0, values, np.dtype(np.int64))
+        groups = owner.entries.in_order(_side(owner, direction).of)
+        return owner, int(groups.flat[node - owner.offset])
 
     def _source(self, target: int, source: int | None) -> int:
         """Return the layer that sends links to another, or refuse."""
@@ -490,8 +415,6 @@ class LineGraph:
         return source
 
 
-def _sums(parameter: "Parameter", groups: Any, v: NDArray[Any]) -> NDArray[Any]:
-    """Sum the part of a vector that belongs to a parameter over its groups."""
-    entries = parameter.entries
-    number = entries.n_starts if groups is entries.starts else entries.n_ends
-    return entries.sums(groups, number, v[parameter.nodes])
+def _side(parameter: "Parameter", direction: str) -> Any:
+    """Return the groups by which a parameter's nodes receive ("in") or send ("out")."""
+    return parameter.entries.ends if direction == "in" else parameter.entries.starts

@@ -1,5 +1,6 @@
 """The order of the line graph's nodes, and the way between a node's number and its place."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -105,13 +106,7 @@ class NodeIndex:
         return self.layers[layer - 1].name or f"layer {layer}"
 
     def check_node(self, node: int) -> int:
-        """Refuse a number that is no node's.
-
-        Raises
-        ------
-        TypeError, IndexError
-            For a number that is no integer, or not in ``0..n_nodes - 1``.
-        """
+        """Return a node's number as an int, or refuse one that is no node's."""
         if isinstance(node, bool) or not isinstance(node, Integral):
             raise TypeError(f"a node's number must be an integer; got {node!r}.")
         if not 0 <= node < self.n_nodes:
@@ -126,8 +121,6 @@ class NodeIndex:
         TypeError, IndexError
             For a number that is no integer, or not in ``0..n_nodes - 1``.
         """
-        from bisect import bisect_right
-
         rest = self.check_node(node)
         layer = bisect_right(self._starts, rest)
         rest -= self._starts[layer - 1]
@@ -150,22 +143,19 @@ class NodeIndex:
         """
         self.check_layer(layer)
         nodes, start = self.layers[layer - 1], self._starts[layer - 1]
-        if not isinstance(position, tuple) or not position:
-            raise TypeError(_form(nodes, position))
-        coordinates: tuple[Any, ...] = position
-        lengths = nodes.kernel_shape
-        if position[0] == "bias":
-            if len(position) != 2:
-                raise TypeError(_form(nodes, position))
+        coordinates, lengths = position, nodes.kernel_shape
+        if isinstance(position, tuple) and len(position) == 2 and position[0] == "bias":
             if not nodes.n_bias:
                 raise IndexError(f"the biases of layer {layer} are no nodes of this line graph.")
             coordinates, lengths, start = position[1:], (nodes.n_bias,), start + nodes.n_kernel
-        if len(coordinates) != len(lengths):
+        if (
+            not isinstance(position, tuple)
+            or len(coordinates) != len(lengths)
+            or any(isinstance(k, bool) or not isinstance(k, Integral) for k in coordinates)
+        ):
             raise TypeError(_form(nodes, position))
         number = 0
         for value, length in zip(coordinates, lengths, strict=True):
-            if isinstance(value, bool) or not isinstance(value, Integral):
-                raise TypeError(_form(nodes, position))
             if not 0 <= int(value) < length:
                 raise IndexError(f"position {position!r} lies outside layer {layer}.")
             number = number * length + int(value)

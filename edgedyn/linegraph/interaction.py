@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedyn.linegraph.graph import MAX_BYTES, LineGraph
-from edgedyn.linegraph.limits import check_links
-from edgedyn.linegraph.reach import Parameter
 
 if TYPE_CHECKING:
     import networkx as nx
     from scipy.sparse import csr_array
     from scipy.sparse.linalg import LinearOperator
+
+    from edgedyn.linegraph.reach import Parameter, Reach
 
 Array = NDArray[Any]
 Progress = Callable[[float, str], None]
@@ -81,26 +81,18 @@ class Interaction:
         Parameters
         ----------
         max_bytes : int
-            Refuse a larger matrix; 4 GiB by default.
+            4 GiB by default; a larger matrix is a ValueError before anything is allocated.
         progress : callable, optional
             Called with the fraction done and a word.
 
         Returns
         -------
         scipy.sparse.csr_array, shape (n_nodes, n_nodes)
-
-        Raises
-        ------
-        ValueError
-            Where it would take more than `max_bytes`, before anything is allocated.
         """
         matrix = self.graph.to_scipy(max_bytes=max_bytes)
-        probes = [
-            (parameter, rows)
-            for parameter in self.graph.reach.parameters
-            for rows in _probes(self.graph, parameter)
-        ]
-        for done, (_, rows) in enumerate(probes):
+        reach = self.graph.reach
+        probes = [rows for parameter in reach.parameters for rows in _probes(reach, parameter)]
+        for done, rows in enumerate(probes, 1):
             vector = np.zeros(self.graph.n_nodes)
             vector[rows] = 1.0
             values = self.operator.T @ vector
@@ -108,57 +100,45 @@ class Interaction:
                 part = slice(matrix.indptr[row], matrix.indptr[row + 1])
                 matrix.data[part] = values[matrix.indices[part]]
             if progress is not None:
-                progress((done + 1) / len(probes), "strengths")
+                progress(done / len(probes), "strengths")
         return matrix
 
     def to_networkx(self, *, max_links: int = 100_000) -> "nx.DiGraph":
         """Return the graph with edges source -> target and the strengths as ``weight``.
 
-        Raises
-        ------
-        ValueError
-            Where it has more than `max_links` links.
+        More than `max_links` links are a ValueError.
         """
-        check_links(self.graph.n_links, max_links, "links", "this line graph", "to_scipy()")
         graph = self.graph.to_networkx(max_links=max_links)
         links = self.to_scipy().tocoo()
-        for target, source, weight in zip(
-            links.row.tolist(), links.col.tolist(), links.data.tolist(), strict=True
-        ):
+        triples = (links.row.tolist(), links.col.tolist(), links.data.tolist())
+        for target, source, weight in zip(*triples, strict=True):
             graph.edges[source, target]["weight"] = weight
         return graph
 
 
-def _probes(graph: LineGraph, parameter: Parameter) -> list[Array]:
+def _probes(reach: "Reach", parameter: "Parameter") -> list[Array]:
     """Return sets of a parameter's linked nodes that share no link's source."""
-    colours = _colours(graph, parameter)
-    members = [
-        parameter.entries.ending_in(group) + parameter.offset
-        for group in range(parameter.entries.n_ends)
-    ]
+    colours = _colours(reach, parameter)
     found = []
     for colour in range(colours.max(initial=-1) + 1):
-        groups = [members[g] for g in np.flatnonzero(colours == colour)]
-        for k in range(max(map(len, groups))):
-            found.append(np.array([m[k] for m in groups if k < len(m)]))
+        members = [parameter.ending_in(g) for g in np.flatnonzero(colours == colour).tolist()]
+        for k in range(max(map(len, members))):
+            found.append(np.array([nodes[k] for nodes in members if k < len(nodes)]))
     return found
 
 
-def _colours(graph: LineGraph, parameter: Parameter) -> Array:
-    """Colour the groups of ends, greedily, so that groups of a colour are not linked from the same.
-
-    -1: a group without links.
-    """
-    blocks = [b for b in graph.reach.blocks if b.target is parameter]
+def _colours(reach: "Reach", parameter: "Parameter") -> Array:
+    """Colour the groups of ends, greedily, so that one colour's share no source; -1: no links."""
+    blocks = reach.into(parameter)
     offsets = np.cumsum([0, *(b.paths.shape[1] for b in blocks)])
     taken: list[Array] = []
-    colours = np.full(parameter.entries.n_ends, -1)
-    for group in range(parameter.entries.n_ends):
+    colours = np.full(parameter.entries.ends.n, -1)
+    for group in range(len(colours)):
         starts = [
             b.paths.indices[b.paths.indptr[group] : b.paths.indptr[group + 1]] + offset
             for b, offset in zip(blocks, offsets, strict=False)
         ]
-        linked = np.concatenate(starts) if starts else np.zeros(0, np.int64)
+        linked = np.concatenate([np.zeros(0, np.int64), *starts])
         if not len(linked):
             continue
         free = (c for c, used in enumerate(taken) if not used[linked].any())

@@ -3,23 +3,15 @@
 Shapes are those of one sample, channels last, and kernels are shaped as Keras holds them.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from edgedyn import _validate as check
 from edgedyn.linegraph.moves import Shape
-from edgedyn.linegraph.windows import (
-    Padding,
-    Window,
-    checked_padding,
-    per_axis,
-    transposed_window,
-    window,
-)
+from edgedyn.linegraph.windows import Window, checked_padding, per_axis, transposed_window, window
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Geometry:
     """A layer applied to inputs of a known shape: windows along the positions, mixing of channels.
 
@@ -29,16 +21,16 @@ class Geometry:
         One for each axis but the channels.
     n_in, n_out : int
         Channels before and after.
+    kernel_shape : tuple of int
+        As the layer holds it.
+    kernel, bias : bool
+        Whether there are such parameters.
     groups : int
         Groups of channels that do not mix.
     channelwise : bool
         Whether each input channel has outputs of its own (``n_out = n_in * multiplier``).
     outputs_first : bool
         Whether the kernel's output channels come before its input channels.
-    kernel, bias : bool
-        Whether there are such parameters.
-    kernel_shape : tuple of int
-        As the layer holds it.
     cuts : bool
         Whether paths end here: false for a shift, which only adds its bias.
     """
@@ -46,12 +38,12 @@ class Geometry:
     windows: tuple[Window, ...]
     n_in: int
     n_out: int
-    groups: int
-    channelwise: bool
-    outputs_first: bool
-    kernel: bool
-    bias: bool
     kernel_shape: Shape
+    kernel: bool = True
+    bias: bool
+    groups: int = 1
+    channelwise: bool = False
+    outputs_first: bool = False
     cuts: bool = True
 
     @property
@@ -108,46 +100,39 @@ class Dense(Layer):
             windows=_pointwise(shape),
             n_in=n,
             n_out=units,
-            groups=1,
-            channelwise=False,
-            outputs_first=turned,
-            kernel=True,
-            bias=bool(self.bias),
             kernel_shape=(units, n) if turned else (n, units),
+            bias=bool(self.bias),
+            outputs_first=turned,
         )
 
 
-@dataclass(frozen=True)
 class _Windowed(Layer):
     """What convolutions have in common."""
 
-    rank: ClassVar[int]
+    rank: ClassVar[int] = 2
+    kernel_size: Any
+    strides: Any
+    padding: Any
+    dilation: Any
 
-    def _rank(self, shape: Shape) -> int:
+    def _check_rank(self, shape: Shape) -> None:
         """Check the number of axes."""
         if len(shape) != self.rank + 1:
             axes = {1: "(positions, channels)", 2: "(rows, columns, channels)"}[self.rank]
             raise ValueError(f"{type(self).__name__} takes inputs {axes}; got shape {shape}.")
-        return self.rank
 
-    def _windows(
-        self, shape: Shape, kernel_size: Any, strides: Any, padding: Any, dilation: Any
-    ) -> tuple[Window, ...]:
+    def _steps(self, shape: Shape) -> list[tuple[int, ...]]:
+        """Return positions, taps, stride and dilation of each axis."""
+        names = ("kernel_size", "strides", "dilation")
+        values = (per_axis(getattr(self, name), self.rank, name) for name in names)
+        return list(zip(shape[:-1], *values, strict=True))
+
+    def _windows(self, shape: Shape) -> tuple[Window, ...]:
         """Return one window an axis."""
-        rank = self._rank(shape)
-        pads: Padding = checked_padding(padding, rank, "padding")
-        sizes = per_axis(kernel_size, rank, "kernel_size")
-        steps = zip(
-            shape[:-1],
-            sizes,
-            per_axis(strides, rank, "strides"),
-            per_axis(dilation, rank, "dilation"),
-            strict=True,
-        )
-        return tuple(
-            window(n, k, s, d, pads if isinstance(pads, str) else pads[axis], type(self).__name__)
-            for axis, (n, k, s, d) in enumerate(steps)
-        )
+        self._check_rank(shape)
+        pads = checked_padding(self.padding, self.rank, "padding")
+        axes, name = zip(self._steps(shape), pads, strict=True), type(self).__name__
+        return tuple(window(n, k, s, d, pad, name) for (n, k, s, d), pad in axes)
 
 
 @dataclass(frozen=True)
@@ -172,11 +157,10 @@ class Conv2D(_Windowed):
     dilation: Any = 1
     groups: int = 1
     bias: bool = True
-    rank: ClassVar[int] = 2
 
     def geometry(self, shape: Shape) -> Geometry:
         """Return the layer on inputs of the given shape."""
-        windows = self._windows(shape, self.kernel_size, self.strides, self.padding, self.dilation)
+        windows = self._windows(shape)
         filters = check.positive_int(self.filters, "filters")
         groups = check.positive_int(self.groups, "groups")
         if shape[-1] % groups or filters % groups:
@@ -184,17 +168,13 @@ class Conv2D(_Windowed):
                 f"groups={groups} must divide the {shape[-1]} channels before and the {filters} "
                 "after."
             )
-        taps = tuple(w.taps for w in windows)
         return Geometry(
             windows=windows,
             n_in=shape[-1],
             n_out=filters,
-            groups=groups,
-            channelwise=False,
-            outputs_first=False,
-            kernel=True,
+            kernel_shape=(*(w.taps for w in windows), shape[-1] // groups, filters),
             bias=bool(self.bias),
-            kernel_shape=(*taps, shape[-1] // groups, filters),
+            groups=groups,
         )
 
 
@@ -213,11 +193,10 @@ class Conv2DTranspose(_Windowed):
 
     Parameters
     ----------
-    filters : int
-    kernel_size, strides, dilation : int or one an axis
+    filters, kernel_size, strides, dilation, bias
+        As for `Conv2D`.
     padding : {"valid", "same"}
         ``same`` gives ``n * stride`` positions.
-    bias : bool
     """
 
     filters: int
@@ -226,31 +205,21 @@ class Conv2DTranspose(_Windowed):
     padding: Any = "valid"
     dilation: Any = 1
     bias: bool = True
-    rank: ClassVar[int] = 2
 
     def geometry(self, shape: Shape) -> Geometry:
         """Return the layer on inputs of the given shape."""
-        rank = self._rank(shape)
+        self._check_rank(shape)
         check.choice(self.padding, "padding", ("valid", "same"))
-        steps = zip(
-            shape[:-1],
-            per_axis(self.kernel_size, rank, "kernel_size"),
-            per_axis(self.strides, rank, "strides"),
-            per_axis(self.dilation, rank, "dilation"),
-            strict=True,
-        )
+        steps = self._steps(shape)
         windows = tuple(transposed_window(n, k, s, d, self.padding) for n, k, s, d in steps)
         filters = check.positive_int(self.filters, "filters")
         return Geometry(
             windows=windows,
             n_in=shape[-1],
             n_out=filters,
-            groups=1,
-            channelwise=False,
-            outputs_first=True,
-            kernel=True,
-            bias=bool(self.bias),
             kernel_shape=(*(w.taps for w in windows), filters, shape[-1]),
+            bias=bool(self.bias),
+            outputs_first=True,
         )
 
 
@@ -260,11 +229,10 @@ class DepthwiseConv2D(_Windowed):
 
     Parameters
     ----------
-    kernel_size, strides, dilation : int or one an axis
-    padding : {"valid", "same"} or one pair (before, after) an axis
+    kernel_size, strides, padding, dilation, bias
+        As for `Conv2D`.
     multiplier : int
         Outputs of each channel; output ``c * multiplier + m`` is the m-th of channel c.
-    bias : bool
     """
 
     kernel_size: Any
@@ -273,23 +241,19 @@ class DepthwiseConv2D(_Windowed):
     dilation: Any = 1
     multiplier: int = 1
     bias: bool = True
-    rank: ClassVar[int] = 2
 
     def geometry(self, shape: Shape) -> Geometry:
         """Return the layer on inputs of the given shape."""
-        windows = self._windows(shape, self.kernel_size, self.strides, self.padding, self.dilation)
+        windows, n = self._windows(shape), shape[-1]
         many = check.positive_int(self.multiplier, "multiplier")
-        n = shape[-1]
         return Geometry(
             windows=windows,
             n_in=n,
             n_out=n * many,
+            kernel_shape=(*(w.taps for w in windows), n, many),
+            bias=bool(self.bias),
             groups=n,
             channelwise=True,
-            outputs_first=False,
-            kernel=True,
-            bias=bool(self.bias),
-            kernel_shape=(*(w.taps for w in windows), n, many),
         )
 
 
@@ -299,12 +263,10 @@ class SeparableConv2D:
 
     Parameters
     ----------
-    filters : int
-    kernel_size, strides, dilation : int or one an axis
-    padding : {"valid", "same"} or one pair (before, after) an axis
+    filters, kernel_size, strides, padding, dilation, bias
+        As for `Conv2D`.
     multiplier : int
         Of the depthwise part.
-    bias : bool
     """
 
     filters: int
@@ -346,16 +308,15 @@ class Scale(Layer):
             windows=_pointwise(shape),
             n_in=n,
             n_out=n,
-            groups=n,
-            channelwise=True,
-            outputs_first=False,
+            kernel_shape=(n,),
             kernel=bool(self.gamma),
             bias=bool(self.beta),
-            kernel_shape=(n,),
+            groups=n,
+            channelwise=True,
             cuts=bool(self.gamma),
         )
 
 
-def _pointwise(shape: Sequence[int]) -> tuple[Window, ...]:
+def _pointwise(shape: Shape) -> tuple[Window, ...]:
     """Return windows of one tap."""
     return tuple(Window(n, n) for n in shape[:-1])

@@ -3,16 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from edgedyn.linegraph.limits import check_bytes
 from edgedyn.linegraph.reach import Block, Parameter, Reach
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 Array = NDArray[Any]
 INT32_LIMIT = 2**31 - 1
@@ -24,8 +22,8 @@ def index_dtype(n_links: int, n_nodes: int) -> np.dtype[Any]:
 
 
 def check_matrix_bytes(
-    n_links: int, shape: tuple[int, int], data_kind: "np.dtype[Any]", max_bytes: int
-) -> "np.dtype[Any]":
+    n_links: int, shape: tuple[int, int], data_kind: np.dtype[Any], max_bytes: int
+) -> np.dtype[Any]:
     """Refuse a CSR matrix that is too large; return the type of its indices."""
     index_kind = index_dtype(n_links, max(shape))
     needed = n_links * (index_kind.itemsize + data_kind.itemsize)
@@ -42,7 +40,7 @@ class Rows:
     ----------
     target : Parameter
     blocks : sequence of Block
-        From later sources to the target, in the order of the sources.
+        Into the target, in the order of their sources.
     origin : int
         The node that has column 0.
     values : {"links", "multiplicities"}
@@ -58,7 +56,7 @@ class Rows:
         blocks: Sequence[Block],
         origin: int,
         values: str,
-        kind: "np.dtype[Any]",
+        kind: np.dtype[Any],
         chosen: Array | None = None,
     ) -> None:
         from edgedyn.linegraph._kernels import fill_patterns, sort_patterns
@@ -93,12 +91,15 @@ class Rows:
     @cached_property
     def groups(self) -> Array:
         """The group of ends of every node, in node order."""
-        return row_groups(self.target)
+        entries = self.target.entries
+        groups = np.empty(entries.size, index_dtype(entries.ends.n, 0))
+        entries.view(groups)[...] = entries.ends.of
+        return groups
 
     @property
     def n_links(self) -> int:
         """Links of all rows."""
-        return int(np.diff(self.starts) @ self.target.entries.members)
+        return int(np.diff(self.starts) @ self.target.entries.ending)
 
     def fill(self, links: int, indptr: Array, indices: Array) -> None:
         """Write the rows' ends and columns; `links` lie before."""
@@ -111,11 +112,6 @@ class Rows:
         from edgedyn.linegraph._kernels import copy_values
 
         copy_values(self.groups, self.starts, self.values.astype(data.dtype), data)
-
-    def row(self, group: int) -> tuple[Array, Array]:
-        """Return the columns and values of the rows of one group."""
-        part = slice(self.starts[group], self.starts[group + 1])
-        return self.columns[part], self.values[part]
 
     def copies(self, groups: Array) -> tuple[Array, Array, Array]:
         """Return the lengths, columns and values of the rows of some nodes, given their groups."""
@@ -136,10 +132,8 @@ class Piece(NamedTuple):
     ----------
     row : int
         The first one.
-    lengths : ndarray of int
-        Links of each row.
-    columns, values : ndarray of int
-        Of their links, row by row, sorted within a row.
+    lengths, columns, values : ndarray of int
+        How many links each row has; those of the links, row by row, sorted within a row.
     """
 
     row: int
@@ -148,20 +142,13 @@ class Piece(NamedTuple):
     values: Array
 
 
-def row_pieces(reach: Reach, values: str, kind: "np.dtype[Any]", limit: int) -> Iterator[Piece]:
-    """Yield all rows with links, in order, few at a time.
+def row_pieces(reach: Reach, values: str, kind: np.dtype[Any], limit: int) -> Iterator[Piece]:
+    """Yield all rows with links, in order, few at a time; their columns have the given type.
 
-    Parameters
-    ----------
-    reach : Reach
-    values : {"links", "multiplicities"}
-    kind : dtype
-        Of the columns.
-    limit : int
-        Rows and links of a piece at most; a longer row is a piece of its own.
+    A piece has at most `limit` rows and links; a longer row is a piece of its own.
     """
     for target in reach.parameters:
-        blocks = [b for b in reach.blocks if b.target is target]
+        blocks = reach.into(target)
         lengths = row_lengths(target, blocks)
         if not lengths.any():
             continue
@@ -180,7 +167,7 @@ def row_pieces(reach: Reach, values: str, kind: "np.dtype[Any]", limit: int) -> 
 def length_pieces(reach: Reach, limit: int) -> Iterator[Array]:
     """Yield how many links the rows have, all rows in order, `limit` at a time at most."""
     for target in reach.parameters:
-        lengths = row_lengths(target, [b for b in reach.blocks if b.target is target])
+        lengths = row_lengths(target, reach.into(target))
         for first in range(0, target.entries.size, limit):
             yield lengths[_groups_between(target, first, first + limit)]
 
@@ -199,33 +186,17 @@ def _group_pieces(target: Parameter, lengths: Array, limit: int) -> Iterator[tup
 
 
 def _groups_between(parameter: Parameter, first: int, stop: int) -> Array:
-    """Return the groups of ends of some nodes: a part of `row_groups`, without the rest."""
-    entries = parameter.entries
-    wide = np.broadcast_to(entries.ends, entries.shape)
-    if entries.outputs_first:
-        wide = wide.swapaxes(-1, -3)
-    return wide.flat[first:stop].astype(_group_dtype(entries.n_ends))
+    """Return the groups of ends of some nodes: a part of `Rows.groups`, without the rest."""
+    ends = parameter.entries.ends
+    return parameter.entries.in_order(ends.of).flat[first:stop].astype(index_dtype(ends.n, 0))
 
 
 def row_lengths(target: Parameter, blocks: Sequence[Block]) -> Array:
     """Return how many links a node of each group of ends receives through some blocks."""
-    lengths = np.zeros(target.entries.n_ends, np.int64)
+    lengths = np.zeros(target.entries.ends.n, np.int64)
     for block in blocks:
         lengths += np.diff(block.paths.indptr).astype(np.int64) * block.source.entries.fan
     return lengths
-
-
-def _group_dtype(n_groups: int) -> type[np.signedinteger[Any]]:
-    """Return the smallest usual integer type that holds groups."""
-    return np.int32 if n_groups <= INT32_LIMIT else np.int64
-
-
-def row_groups(parameter: Parameter) -> Array:
-    """Return the group of ends of every node, in node order."""
-    entries = parameter.entries
-    groups = np.empty(entries.size, _group_dtype(entries.n_ends))
-    entries.view(groups)[...] = entries.ends
-    return groups
 
 
 def structure(
@@ -234,7 +205,7 @@ def structure(
     n_rows: int,
     n_links: int,
     origin: int,
-    kind: "np.dtype[Any]",
+    kind: np.dtype[Any],
     data: Array | None,
 ) -> tuple[Array, Array]:
     """Return the CSR arrays (indices, indptr) of the rows of some parameters, one after another.
@@ -264,16 +235,11 @@ def block_matrix(
     values: str,
     dtype: Any,
     max_bytes: int,
-) -> "csr_array":
+) -> csr_array:
     """Return the rows of some parameters as a matrix; node `origin` has column 0.
 
-    Raises
-    ------
-    ValueError
-        Where it would take more than `max_bytes`, before anything is allocated.
+    Refused where it would take more than `max_bytes`, before anything is allocated.
     """
-    from scipy.sparse import csr_array
-
     data_kind = np.dtype(dtype)
     index_kind = check_matrix_bytes(n_links, shape, data_kind, max_bytes)
     with ThreadPoolExecutor(1) as other:  # neither holds the interpreter's lock for long

@@ -6,11 +6,12 @@ output. Shapes, reachability and real neurons all follow from the same moves.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgedyn.linegraph.windows import counts
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -79,18 +80,10 @@ def carry(moves: Sequence[Move], values: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
-def along(rank: int, axis: int, matrix: "csr_array") -> Along:
-    """Move along one axis only."""
-    return Along(tuple(matrix if k == axis else None for k in range(rank)))
-
-
 def section(n: int, total: int, start: int) -> "csr_array":
     """Return the matrix that puts n positions at `start` of `total`; negative starts crop."""
-    from scipy.sparse import csr_array
-
     kept = np.arange(max(0, -start), min(n, total - start))
-    ones = np.ones(len(kept), np.int64)
-    return csr_array((ones, (kept + start, kept)), shape=(total, n))
+    return counts(kept + start, kept, (total, n))
 
 
 def spread(n: int, total: int) -> "csr_array":
@@ -110,13 +103,3 @@ def broadcast(shape: Shape, target: Shape) -> list[Move]:
         pairs = zip(padded, target, strict=True)
         moves.append(Along(tuple(None if n == m else spread(n, m) for n, m in pairs)))
     return moves
-
-
-def without_ones(shape: Shape) -> Shape:
-    """Return the axes of more than one position."""
-    return tuple(n for n in shape if n != 1)
-
-
-def size(shape: Shape) -> int:
-    """Return the number of neurons."""
-    return prod(shape)

@@ -151,7 +151,5 @@ class Network:
 
     def __repr__(self) -> str:
         layers = sum(isinstance(o.what, Layer) for o in self.operations)
-        routes = len(self.operations) - layers
-        return (
-            f"Network({self.input.shape} -> {self.output.shape}, {layers} layers, {routes} routes)"
-        )
+        counts = f"{layers} layers, {len(self.operations) - layers} routes"
+        return f"Network({self.input.shape} -> {self.output.shape}, {counts})"

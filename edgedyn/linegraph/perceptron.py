@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedyn import _validate as check
-from edgedyn.linegraph.graph import MAX_BYTES, VALUES, LineGraph
+from edgedyn.linegraph.graph import LineGraph
 from edgedyn.linegraph.index import LayerNodes, NodeIndex
 from edgedyn.linegraph.layers import Dense
 from edgedyn.linegraph.limits import check_links
@@ -21,8 +20,10 @@ class PerceptronLineGraph(LineGraph):
     """The reversed line graph of a perceptron with one kernel entry for each pair of neurons.
 
     There is a link from weight (i -> k) of layer l + 1 to weight (j -> i) of layer l, which share
-    neuron i: ``n_{l-1} n_l n_{l+1}`` links a hidden layer, each of multiplicity 1. Obtain one from
-    `edgedyn.line_graph`.
+    neuron i: ``n_{l-1} n_l n_{l+1}`` links a hidden layer, each of multiplicity 1. The in-degree
+    is ``n_{l+1}`` for every node of layer l < L, 0 in the last; the out-degree ``n_{l-2}``, plus 1
+    where the biases of layer l - 1 are nodes, for every kernel entry of layer l > 1, 0 for biases
+    and in the first. Obtain one from `edgedyn.line_graph`.
 
     Parameters
     ----------
@@ -49,10 +50,8 @@ class PerceptronLineGraph(LineGraph):
     """
 
     def __init__(self, sizes: tuple[int, ...], bias: tuple[bool, ...]) -> None:
-        layers = [
-            Dense(n, bias=b, kernel="outputs x inputs")
-            for n, b in zip(sizes[1:], bias, strict=True)
-        ]
+        pairs = zip(sizes[1:], bias, strict=True)
+        layers = [Dense(n, bias=b, kernel="outputs x inputs") for n, b in pairs]
         super().__init__(Network.sequential(sizes[0], layers), "all")
         object.__setattr__(self, "sizes", tuple(sizes))
         object.__setattr__(self, "bias", tuple(bias))
@@ -79,10 +78,10 @@ class PerceptronLineGraph(LineGraph):
         From counts alone: within a layer all kernel entries have the same degrees, and biases,
         which send no links, do not count.
         """
-        products = 0
+        n, products = self.sizes, 0
         for layer in range(2, self.n_layers):
-            out = self.sizes[layer - 2] + self.bias[layer - 2]
-            products += self.sizes[layer] * self.sizes[layer - 1] * out * self.sizes[layer + 1]
+            out = n[layer - 2] + self.bias[layer - 2]
+            products += n[layer] * n[layer - 1] * out * n[layer + 1]
         return products / self.n_links if self.n_links else float("nan")
 
     def __eq__(self, other: object) -> bool:
@@ -97,52 +96,22 @@ class PerceptronLineGraph(LineGraph):
         chain = "-".join(map(str, self.sizes))
         return f"LineGraph({chain}, {self.n_nodes} nodes, {self.n_links} links)"
 
-    def in_degree(self, values: str = "links", *, max_bytes: int = MAX_BYTES) -> NDArray[np.int64]:
-        """Return the number of links into each node, shape (n_nodes,).
-
-        ``n_{l+1}`` for every node of layer l < L; 0 in the last layer.
-
-        Raises
-        ------
-        ValueError
-            Where the array would take more than `max_bytes` (4 GiB by default).
-        """
-        check.choice(values, "values", VALUES)
-        self._check_degree_bytes(max_bytes)
-        after = [*self.sizes[2:], 0]
-        counts = [layer.n_nodes for layer in self.index.layers]
-        return np.repeat(np.array(after, np.int64), counts)
-
-    def out_degree(self, values: str = "links", *, max_bytes: int = MAX_BYTES) -> NDArray[np.int64]:
-        """Return the number of links out of each node, shape (n_nodes,).
-
-        ``n_{l-2}``, plus 1 where the biases of layer l - 1 are nodes, for every kernel entry of
-        layer l > 1; 0 for biases and in the first layer.
-
-        Raises
-        ------
-        ValueError
-            Where the array would take more than `max_bytes` (4 GiB by default).
-        """
-        check.choice(values, "values", VALUES)
-        self._check_degree_bytes(max_bytes)
-        parts = []
-        for k, layer in enumerate(self.index.layers):
-            into = 0 if k == 0 else self.sizes[k - 1] + self.bias[k - 1]
-            parts.append(np.full(layer.n_kernel, into, np.int64))
-            parts.append(np.zeros(layer.n_bias, np.int64))
-        return np.concatenate(parts)
+    def _degrees(self, direction: str, values: str) -> NDArray[np.int64]:
+        """Return the degree of each node by formula."""
+        layers = self.index.layers
+        if direction == "in":
+            after = np.array([*self.sizes[2:], 0], np.int64)
+            return np.repeat(after, [layer.n_nodes for layer in layers])
+        before = [0, *(n + b for n, b in zip(self.sizes, self.bias[:-1], strict=False))]
+        counts = [[layer.n_kernel, layer.n_bias] for layer in layers]
+        return np.repeat(np.array([[n, 0] for n in before], np.int64).ravel(), np.ravel(counts))
 
     def ga(self, *, max_links: int = 100_000) -> "nx.DiGraph":
         """Return the neuron graph G_A, whose edges are the nodes of this line graph.
 
         Neurons are ``(layer, i)``, layer 0 the input; the constant neuron behind the biases of
-        layer l is ``(l, "bias")``. Edges carry ``id``, their number in the line graph.
-
-        Raises
-        ------
-        ValueError
-            Where it has more than `max_links` edges.
+        layer l is ``(l, "bias")``. Edges carry ``id``, their number in the line graph; more than
+        `max_links` of them are a ValueError.
 
         Examples
         --------

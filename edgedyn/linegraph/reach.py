@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from edgedyn.linegraph.entries import Entries, bias_entries, kernel_entries
 from edgedyn.linegraph.index import LayerNodes
@@ -14,9 +15,6 @@ from edgedyn.linegraph.moves import Along, carry
 from edgedyn.linegraph.network import Network, Operation
 from edgedyn.linegraph.routes import Opaque, Route
 from edgedyn.linegraph.terms import Term, add_up, advance, gather
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 Array = NDArray[Any]
 
@@ -27,10 +25,8 @@ class Parameter:
 
     Parameters
     ----------
-    layer : int
-        From 1.
-    offset : int
-        Number of its first node.
+    layer, offset : int
+        The layer's number, from 1, and that of the first node.
     entries : Entries
     """
 
@@ -43,6 +39,10 @@ class Parameter:
         """Numbers of its nodes."""
         return slice(self.offset, self.offset + self.entries.size)
 
+    def ending_in(self, group: int) -> Array:
+        """Return the numbers of the nodes whose routes end in a group."""
+        return self.entries.ending_in(group) + self.offset
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
@@ -50,20 +50,18 @@ class Block:
 
     Parameters
     ----------
-    target : Parameter
-        The earlier one, which receives links.
-    source : Parameter
-        The later one, a kernel, which sends them.
+    target, source : Parameter
+        The earlier one, which receives links, and the later one, a kernel, which sends them.
     paths : csr_array, shape (groups of ends of the target, groups of beginnings of the source)
         The multiplicity of each link between a member of one group and a member of the other.
     """
 
     target: Parameter
     source: Parameter
-    paths: "csr_array"
+    paths: csr_array
 
     @cached_property
-    def links(self) -> "csr_array":
+    def links(self) -> csr_array:
         """A 1 for each pair of groups that are linked."""
         matrix = self.paths.copy()
         matrix.data = np.ones_like(matrix.data)
@@ -73,29 +71,24 @@ class Block:
     def n_links(self) -> int:
         """Number of links, an exact integer."""
         per_group = np.diff(self.paths.indptr).tolist()
-        members = self.target.entries.members.tolist()
-        pairs = zip(per_group, members, strict=True)
+        pairs = zip(per_group, self.target.entries.ending.tolist(), strict=True)
         return sum(a * b for a, b in pairs) * self.source.entries.fan
 
-    def counts(self, values: str) -> "csr_array":
+    def counts(self, values: str) -> csr_array:
         """Return multiplicities or ones."""
         return self.links if values == "links" else self.paths
 
 
 @dataclass(frozen=True, eq=False)
 class Reach:
-    """All layers' nodes and all blocks, in the order of targets, then sources.
+    """All parameters and all blocks, in the order of targets, then sources."""
 
-    Parameters
-    ----------
-    layers : tuple of LayerNodes
-    parameters : tuple of Parameter
-    blocks : tuple of Block
-    """
-
-    layers: tuple[LayerNodes, ...]
     parameters: tuple[Parameter, ...]
     blocks: tuple[Block, ...]
+
+    def into(self, target: Parameter) -> list[Block]:
+        """Return the blocks of links into a parameter, in the order of their sources."""
+        return [block for block in self.blocks if block.target is target]
 
 
 def owns_nodes(operation: Layer | Route, nodes: str) -> bool:
@@ -121,10 +114,7 @@ def layer_nodes(network: Network, nodes: str) -> tuple[LayerNodes, ...]:
 def trace(network: Network, nodes: str) -> Reach:
     """Follow all parameter-free paths of a network from layer to layer.
 
-    Raises
-    ------
-    ValueError
-        For an opaque operation after a layer with parameters.
+    An opaque operation after a layer with parameters is a ValueError.
     """
     return _Tracer(network, nodes).run()
 
@@ -146,12 +136,11 @@ class _Tracer:
         left = {number: uses.count(number) for number in set(uses)}
         for operation in self.network.operations:
             number = operation.output.number
+            self.real[number] = None
             if owns_nodes(operation.what, self.nodes):
                 self.terms[number] = self._layer(operation)
-                self.real[number] = None
             elif isinstance(operation.what, Opaque):
                 self.terms[number] = self._opaque(operation)
-                self.real[number] = None
             elif isinstance(operation.what, Scale):
                 self.terms[number] = self.terms[operation.inputs[0].number]
                 self.real[number] = self.real[operation.inputs[0].number]
@@ -163,8 +152,7 @@ class _Tracer:
                 if not left[tensor.number]:
                     self.terms.pop(tensor.number), self.real.pop(tensor.number)
         blocks = sorted(self.blocks, key=lambda b: (b.target.offset, b.source.offset))
-        layers = layer_nodes(self.network, self.nodes)
-        return Reach(layers, tuple(self.parameters), tuple(blocks))
+        return Reach(tuple(self.parameters), tuple(blocks))
 
     def _layer(self, operation: Operation) -> dict[Parameter, tuple[Term, ...]]:
         """Close the paths that arrive at a layer's kernel, and begin those of its parameters."""
@@ -218,10 +206,10 @@ class _Tracer:
     def _real(self, operation: Operation) -> Array | None:
         """Return which neurons are more than padding; None where all are."""
         masks = [self.real[t.number] for t in operation.inputs]
-        if all(mask is None for mask in masks):
-            every = len(masks) > 1 or not any(_pads(move) for move in operation.moves[0])
-            if every:
-                return None
+        if all(mask is None for mask in masks) and (
+            len(masks) > 1 or not any(map(_pads, operation.moves[0]))
+        ):
+            return None
         total = np.zeros(operation.output.shape, bool)
         for tensor, mask, moves in zip(operation.inputs, masks, operation.moves, strict=True):
             values = np.ones(tensor.shape, np.int8) if mask is None else mask.astype(np.int8)
@@ -231,6 +219,5 @@ class _Tracer:
 
 def _pads(move: Any) -> bool:
     """Tell whether some position after a move is reached from none before."""
-    if not isinstance(move, Along):
-        return False
-    return any(m is not None and not np.diff(m.indptr).all() for m in move.maps)
+    maps = move.maps if isinstance(move, Along) else ()
+    return any(m is not None and not np.diff(m.indptr).all() for m in maps)

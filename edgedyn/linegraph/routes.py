@@ -12,18 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from edgedyn.linegraph.moves import (
-    Along,
-    Move,
-    Regroup,
-    Reorder,
-    Shape,
-    along,
-    broadcast,
-    section,
-    spread,
-)
-from edgedyn.linegraph.windows import Padding, checked_padding, counts, per_axis, window
+from edgedyn.linegraph.moves import Along, Move, Regroup, Reorder, Shape, broadcast, section, spread
+from edgedyn.linegraph.windows import checked_padding, counts, per_axis, window
 
 
 class Route:
@@ -108,10 +98,8 @@ class Pooling(Route):
         size = per_axis(self.size, rank, "the pooling size")
         strides = size if self.strides is None else per_axis(self.strides, rank, "strides")
         padding = checked_padding(self.padding, rank, "the padding of a pooling")
-        maps = [
-            window(n, k, s, 1, _of_axis(padding, axis), "a pooling").passes()
-            for axis, (n, k, s) in enumerate(zip(shapes[0][:-1], size, strides, strict=True))
-        ]
+        axes = zip(shapes[0][:-1], size, strides, padding, strict=True)
+        maps = [window(n, k, s, 1, pad, "a pooling").passes() for n, k, s, pad in axes]
         return [[Along((*maps, None))]]
 
 
@@ -266,11 +254,10 @@ class Concatenate(Route):
                 f"shapes {', '.join(map(str, shapes))} differ elsewhere than along axis {axis}."
             )
         lengths = [s[axis] for s in shapes]
-        ends = accumulate(lengths)
-        return [
-            [along(rank, axis, section(n, sum(lengths), end - n))]
-            for n, end in zip(lengths, ends, strict=True)
-        ]
+        starts = accumulate(lengths[:-1], initial=0)
+        sections = (section(n, sum(lengths), k) for n, k in zip(lengths, starts, strict=True))
+        before, after = (None,) * axis, (None,) * (rank - axis - 1)
+        return [[Along((*before, matrix, *after))] for matrix in sections]
 
 
 @dataclass(frozen=True)
@@ -291,11 +278,4 @@ def _pairs(value: Any, rank: int, what: str) -> tuple[tuple[int, int], ...]:
     """Return one pair (before, after) an axis from an integer, a pair each or an integer each."""
     if isinstance(value, int):
         value = ((value, value),) * rank
-    checked = checked_padding([(v, v) if isinstance(v, int) else v for v in value], rank, what)
-    assert isinstance(checked, tuple)
-    return checked
-
-
-def _of_axis(padding: Padding, axis: int) -> str | tuple[int, int]:
-    """Return one axis' padding."""
-    return padding if isinstance(padding, str) else padding[axis]
+    return checked_padding([(v, v) if isinstance(v, int) else v for v in value], rank, what)

@@ -7,15 +7,13 @@ branches it does not; there it is a sum of such products, one term a branch.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array, eye_array
 
-from edgedyn.linegraph.moves import Along, Move, Regroup, Reorder, Shape, size, without_ones
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+from edgedyn.linegraph.moves import Along, Move, Regroup, Reorder, Shape
 
 _MANY_TERMS = 16
 
@@ -35,17 +33,15 @@ class Term:
         are the neurons in C-order.
     """
 
-    factors: "tuple[csr_array, ...]"
+    factors: tuple[csr_array, ...]
     axes: tuple[int | None, ...] | None
 
 
-def multiply_out(term: Term, shape: Shape) -> "csr_array":
+def multiply_out(term: Term, shape: Shape) -> csr_array:
     """Return the product, shape (neurons, sources)."""
-    from scipy.sparse import coo_array
-
     if term.axes is None:
         return term.factors[0]
-    stride = {k: size(shape[a + 1 :]) for a, k in enumerate(term.axes) if k is not None}
+    stride = {k: prod(shape[a + 1 :]) for a, k in enumerate(term.axes) if k is not None}
     n_sources = prod(f.shape[1] for f in term.factors)
     rows = columns = np.zeros(1, np.int64)
     data, left = np.ones(1, np.int64), n_sources
@@ -56,7 +52,7 @@ def multiply_out(term: Term, shape: Shape) -> "csr_array":
         rows = np.add.outer(rows, r * stride.get(k, 0)).ravel()
         columns = np.add.outer(columns, c * left).ravel()
         data = np.multiply.outer(data, part.data).ravel()
-    return coo_array((data, (rows, columns)), shape=(size(shape), n_sources)).tocsr()
+    return coo_array((data, (rows, columns)), shape=(prod(shape), n_sources)).tocsr()
 
 
 def advance(terms: Sequence[Term], moves: Sequence[Move], shape: Shape) -> tuple[Term, ...]:
@@ -75,12 +71,10 @@ def gather(branches: Sequence[Sequence[Term]], shape: Shape) -> tuple[Term, ...]
     return (Term((add_up(terms, shape),), None),)
 
 
-def add_up(terms: Sequence[Term], shape: Shape) -> "csr_array":
+def add_up(terms: Sequence[Term], shape: Shape) -> csr_array:
     """Return the sum of the terms, multiplied out."""
-    total = multiply_out(terms[0], shape)
-    for term in terms[1:]:
-        total = total + multiply_out(term, shape)
-    return total
+    first, *others = terms
+    return sum((multiply_out(term, shape) for term in others), multiply_out(first, shape))
 
 
 def _moved(term: Term, move: Move, shape: Shape) -> Term:
@@ -90,7 +84,7 @@ def _moved(term: Term, move: Move, shape: Shape) -> Term:
     if isinstance(move, Reorder):
         if term.axes is not None:
             return Term(term.factors, tuple(term.axes[k] for k in move.order))
-        numbers = np.arange(size(shape)).reshape(shape).transpose(move.order).ravel()
+        numbers = np.arange(prod(shape)).reshape(shape).transpose(move.order).ravel()
         return Term((term.factors[0][numbers],), None)
     if term.axes is None:
         return Term((kron(move, shape) @ term.factors[0],), None)
@@ -111,16 +105,14 @@ def _regrouped(term: Term, move: Regroup, shape: Shape) -> Term:
     """Give the neurons another shape; the factors stay where only axes of length 1 differ."""
     if term.axes is None:
         return term
-    if without_ones(shape) == without_ones(move.new):
+    if [n for n in shape if n != 1] == [n for n in move.new if n != 1]:
         long = iter(k for k, n in zip(term.axes, shape, strict=True) if n != 1)
         return Term(term.factors, tuple(next(long) if n != 1 else None for n in move.new))
     return Term((multiply_out(term, shape),), None)
 
 
-def kron(move: Along, shape: Shape) -> "csr_array":
+def kron(move: Along, shape: Shape) -> csr_array:
     """Return a move along the axes as one matrix between neurons in C-order."""
-    from scipy.sparse import eye_array
-
     factors = tuple(
         eye_array(n, dtype=np.int64, format="csr") if m is None else m
         for m, n in zip(move.maps, shape, strict=True)

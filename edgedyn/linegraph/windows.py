@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,8 +10,6 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-
-Padding = str | tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -24,9 +23,8 @@ class Window:
     ----------
     n_in, n_out : int
         Positions before and after.
-    taps, stride, dilation : int
-    before : int
-        Padding b in front.
+    taps, stride, dilation, before : int
+        The last is the padding b in front.
     transposed : bool
     """
 
@@ -76,12 +74,8 @@ def window(
 ) -> Window:
     """Return the window of a convolution or pooling along an axis of n positions.
 
-    ``same`` pads as Keras does: ``ceil(n / stride)`` outputs, the odd padding behind.
-
-    Raises
-    ------
-    ValueError
-        Where no output is left.
+    ``same`` pads as Keras does: ``ceil(n / stride)`` outputs, the odd padding behind. Where no
+    output is left: a ValueError.
     """
     reach = (taps - 1) * dilation + 1
     if padding == "same":
@@ -111,8 +105,6 @@ def transposed_window(n: int, taps: int, stride: int, dilation: int, padding: st
 
 def per_axis(value: Any, rank: int, what: str, least: int = 1) -> tuple[int, ...]:
     """Return one integer an axis from an integer or a sequence of them."""
-    from numbers import Integral
-
     values = (value,) * rank if isinstance(value, Integral) else value
     if (
         not isinstance(values, Sequence)
@@ -120,15 +112,16 @@ def per_axis(value: Any, rank: int, what: str, least: int = 1) -> tuple[int, ...
         or len(values) != rank
         or any(isinstance(v, bool) or not isinstance(v, Integral) or v < least for v in values)
     ):
-        bound = f"at least {least}"
-        raise ValueError(f"{what} must be an integer of {bound}, or {rank} of them; got {value!r}.")
+        raise ValueError(
+            f"{what} must be an integer of at least {least}, or {rank} of them; got {value!r}."
+        )
     return tuple(int(v) for v in values)
 
 
-def checked_padding(padding: Any, rank: int, what: str) -> Padding:
-    """Return ``same``, ``valid`` or one pair (before, after) an axis."""
+def checked_padding(padding: Any, rank: int, what: str) -> tuple[Any, ...]:
+    """Return for each axis ``same``, ``valid`` or a pair (before, after)."""
     if padding in ("same", "valid"):
-        return str(padding)
+        return (str(padding),) * rank
     pairs = tuple(padding) if isinstance(padding, Sequence) and not isinstance(padding, str) else ()
     if len(pairs) != rank:
         raise ValueError(

@@ -43,10 +43,6 @@ def degree_accumulator(
         As for `edgedyn.neural_capacitance`.
     groups : int
         Keep sums for so many groups of samples (the jackknife wants ten).
-
-    Returns
-    -------
-    DegreeAccumulator
     """
     check_choices(coupling, strength, nodes)
     groups = check.positive_int(groups, "groups")
@@ -196,7 +192,7 @@ class DegreeAccumulator(DegreeSums):
     # The sums ------------------------------------------------------------------------------
 
     def _add(self, records: list[LayerRecord], y: Array, group_of: Array) -> None:
-        """Add a chunk's records, group by group."""
+        """Add the degrees of every pair of consecutive layers, group by group."""
         for g in range(self.groups):
             chunk, targets = records, y
             if self.groups > 1:
@@ -204,19 +200,12 @@ class DegreeAccumulator(DegreeSums):
                 if not rows.size:
                     continue
                 targets = y[rows]
-                chunk = [
-                    LayerRecord(r.activation[rows], r.mask[rows], r.cotangent[rows])
-                    for r in records
-                ]
-            self._add_chunk(chunk, targets, g)
-
-    def _add_chunk(self, records: list[LayerRecord], y: Array, g: int) -> None:
-        """Add the degrees of every pair of consecutive layers."""
-        curvature = _Curvature(self.net, records, y) if self.coupling == "full" else None
-        for layer in range(1, self.net.n_layers):
-            self._add_direct(records, layer, g)
-            if curvature is not None:
-                self._add_bend(records, curvature, layer, g)
+                chunk = [LayerRecord(*(part[rows] for part in record)) for record in records]
+            curvature = _Curvature(self.net, chunk, targets) if self.coupling == "full" else None
+            for layer in range(1, self.net.n_layers):
+                self._add_direct(chunk, layer, g)
+                if curvature is not None:
+                    self._add_bend(chunk, curvature, layer, g)
 
     def _add_direct(self, records: list[LayerRecord], layer: int, g: int) -> None:
         """Add what layer + 1 does to layer with the errors held."""
@@ -343,20 +332,14 @@ class AbsoluteAccumulator(DegreeAccumulator):
     def _gather(self, chosen: set[int]) -> list[LayerRecord]:
         """Concatenate the chosen groups' records over all chunks."""
         keeps = [np.isin(group_of, list(chosen)) for _, group_of in self._records]
-        gathered = []
-        for k in range(self.net.n_layers):
-            parts = [chunk[k] for chunk, _ in self._records]
-            gathered.append(
-                LayerRecord(
-                    *(
-                        np.concatenate(
-                            [getattr(r, f)[m] for r, m in zip(parts, keeps, strict=True)]
-                        )
-                        for f in ("activation", "mask", "cotangent")
-                    )
-                )
-            )
-        return gathered
+
+        def whole(k: int, part: int) -> Array:
+            chunks = [records[k][part] for records, _ in self._records]
+            return np.concatenate([chunk[keep] for chunk, keep in zip(chunks, keeps, strict=True)])
+
+        return [
+            LayerRecord(whole(k, 0), whole(k, 1), whole(k, 2)) for k in range(self.net.n_layers)
+        ]
 
 
 class _Curvature:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from edgedyn import _validate as check
 from edgedyn.mlp import accumulator
 from edgedyn.mlp.kinds import KINDS
-from edgedyn.mlp.loss import CHAIN_LOSSES, mean_loss, output_cotangent
+from edgedyn.mlp.loss import CHAIN_LOSSES, output_cotangent
 from edgedyn.mlp.records import LayerRecord, RecordedChain
 
 Array = NDArray[Any]
@@ -116,19 +116,14 @@ class ReLUChain(RecordedChain):
         """Return ``a^L``, shape (n_samples, n_L)."""
         z = np.asarray(X, self.dtype)
         for k in range(self.n_layers):
-            z, _ = self._segment(k, self._affine(k, z))
+            z, _ = self._layer(k, z)
         return z
-
-    def evaluate(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Return the mean loss."""
-        X, y = self.check_data(X, y)
-        return mean_loss(self.logits(X), y, self.loss)
 
     def records_unchecked(self, X: Array, y: Array) -> list[LayerRecord]:
         """Return one `LayerRecord` a layer; its mask is the segment's slope ``D^l``."""
         inputs, slopes = [X], []
         for k in range(self.n_layers):
-            z, slope = self._segment(k, self._affine(k, inputs[-1]))
+            z, slope = self._layer(k, inputs[-1])
             inputs.append(z)
             slopes.append(slope)
         e = output_cotangent(inputs[-1], y, self.loss)
@@ -140,14 +135,10 @@ class ReLUChain(RecordedChain):
 
     degree_accumulator = accumulator.degree_accumulator
 
-    def _affine(self, k: int, z: Array) -> Array:
-        """Return a^l of layer l = k + 1."""
-        a = KINDS[self.kinds[k]].push(z, self.weights[k])
-        bias = self.biases[k]
-        return a if bias is None else a + bias
-
-    def _segment(self, k: int, a: Array) -> tuple[Array, Array]:
-        """Return z^l and the slope D^l."""
+    def _layer(self, k: int, z: Array) -> tuple[Array, Array]:
+        """Return z^l and the slope D^l of layer l = k + 1, given its input."""
+        a, bias = KINDS[self.kinds[k]].push(z, self.weights[k]), self.biases[k]
+        a = a if bias is None else a + bias
         slope = np.broadcast_to(np.ones((), self.dtype), a.shape)
         for part in self.layers[k].segment:
             if isinstance(part, Affine):

@@ -19,10 +19,8 @@ class Counterexample:
     name : str
     gradient_norm : float
         0: the point is stationary.
-    magnitude : float
-        beta_eff of the magnitude strengths.
-    predicted : float
-        Its exact value by hand.
+    magnitude, predicted : float
+        beta_eff of the magnitude strengths, and its exact value by hand.
     signed_norm, absolute_norm : float
         Frobenius norms of P with these strengths, both 0.
     """
@@ -63,17 +61,15 @@ def counterexamples(eta: float = 0.25) -> tuple[Counterexample, ...]:
 def _evaluate(name: str, net: ReLUMLP, y: list[Any], predicted: float) -> Counterexample:
     """Measure one stationary point."""
     X = np.ones((2, 1))
-    norms = [
-        float(np.linalg.norm(coupling_matrix(net, X, y, strength=s).toarray()))
-        for s in ("signed", "absolute")
-    ]
+    matrices = (coupling_matrix(net, X, y, strength=s) for s in ("signed", "absolute"))
+    signed_norm, absolute_norm = (float(np.linalg.norm(P.toarray())) for P in matrices)
     return Counterexample(
         name=name,
         gradient_norm=float(np.linalg.norm(net.gradient(X, y)[1])),
         magnitude=chain_capacitance(net, X, y).value,
         predicted=predicted,
-        signed_norm=norms[0],
-        absolute_norm=norms[1],
+        signed_norm=signed_norm,
+        absolute_norm=absolute_norm,
     )
 
 
@@ -84,8 +80,7 @@ class GaugeRow:
     Parameters
     ----------
     n_layers : int
-    loss, coupling : str
-    status : str
+    loss, coupling, status : str
     value, conditioning : float
         Of the signed capacitance.
     last_block_row_sum : float
@@ -128,16 +123,7 @@ def gauge_table(seed: int | np.random.Generator | None = 0) -> tuple[GaugeRow, .
                 kinds: dict[str, Any] = {"coupling": coupling, "strength": "signed"}
                 cap = chain_capacitance(lossy, X, labels, **kinds)
                 block = coupling_block(lossy, X, labels, n_layers - 1, **kinds).toarray()
-                ratio = np.abs(block.sum(axis=1)).max() / np.abs(block).max()
-                rows.append(
-                    GaugeRow(
-                        n_layers,
-                        loss,
-                        coupling,
-                        cap.status,
-                        cap.value,
-                        cap.conditioning,
-                        float(ratio),
-                    )
-                )
+                ratio = float(np.abs(block.sum(axis=1)).max() / np.abs(block).max())
+                found = (cap.status, cap.value, cap.conditioning, ratio)
+                rows.append(GaugeRow(n_layers, loss, coupling, *found))
     return tuple(rows)

@@ -37,13 +37,10 @@ def coupling_block(
 
     Parameters
     ----------
-    net : ReLUMLP
-    X, y : array_like
-        Samples and targets as the network takes them.
+    net, X, y, coupling, strength, nodes
+        As for `edgedyn.neural_capacitance`; the network is a `ReLUMLP`.
     layer : int
         The target layer l, 1 to L - 1.
-    coupling, strength, nodes : str
-        As for `edgedyn.neural_capacitance`.
 
     Returns
     -------
@@ -80,8 +77,8 @@ def coupling_block(
     if coupling == "full":
         return _full_block(net, X, records, layer, bias)
     if strength == "magnitude":
-        target = LayerRecord(np.abs(target.activation), target.mask, target.cotangent)
-        source = LayerRecord(source.activation, source.mask, np.abs(source.cotangent))
+        target = target._replace(activation=np.abs(target.activation))
+        source = source._replace(cotangent=np.abs(source.cotangent))
     return _direct_block(target, source, len(X), bias[layer - 1], bias[layer], strength)
 
 
@@ -97,9 +94,8 @@ def _direct_block(
     from scipy.sparse import coo_array
 
     n_in, n_mid, n_out = target.activation.shape[1], target.mask.shape[1], source.mask.shape[1]
-    tiles = np.stack(
-        [direct_tile(target, source, i, target_bias) / n_samples for i in range(n_mid)]
-    )
+    tiles = np.stack([direct_tile(target, source, i, target_bias) for i in range(n_mid)])
+    tiles /= n_samples
     if strength == "absolute":
         tiles = np.abs(tiles)
     i, j, k = np.ogrid[: tiles.shape[0], : tiles.shape[1], : tiles.shape[2]]
@@ -126,7 +122,7 @@ def _full_block(
     diagonal = np.arange(n_mid)
     direct = np.einsum("si,sj,sk->ijk", target.mask, z_in, source.cotangent, optimize=True)
     H[diagonal, :, :, diagonal] += direct
-    rows, columns = _order(n_mid, z_in.shape[1], bias[layer - 1]), None
+    rows = _order(n_mid, z_in.shape[1], bias[layer - 1])
     columns = _order(n_out, z_mid.shape[1], bias[layer])
     dense = H.reshape(rows.size, columns.size)[np.ix_(rows, columns)] / len(X)
     return csr_array(dense)
@@ -134,10 +130,8 @@ def _full_block(
 
 def _order(n: int, m: int, has_bias: bool) -> Array:
     """Positions of the nodes (kernel in C-order, then bias) in an (n, m) array with bias column."""
-    grid = np.arange(n * m).reshape(n, m)
-    if not has_bias:
-        return grid.ravel()
-    return np.concatenate([grid[:, :-1].ravel(), grid[:, -1]])
+    kernel, bias = np.split(np.arange(n * m).reshape(n, m), [m - has_bias], axis=1)
+    return np.concatenate([kernel.ravel(), bias.ravel()])
 
 
 def curvature_matrices(
@@ -146,9 +140,8 @@ def curvature_matrices(
     """Return ``G^l``, the loss curvature at ``a^l``, shape (n_samples, n_l, n_l)."""
     logits = net.logits(X)
     unit = np.eye(net.n_classes, dtype=net.dtype)
-    G = np.stack(
-        [loss_curvature(logits, np.broadcast_to(v, logits.shape), net.loss) for v in unit], axis=2
-    )
+    directions = (np.broadcast_to(v, logits.shape) for v in unit)
+    G = np.stack([loss_curvature(logits, v, net.loss) for v in directions], axis=2)
     for below in range(net.n_layers - 1, layer - 1, -1):
         D, W = records[below - 1].mask, net.weights[below]
         G = np.einsum("si,ki,skq,qj,sj->sij", D, W, G, W, D, optimize=True)
@@ -181,10 +174,8 @@ def coupling_matrix(
     from scipy.sparse import block_array, csr_array
 
     check_choices(coupling, strength, nodes)
-    sizes = [
-        n * (m + b)
-        for m, n, b in zip(net.sizes[:-1], net.sizes[1:], net.bias_nodes(nodes), strict=True)
-    ]
+    shapes = zip(net.sizes[:-1], net.sizes[1:], net.bias_nodes(nodes), strict=True)
+    sizes = [n * (m + b) for m, n, b in shapes]
     grid: list[list[Any]] = [[None] * net.n_layers for _ in sizes]
     for k, size in enumerate(sizes):
         grid[k][k] = csr_array((size, size), dtype=net.dtype)

@@ -31,12 +31,8 @@ def hessian(net: ReLUMLP, X: ArrayLike, y: ArrayLike) -> Array:
     """Return the Hessian of the mean loss in all parameters, shape (n_parameters, n_parameters).
 
     Column by column: the derivative of the backward pass along one parameter (Pearlmutter, Neural
-    Computation 6:147, 1994), exact inside the linear region of the ReLUs.
-
-    Raises
-    ------
-    ValueError
-        For more than 2000 parameters: the matrix is dense.
+    Computation 6:147, 1994), exact inside the linear region of the ReLUs. More than 2000 parameters
+    are a ValueError: the matrix is dense.
 
     Examples
     --------
@@ -64,12 +60,9 @@ def _hessian_vector(net: ReLUMLP, records: list[Any], direction: Array) -> Array
     V, v = net.views(direction)
     n = len(records[0].activation)
     moved = [np.zeros_like(records[0].activation)]
-    for k, record in enumerate(records):
-        a = record.activation @ V[k].T + moved[-1] @ net.weights[k].T
-        bias = v[k]
-        if bias is not None:
-            a += bias
-        moved.append(a * record.mask)
+    for record, kernel, bias, W in zip(records, V, v, net.weights, strict=True):
+        a = record.activation @ kernel.T + moved[-1] @ W.T
+        moved.append((a if bias is None else a + bias) * record.mask)
     logits = records[-1].activation @ net.weights[-1].T
     if net.biases[-1] is not None:
         logits = logits + net.biases[-1]
@@ -83,16 +76,14 @@ def _hessian_vector(net: ReLUMLP, records: list[Any], direction: Array) -> Array
         if target is not None:
             target[...] = e.sum(axis=0) / n
         if k:
-            pulled = record.cotangent @ V[k] + e @ net.weights[k]
-            e = pulled * records[k - 1].mask
+            e = (record.cotangent @ V[k] + e @ net.weights[k]) * records[k - 1].mask
     return result
 
 
 def layer_of_parameter(net: ReLUMLP) -> Array:
     """Return the layer, from 1, that owns each entry of the parameter vector."""
-    sizes = [
-        w.size + (0 if b is None else b.size) for w, b in zip(net.weights, net.biases, strict=True)
-    ]
+    pairs = zip(net.weights, net.biases, strict=True)
+    sizes = [w.size + (0 if b is None else b.size) for w, b in pairs]
     return np.repeat(np.arange(1, net.n_layers + 1), sizes)
 
 
@@ -104,10 +95,8 @@ class EdgeDynamics:
     ----------
     times : tuple of float
         Of the gradient flow ``w' = -grad C``; a gradient step takes one learning rate of time.
-    start_distance : float
-        ``|w(0) - w*|``.
-    equilibrium_gradient, equilibrium_loss : float
-        Norm of the gradient, and the loss, at w*.
+    start_distance, equilibrium_gradient, equilibrium_loss : float
+        ``|w(0) - w*|``; norm of the gradient, and the loss, at w*.
     true_distance : tuple of float
         ``|w(t) - w*|`` of the true flow.
     integration_error : float
@@ -120,10 +109,9 @@ class EdgeDynamics:
         computed.
     growth_rate : dict of str to float
         Largest real part of the eigenvalues of -A: above 0 the linear flow is unstable.
-    nilpotent_residual : float
-        ``|P^L| / |P|^L`` of the one-directional matrix: 0, since P only links layer l + 1 to l.
-    direct_norm : float
-        Frobenius norm of the direct coupling at w*, 0 if w* interpolates.
+    nilpotent_residual, direct_norm : float
+        ``|P^L| / |P|^L`` of the one-directional matrix: 0, since P only links layer l + 1 to l; and
+        the Frobenius norm of the direct coupling at w*, 0 if w* interpolates.
     """
 
     times: tuple[float, ...]
@@ -163,16 +151,12 @@ def edge_dynamics(
         Small (at most 2000 parameters), float64; left as it is.
     X, y : array_like
     distance : float
-        Distance of the start from w*, above 0.
+        Of the start from w*, above 0.
     times : array_like, optional
         Increasing and positive; by default 26 of them, from 0.01 to 1000 in units of
         the inverse of the Hessian's largest eigenvalue, evenly in the logarithm.
     seed : int, numpy.random.Generator or None
         Direction of the start.
-
-    Returns
-    -------
-    EdgeDynamics
 
     Raises
     ------
@@ -209,18 +193,16 @@ def edge_dynamics(
     direction = np.random.default_rng(seed).standard_normal(net.n_parameters)
     offset = distance * direction / np.linalg.norm(direction)
     centre = equilibrium.parameters.copy()
-    moving = equilibrium.copy()
-
-    def velocity(_: float, w: Array) -> Array:
-        moving.parameters[...] = w
-        return -moving.gradient(X, y)[1]
+    moving = _loss_and_gradient(equilibrium.copy(), X, y)
 
     # Two steps of different length: the adaptive integrators of scipy stall where the flow slides
     # along a ReLU's kink, which minima of such networks like to lie on.
     curvature = max(float(np.abs(np.linalg.eigvalsh(A[FLOWS[0]])).max()), 1e-3)
     grid = np.logspace(-2, 3, 26) / curvature if times is None else times
     step = 0.5 / curvature
-    flow, coarse = (_runge_kutta(velocity, centre + offset, grid, h) for h in (step, 2 * step))
+    flow, coarse = (
+        _runge_kutta(lambda w: -moving(w)[1], centre + offset, grid, h) for h in (step, 2 * step)
+    )
     true = flow - centre
     moved = np.maximum(np.linalg.norm(true - offset, axis=1), np.finfo(float).tiny)
     deviations, parting, growth = {}, {}, {}
@@ -269,19 +251,25 @@ def _equilibrium(net: ReLUMLP, X: Array, y: Array) -> ReLUMLP:
     from scipy.optimize import minimize
 
     probe = net.copy()
-
-    def value(w: Array) -> tuple[float, Array]:
-        probe.parameters[...] = w
-        return probe.gradient(X, y)
-
+    value = _loss_and_gradient(probe, X, y)
     options = {"gtol": 1e-10, "maxiter": 2000}
     found = minimize(value, net.parameters, jac=True, method="BFGS", options=options)
     probe.parameters[...] = found.x
     return probe
 
 
+def _loss_and_gradient(net: ReLUMLP, X: Array, y: Array) -> Callable[[Array], tuple[float, Array]]:
+    """Return the loss and its gradient as a function of the parameters, which moves the network."""
+
+    def value(w: Array) -> tuple[float, Array]:
+        net.parameters[...] = w
+        return net.gradient(X, y)
+
+    return value
+
+
 def _runge_kutta(
-    velocity: Callable[[float, Array], Array], start: Array, times: Array, step: float
+    velocity: Callable[[Array], Array], start: Array, times: Array, step: float
 ) -> Array:
     """Integrate by the classical fourth-order method with steps of at most `step`."""
     w, t, path = start.copy(), 0.0, []
@@ -289,10 +277,10 @@ def _runge_kutta(
         n = int(np.ceil((end - t) / step))
         h = (end - t) / n
         for _ in range(n):
-            k1 = velocity(t, w)
-            k2 = velocity(t, w + h / 2 * k1)
-            k3 = velocity(t, w + h / 2 * k2)
-            k4 = velocity(t, w + h * k3)
+            k1 = velocity(w)
+            k2 = velocity(w + h / 2 * k1)
+            k3 = velocity(w + h / 2 * k2)
+            k4 = velocity(w + h * k3)
             w = w + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
         t = end
         path.append(w)

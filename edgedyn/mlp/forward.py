@@ -44,19 +44,15 @@ class Perceptron(RecordedChain):
         self.layer_biases = tuple(b is not None for b in vectors)
         self._theta = np.empty(self.n_parameters, self.dtype)
         self.weights, self.biases = self.views(self._theta)
-        for view, value in zip(self.weights, kernels, strict=True):
-            view[...] = value
-        for target, vector in zip(self.biases, vectors, strict=True):
-            if target is not None:
-                target[...] = vector
+        for view, value in zip((*self.weights, *self.biases), (*kernels, *vectors), strict=True):
+            if view is not None:
+                view[...] = value
 
     @property
     def n_parameters(self) -> int:
         """Entries of all kernels and biases."""
-        return sum(
-            n * m + (n if b else 0)
-            for m, n, b in zip(self.sizes[:-1], self.sizes[1:], self.layer_biases, strict=True)
-        )
+        shapes = zip(self.sizes[:-1], self.sizes[1:], self.layer_biases, strict=True)
+        return sum(n * (m + biased) for m, n, biased in shapes)
 
     @property
     def parameters(self) -> Array:
@@ -107,11 +103,6 @@ class Perceptron(RecordedChain):
         """Return the accuracy on integer labels, in [0, 1]."""
         return float(np.mean(self.predict(X) == np.asarray(y)))
 
-    def evaluate(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Return the mean loss."""
-        X, y = self.check_data(X, y)
-        return mean_loss(self._forward(X)[-1], y, self.loss)
-
     def gradient(self, X: ArrayLike, y: ArrayLike) -> tuple[float, Array]:
         """Return the mean loss and its gradient as one vector, cut by `views`."""
         X, y = self.check_data(X, y)
@@ -144,11 +135,8 @@ class Perceptron(RecordedChain):
         z = self._forward(X)
         masks = [np.sign(hidden) for hidden in z[1:-1]]  # a ReLU's output is 0 or positive
         masks.append(np.broadcast_to(np.ones((), self.dtype), z[-1].shape))
-        records = [
-            LayerRecord(z[layer - 1], masks[layer - 1], e)
-            for layer, e in self._backward(z, y, masks)
-        ]
-        return records[::-1]
+        errors = [e for _, e in self._backward(z, y, masks)]
+        return [LayerRecord(*record) for record in zip(z[:-1], masks, errors[::-1], strict=True)]
 
     def _forward(self, X: Array) -> list[Array]:
         """Return input, hidden outputs and logits of checked samples."""
@@ -205,12 +193,11 @@ def _checked_biases(
         return [None] * n_layers
     if len(biases) != n_layers:
         raise ValueError(f"biases has {len(biases)} entries; this network has {n_layers} layers.")
-    vectors: list[Array | None] = []
+    vectors: list[Array | None] = [None] * n_layers
     for k, (b, n) in enumerate(zip(biases, sizes[1:], strict=True)):
         if b is None:
-            vectors.append(None)
             continue
         if np.shape(b) != (n,):
             raise ValueError(f"biases[{k}] has shape {np.shape(b)}; layer {k + 1} needs ({n},).")
-        vectors.append(check.real_matrix(np.reshape(b, (1, n)), f"biases[{k}]")[0])
+        vectors[k] = check.real_matrix(np.reshape(b, (1, n)), f"biases[{k}]")[0]
     return vectors

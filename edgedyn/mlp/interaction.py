@@ -1,5 +1,6 @@
 """Products with the interaction strengths P of a `ReLUMLP`, in closed form."""
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,10 +36,6 @@ def interaction(
         Samples and targets.
     strength : {"magnitude", "signed"}
     nodes : {"kernels", "all"}
-
-    Returns
-    -------
-    edgedyn.linegraph.Interaction
     """
     check.choice(strength, "strength", ("magnitude", "signed"))
     check.choice(nodes, "nodes", NODES)
@@ -46,9 +43,8 @@ def interaction(
     records = net.records_unchecked(X, y)
     if strength == "magnitude":
         records = [LayerRecord(np.abs(r.activation), r.mask, np.abs(r.cotangent)) for r in records]
-    graph = line_graph(net, nodes=nodes)
     operator = _operator(net.sizes, net.bias_nodes(nodes), records)
-    return Interaction(graph, strength, len(X), operator)
+    return Interaction(line_graph(net, nodes=nodes), strength, len(X), operator)
 
 
 def _operator(
@@ -73,18 +69,16 @@ def _operator(
     def matvec(v: Array) -> Array:
         kernels, _ = parts(np.asarray(v, np.float64).ravel())
         found = []
-        for target, source, kernel, has_bias in zip(
-            records[:-1], records[1:], kernels[1:], bias[:-1], strict=True
-        ):
-            received = target.mask * (source.cotangent @ kernel)
+        for k, (target, source) in enumerate(pairwise(records)):
+            received = target.mask * (source.cotangent @ kernels[k + 1])
             found.append((received.T @ target.activation).ravel())
-            found.append(received.sum(axis=0) if has_bias else np.zeros(0))
+            found.append(received.sum(axis=0) if bias[k] else np.zeros(0))
         return np.concatenate([*found, np.zeros(lengths[-1])]) / n_samples
 
     def rmatvec(v: Array) -> Array:
         kernels, biases = parts(np.asarray(v, np.float64).ravel())
         found = [np.zeros(lengths[0])]
-        for k, (target, source) in enumerate(zip(records[:-1], records[1:], strict=True)):
+        for k, (target, source) in enumerate(pairwise(records)):
             sent = target.activation @ kernels[k].T
             sent = target.mask * (sent + biases[k] if bias[k] else sent)
             found.append((source.cotangent.T @ sent).ravel())

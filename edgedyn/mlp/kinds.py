@@ -16,7 +16,7 @@ Array = NDArray[Any]
 
 
 class LayerKind(Protocol):
-    """One kind of layer."""
+    """One kind of layer; z are inputs, e cotangents, W weights."""
 
     mixes: bool
 
@@ -45,27 +45,21 @@ class _Dense:
     mixes = True
 
     def sum_in(self, z: Array, bias: bool) -> Array:
-        """Sum the inputs over the weights into each neuron."""
         return (row_sums(z) + (1 if bias else 0))[:, None]
 
     def sum_out(self, e: Array) -> Array:
-        """Sum the cotangents over the weights out of each input."""
         return row_sums(e)[:, None]
 
     def gradient(self, e: Array, z: Array) -> Array:
-        """Sum over samples for every weight."""
         return e.T @ z
 
     def push(self, z: Array, W: Array) -> Array:
-        """Return ``W z``."""
         return z @ W.T
 
     def pull(self, e: Array, W: Array) -> Array:
-        """Return ``W' e``."""
         return e @ W
 
     def at(self, record: LayerRecord, neuron: int | None, source: int | None) -> LayerRecord:
-        """Keep what one neuron needs."""
         return record
 
 
@@ -75,33 +69,24 @@ class _Scale:
     mixes = False
 
     def sum_in(self, z: Array, bias: bool) -> Array:
-        """Sum the inputs over the weights into each neuron."""
         return z + 1 if bias else z
 
     def sum_out(self, e: Array) -> Array:
-        """Sum the cotangents over the weights out of each input."""
         return e
 
     def gradient(self, e: Array, z: Array) -> Array:
-        """Sum over samples for every weight."""
         return np.einsum("si,si->i", e, z)
 
     def push(self, z: Array, W: Array) -> Array:
-        """Return ``W z``."""
         return z * W
 
     def pull(self, e: Array, W: Array) -> Array:
-        """Return ``W' e``."""
         return e * W
 
     def at(self, record: LayerRecord, neuron: int | None, source: int | None) -> LayerRecord:
-        """Keep what one neuron needs."""
         if source is not None:
-            return LayerRecord(
-                record.activation, record.mask, record.cotangent[:, source : source + 1]
-            )
-        assert neuron is not None
-        return LayerRecord(record.activation[:, neuron : neuron + 1], record.mask, record.cotangent)
+            return record._replace(cotangent=record.cotangent[:, source, None])
+        return record._replace(activation=record.activation[:, neuron, None])
 
 
 KINDS: dict[str, LayerKind] = {"dense": _Dense(), "scale": _Scale()}

@@ -1,6 +1,7 @@
 """`ReLUMLP`: a ReLU multilayer perceptron with training and its line graph's strengths."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -81,10 +82,6 @@ class ReLUMLP(Perceptron):
         loss, frozen, dtype
             As for the class.
 
-        Returns
-        -------
-        ReLUMLP
-
         Examples
         --------
         >>> from edgedyn import ReLUMLP
@@ -93,10 +90,7 @@ class ReLUMLP(Perceptron):
         """
         sizes = check.layer_sizes(sizes)
         rng = np.random.default_rng(seed)
-        weights = [
-            rng.standard_normal((n, m)) * np.sqrt(2 / m)
-            for m, n in zip(sizes[:-1], sizes[1:], strict=True)
-        ]
+        weights = [rng.standard_normal((n, m)) * np.sqrt(2 / m) for m, n in pairwise(sizes)]
         biases = [np.zeros(n) for n in sizes[1:]] if bias else None
         return cls(weights, biases, loss=loss, frozen=frozen, dtype=dtype)
 

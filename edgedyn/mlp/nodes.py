@@ -31,10 +31,9 @@ class NodeDynamics:
     ----------
     times : tuple of float
         In units of a neuron's own relaxation.
-    distance : tuple of float
-        ``|x(t) - x*|`` over all neurons and samples, x* the activations of the forward pass.
-    bound : tuple of float
-        What it cannot exceed, from any start: e^-t times a polynomial of degree L - 1.
+    distance, bound : tuple of float
+        ``|x(t) - x*|`` over all neurons and samples, x* the activations of the forward pass; and
+        what it cannot exceed, from any start: e^-t times a polynomial of degree L - 1.
     linear_distance : tuple of float
         ``|x_lin(t) - x(t)|``, x_lin the flow linearised at x*.
     map_distance : tuple of float
@@ -79,10 +78,6 @@ def node_dynamics(
     seed : int, numpy.random.Generator or None
         Direction of the start.
 
-    Returns
-    -------
-    NodeDynamics
-
     Raises
     ------
     TypeError, ValueError
@@ -108,25 +103,30 @@ def node_dynamics(
     """
     distance = check.real_number(distance, "distance", above=0.0)
     grid = check.increasing_times(np.arange(1.0, 41.0) if times is None else times)
-    X = _checked(net, X)
+    X = net.check_inputs(X)
+    if net.dtype != np.float64:
+        raise ValueError("node_dynamics needs a network in float64; got float32.")
+    n = len(X) * sum(net.sizes[1:])
+    if n > MAX_NEURONS:
+        raise ValueError(f"neurons times samples must be at most {MAX_NEURONS}; got {n}.")
     fixed = net.activations(X)[1:]
     rng = np.random.default_rng(seed)
     offset = [rng.standard_normal(z.shape) for z in fixed]
     offset = [u * (distance / _norm(offset)) for u in offset]
-    start = [z + u for z, u in zip(fixed, offset, strict=True)]
     ways = _integrate(net, X, fixed, offset, grid)
     slopes = [np.sign(z) for z in fixed[:-1]] + [np.ones_like(fixed[-1])]
     linear = _flow(offset, net.weights, slopes, grid)
     ones = [np.ones_like(slope) for slope in slopes]
     limits = _flow(list(map(np.abs, offset)), list(map(np.abs, net.weights)), ones, grid)
+    steps = [[z + u for z, u in zip(fixed, offset, strict=True)]]
+    for _ in range(net.n_layers):
+        steps.append(image(net, X, steps[-1]))
     return NodeDynamics(
         times=tuple(grid.tolist()),
         distance=tuple(map(_norm, ways)),
         bound=tuple(map(_norm, limits)),
-        linear_distance=tuple(
-            _norm(_difference(u, way)) for u, way in zip(linear, ways, strict=True)
-        ),
-        map_distance=_map_distances(net, X, start, fixed),
+        linear_distance=tuple(map(_norm, map(_difference, linear, ways))),
+        map_distance=tuple(_norm(_difference(x, fixed)) for x in steps),
         state=tuple(z + u for z, u in zip(fixed, ways[-1], strict=True)),
     )
 
@@ -146,21 +146,9 @@ def image(net: "ReLUMLP", X: Array, x: Layers) -> Layers:
     >>> [layer.tolist() for layer in image(net, np.array([[3.0]]), x)]
     [[[3.0]], [[10.0]]]
     """
-    found = []
-    for before, W, b in zip([X, *x[:-1]], net.weights, net.biases, strict=True):
-        found.append(before @ W.T if b is None else before @ W.T + b)
+    layers = zip([X, *x[:-1]], net.weights, net.biases, strict=True)
+    found = [z @ W.T if b is None else z @ W.T + b for z, W, b in layers]
     return [*(np.maximum(a, 0) for a in found[:-1]), found[-1]]
-
-
-def _checked(net: "ReLUMLP", X: ArrayLike) -> Array:
-    """Return the samples; refuse single precision, and more than can be held."""
-    X = net.check_inputs(X)
-    if net.dtype != np.float64:
-        raise ValueError("node_dynamics needs a network in float64; got float32.")
-    n = len(X) * sum(net.sizes[1:])
-    if n > MAX_NEURONS:
-        raise ValueError(f"neurons times samples must be at most {MAX_NEURONS}; got {n}.")
-    return X
 
 
 def _integrate(
@@ -195,15 +183,6 @@ def _flow(offset: Layers, weights: Any, slopes: Layers, times: Array) -> list[La
             for total, u in zip(x, term, strict=True):
                 total += np.exp(-t) * t**r / factorial(r) * u
     return found
-
-
-def _map_distances(net: "ReLUMLP", X: Array, x: Layers, fixed: Layers) -> tuple[float, ...]:
-    """Return the distance after 0..L steps of the synchronous map."""
-    found = [_norm(_difference(x, fixed))]
-    for _ in range(net.n_layers):
-        x = image(net, X, x)
-        found.append(_norm(_difference(x, fixed)))
-    return tuple(found)
 
 
 def _difference(x: Layers, y: Layers) -> Layers:

@@ -1,19 +1,17 @@
 """What the closed forms need of a network: layers in a row that leave records on samples."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgedyn import _validate as check
-from edgedyn.mlp.loss import checked_targets
+from edgedyn.mlp.loss import checked_targets, mean_loss
 
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class LayerRecord:
+class LayerRecord(NamedTuple):
     """What one layer leaves behind on a batch; all the line graph's strengths need.
 
     Parameters
@@ -40,11 +38,8 @@ class RecordedChain:
         Neurons per layer, input first.
     weights : tuple of ndarray
         Shape ``(n_l, n_{l-1})`` for a dense layer, ``(n_l,)`` for a scale layer.
-    biases : tuple of (ndarray or None)
     layer_biases : tuple of bool
         Whether each layer has one.
-    loss : str
-    dtype : numpy.dtype
     signed_segments : bool
         Whether slopes and activations between the layers may be negative.
     """
@@ -103,10 +98,6 @@ class RecordedChain:
             Integer labels, shape (n_samples,), in ``0..n_L - 1``; or one row of targets a sample,
             shape (n_samples, n_L): probabilities for cross-entropy (so smoothed labels), any
             finite numbers for the squared error (also shape (n_samples,) where n_L = 1).
-
-        Returns
-        -------
-        X, y : ndarray
         """
         X, y = self.inspect_data(X, y)
         return np.ascontiguousarray(X, dtype=self.dtype), y
@@ -114,6 +105,11 @@ class RecordedChain:
     def logits(self, X: ArrayLike) -> Array:
         """Return ``a^L``, shape (n_samples, n_L)."""
         raise NotImplementedError
+
+    def evaluate(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Return the mean loss."""
+        X, y = self.check_data(X, y)
+        return mean_loss(self.logits(X), y, self.loss)
 
     def records_unchecked(self, X: Array, y: Array) -> list[LayerRecord]:
         """Return one `LayerRecord` a layer, first layer first, on what `check_data` returned."""

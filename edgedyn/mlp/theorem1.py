@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,16 +32,12 @@ class TrajectoryPoint:
     Parameters
     ----------
     epoch : int
-    loss, accuracy : float
-        On the training samples.
-    mean_error : float
-        ``mean |e^L|`` over samples and outputs.
+    loss, accuracy, mean_error : float
+        On the training samples; the last is ``mean |e^L|`` over samples and outputs.
     gradient_norm : float
         Of the objective that is minimised, weight decay included.
-    beta : float
-        beta_eff, magnitude strengths.
-    bound : float
-        ``K eps`` of the theorem.
+    beta, bound : float
+        beta_eff, magnitude strengths, and ``K eps`` of the theorem.
     signed, signed_conditioning : float
         beta_eff of the signed strengths (NaN where its status is not ok) and its conditioning.
     signed_status : str
@@ -71,11 +68,9 @@ class Theorem1Report:
         What was trained.
     interpolating : tuple of TrajectoryPoint
         (a)-(c) A run towards zero loss.
-    slope, slope_stderr : float
-        Least-squares slope of ln beta_eff against ln mean |e| over that run, and its standard
-        error.
-    fall : float
-        Largest beta_eff of the run over the last one.
+    slope, slope_stderr, fall : float
+        Least-squares slope of ln beta_eff against ln mean |e| over that run, its standard error;
+        largest beta_eff of the run over the last one.
     brute_force_error : float
         Largest relative difference from brute force; NaN where P would have been too large.
     floors : dict of str to tuple of TrajectoryPoint
@@ -111,9 +106,8 @@ class Theorem1Report:
         import pandas as pd
 
         runs = {"interpolating": self.interpolating, **self.floors}
-        return pd.DataFrame(
-            [{"run": name, **asdict(p)} for name, points in runs.items() for p in points]
-        )
+        rows = [{"run": name, **asdict(p)} for name, points in runs.items() for p in points]
+        return pd.DataFrame(rows)
 
     @property
     def sign_changes(self) -> int:
@@ -149,9 +143,8 @@ def capacitance_bound(
 
     Parameters
     ----------
-    net : ReLUMLP
-    X, y : array_like
-    nodes : {"kernels", "all"}
+    net, X, y, nodes
+        As for `edgedyn.neural_capacitance`; the network is a `ReLUMLP`.
 
     Returns
     -------
@@ -212,10 +205,6 @@ def verify_theorem1(
     progress : callable, optional
         Called as ``progress(fraction, what)``.
 
-    Returns
-    -------
-    Theorem1Report
-
     Raises
     ------
     TypeError, ValueError
@@ -242,20 +231,16 @@ def verify_theorem1(
         raise ValueError("epochs must be at least 2, so that a slope can be fitted; got 1.")
     seed = int(seed)
     report = progress or (lambda fraction, what: None)
-    interpolating = _run(X, y, sizes, epochs, seed, 0.0, report, (0.0, 0.4), "interpolating run")
     noisy = _with_label_noise(y, sizes[-1], 0.2, seed)
     narrow = (sizes[0], *([2] * (len(sizes) - 2)), sizes[-1])
+    run = partial(_run, X, epochs=epochs, seed=seed, report=report)
+    interpolating = run(y, sizes, 0.0, (0.0, 0.4), "interpolating run")
     floors = {
-        "20 % label noise, weight decay": _run(
-            X, noisy, sizes, epochs, seed, 1e-2, report, (0.4, 0.7), "label noise", True
-        ),
-        "too narrow": _run(
-            X, y, narrow, epochs, seed, 0.0, report, (0.7, 0.9), "narrow network", True
-        ),
+        "20 % label noise, weight decay": run(noisy, sizes, 1e-2, (0.4, 0.7), "label noise", True),
+        "too narrow": run(y, narrow, 0.0, (0.7, 0.9), "narrow network", True),
     }
-    slope, slope_stderr = log_log_slope(
-        [p.mean_error for p in interpolating], [p.beta for p in interpolating]
-    )
+    betas = [p.beta for p in interpolating]
+    slope, slope_stderr = log_log_slope([p.mean_error for p in interpolating], betas)
     built = [p for p in interpolating if np.isfinite(p.brute_force)]
     errors = [abs(p.brute_force / p.beta - 1) for p in built]
     report(0.9, "edge dynamics")
@@ -266,7 +251,7 @@ def verify_theorem1(
         interpolating=interpolating,
         slope=slope,
         slope_stderr=slope_stderr,
-        fall=max(p.beta for p in interpolating) / interpolating[-1].beta,
+        fall=max(betas) / betas[-1],
         brute_force_error=max(errors) if errors else float("nan"),
         floors=floors,
         counterexamples=counterexamples(),
@@ -337,18 +322,16 @@ def _run(
     X: Array,
     y: Array,
     sizes: tuple[int, ...],
-    epochs: int,
-    seed: int,
     weight_decay: float,
-    report: Callable[[float, str], None],
     span: tuple[float, float],
     what: str,
     polish: bool = False,
+    *,
+    epochs: int,
+    seed: int,
+    report: Callable[[float, str], None],
 ) -> tuple[TrajectoryPoint, ...]:
-    """Train from a fresh start and measure at about thirty epochs, even in the logarithm.
-
-    With `polish` the run goes on towards a stationary point, measured last.
-    """
+    """Train from a fresh start, and `polish`; measure at some 30 epochs, even in the logarithm."""
     net = ReLUMLP.random(sizes, seed=seed)
     marks = np.unique(np.round(np.geomspace(1, epochs, 30)).astype(int))
     brute = set(marks[np.linspace(0, len(marks) - 1, 4).astype(int)].tolist())
@@ -371,37 +354,20 @@ def _run(
 
 
 def _polish(net: ReLUMLP, X: Array, y: Array, weight_decay: float) -> None:
-    """Go on towards a stationary point, on all samples and with falling steps.
-
-    Mini-batch noise would hide the floor; line searches (L-BFGS) break off at the ReLUs' kinks.
-    """
+    """Go on towards a stationary point, on all samples and with falling steps."""
+    # Mini-batch noise would hide the floor; line searches (L-BFGS) break off at the ReLUs' kinks.
+    train = partial(net.fit, X, y, epochs=200, batch_size=len(X), weight_decay=weight_decay, seed=0)
     for rate in (1e-3, 1e-4, 1e-5):
-        net.fit(
-            X,
-            y,
-            epochs=200,
-            batch_size=len(X),
-            learning_rate=rate,
-            weight_decay=weight_decay,
-            seed=0,
-        )
-
-
-def _penalised(net: ReLUMLP, X: Array, y: Array, weight_decay: float) -> tuple[float, Array]:
-    """Loss and gradient with the weight-decay term."""
-    loss, gradient = net.gradient(X, y)
-    kernels, _ = net.views(gradient)
-    for g, W in zip(kernels, net.weights, strict=True):
-        g += weight_decay * W
-        loss += weight_decay / 2 * float(np.sum(W**2))
-    return loss, gradient
+        train(learning_rate=rate)
 
 
 def _measure(
     net: ReLUMLP, X: Array, y: Array, epoch: int, weight_decay: float, brute: bool
 ) -> TrajectoryPoint:
     """Everything that is reported of one epoch."""
-    _, gradient = _penalised(net, X, y, weight_decay)
+    _, gradient = net.gradient(X, y)
+    for g, W in zip(net.views(gradient)[0], net.weights, strict=True):
+        g += weight_decay * W
     K, eps = capacitance_bound(net, X, y)
     signed = chain_capacitance(net, X, y, strength="signed")
     return TrajectoryPoint(
@@ -430,16 +396,14 @@ def _from_matrix(net: ReLUMLP, X: Array, y: Array) -> float:
 def _dynamics(X: Array, y: Array, n_classes: int, seed: int) -> dict[str, EdgeDynamics]:
     """Edge dynamics on four principal components: one equilibrium with errors, one without."""
     centred = X - X.mean(axis=0)
-    axes = np.linalg.svd(centred, full_matrices=False)[2][:4]
-    scores = centred @ axes.T
+    scores = centred @ np.linalg.svd(centred, full_matrices=False)[2][:4].T
     scores = (scores / scores.std(axis=0).max())[:200]
     sizes = (scores.shape[1], 5, 4, n_classes)
     rng = np.random.default_rng([seed, 3])
     student = ReLUMLP.random(sizes, seed=rng)
     teacher = ReLUMLP.random(sizes, seed=rng, loss="squared_error")
+    own = teacher.logits(scores)
     return {
         "with remaining errors": edge_dynamics(student, scores, y[:200], seed=seed),
-        "interpolating (its own teacher)": edge_dynamics(
-            teacher, scores, teacher.logits(scores), seed=seed
-        ),
+        "interpolating (its own teacher)": edge_dynamics(teacher, scores, own, seed=seed),
     }

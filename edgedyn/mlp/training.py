@@ -62,18 +62,12 @@ def fit(
         takes the rest).
     optimizer : {"adam", "sgd"}
         Adam with its published constants, or plain gradient steps.
-    learning_rate : float
-        Positive.
-    weight_decay : float
-        ``lambda >= 0`` of the penalty ``lambda/2 sum W^2`` on the kernels that learn.
+    learning_rate, weight_decay : float
+        Positive; ``lambda >= 0`` of the penalty ``lambda/2 sum W^2`` on the kernels that learn.
     seed : int, numpy.random.Generator or None
         Order of the samples.
     callback : callable, optional
         Called as ``callback(epoch, loss)`` after each epoch, epochs counted from 1.
-
-    Returns
-    -------
-    TrainingHistory
 
     Raises
     ------
@@ -122,15 +116,11 @@ class _Trainer:
     ) -> None:
         from edgedyn.mlp import _kernels
 
-        self.kernels = _kernels
-        self.net = net
+        self.kernels, self.net, self.optimizer, self.rate = _kernels, net, optimizer, rate
         self.decay = net.dtype.type(decay)
-        self.rate = rate
-        self.optimizer = optimizer
         self.learning = net.n_layers - net.frozen
-        frozen = sum(w.size for w in net.weights[self.learning :])
-        frozen += sum(b.size for b in net.biases[self.learning :] if b is not None)
-        n_learning = net.n_parameters - frozen
+        arrays = (*net.weights[: self.learning], *net.biases[: self.learning])
+        n_learning = sum(a.size for a in arrays if a is not None)
         self.theta = net.parameters[:n_learning]  # frozen layers come last, so this is a prefix
         gradient = np.zeros(net.n_parameters, net.dtype)
         self.gradient = gradient[:n_learning]
@@ -162,9 +152,8 @@ class _Trainer:
     def _forward(self, z: list[Array]) -> None:
         """Fill the hidden outputs and logits."""
         net = self.net
-        for k, W in enumerate(net.weights):
+        for k, (W, b) in enumerate(zip(net.weights, net.biases, strict=True)):
             np.matmul(z[k], W.T, out=z[k + 1])
-            b = net.biases[k]
             if k < net.n_layers - 1:
                 self.kernels.add_bias_relu(z[k + 1], self.zero_bias[k] if b is None else b)
             elif b is not None:
