@@ -105,12 +105,7 @@ def neural_capacitance(
     >>> cap.value > 0, cap.status, cap.stderr > 0
     (True, 'ok', True)
     """
-    options: dict[str, Any] = {
-        "coupling": coupling,
-        "strength": strength,
-        "nodes": nodes,
-        "stderr": stderr,
-    }
+    options: dict[str, Any] = dict(coupling=coupling, strength=strength, nodes=nodes, stderr=stderr)
     if batch_size is not None:
         options["batch_size"] = batch_size
     if check.is_keras_model(source):

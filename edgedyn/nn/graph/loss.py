@@ -125,14 +125,10 @@ def output_loss(loss: Any, softmax: bool) -> OutputLoss:
 
     Parameters
     ----------
-    loss : str, callable, keras.losses.Loss or OutputLoss
+    loss : str, callable, keras.losses.Loss, OutputLoss or None
         None stands for sparse categorical cross-entropy; an `OutputLoss` is returned as it is.
     softmax : bool
         Whether the network ends in a softmax.
-
-    Returns
-    -------
-    OutputLoss
 
     Raises
     ------

@@ -124,13 +124,9 @@ def attach_probe(
         x = kl.ReLU(name=f"{PREFIX}relu_{k}")(x)
         if dropout:
             x = kl.Dropout(dropout, seed=_integer(draw), name=f"{PREFIX}dropout_{k}")(x)
-    out = kl.Dense(
-        n_classes,
-        activation="softmax",
-        kernel_initializer=_initializer(initializer, draw),
-        name=OUTPUT,
-    )
-    model = keras.Model(backbone.input, out(x), name=f"{backbone.name}_probe")
+    last = _initializer(initializer, draw)
+    x = kl.Dense(n_classes, activation="softmax", kernel_initializer=last, name=OUTPUT)(x)
+    model = keras.Model(backbone.input, x, name=f"{backbone.name}_probe")
     if frozen:
         for layer in model.layers:
             if layer.name.startswith(PREFIX) and not isinstance(layer, StatisticsNorm):
@@ -139,12 +135,11 @@ def attach_probe(
 
 
 def detach_probe(
-    model: keras.Model,
-    n_classes: int,
-    *,
-    seed: int | np.random.Generator | None = None,
+    model: keras.Model, n_classes: int, *, seed: int | np.random.Generator | None = None
 ) -> keras.Model:
     """Return the fine-tuned backbone with an ordinary head: one dense layer with softmax.
+
+    Not compiled; compile and fit it to go on with training.
 
     Parameters
     ----------
@@ -154,11 +149,6 @@ def detach_probe(
         At least 2.
     seed : int or numpy.random.Generator, optional
         Decides the new head's kernel (Glorot uniform).
-
-    Returns
-    -------
-    keras.Model
-        Not compiled; compile and fit it to go on with training.
 
     Raises
     ------
