@@ -54,8 +54,7 @@ class CapacitanceRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as plain Python values."""
-        whole = self.capacitance
-        return {**asdict(self), "capacitance": None if whole is None else whole.to_dict()}
+        return {**asdict(self), "capacitance": self.capacitance and self.capacitance.to_dict()}
 
 
 class CapacitanceCallback(keras.callbacks.Callback):

@@ -99,11 +99,10 @@ def separable(walker: Walker, layer: Any, given: list[int]) -> int:
     first, second = lg.SeparableConv2D(layer.filters, *options).parts()
     kernel = layer.depthwise_kernel
     channels, many = kernel.shape[-2:]
-    details = (kernel, None, walker.all_nodes, channels * many, channels, _window(layer))
+    details = (kernel, None, False, channels * many, channels, _window(layer))
     k = walker.add(DepthwiseConv, f"{layer.name}/depthwise", given, *details, structure=first)
-    bias = layer.bias if layer.use_bias else None
     point = {"strides": (1, 1), "padding": "valid", "data_format": "channels_last"}
-    details = (layer.pointwise_kernel, bias, walker.all_nodes, layer.filters, 1, point)
+    details = (layer.pointwise_kernel, *_bias(walker, layer), layer.filters, 1, point)
     k = walker.add(Conv, f"{layer.name}/pointwise", [k], *details, structure=second)
     return walker.activation(layer.name, k, layer.activation)
 
@@ -134,7 +133,7 @@ def batch_norm(walker: Walker, layer: Any, given: list[int]) -> int:
     structure = lg.Scale(gamma is not None, beta is not None)
     if gamma is None:
         return walker.add(Shift, layer.name, [k], beta, structure=structure)
-    details = (gamma, beta, True, *gamma.shape, *gamma.shape)
+    details = (gamma, beta, beta is not None, *gamma.shape, *gamma.shape)
     return walker.add(Scale, layer.name, [k], *details, structure=structure)
 
 
@@ -218,10 +217,15 @@ def _weighted(
     walker: Walker, layer: Any, given: list[int], kind: Any, structure: Any, *channels: int
 ) -> int:
     """Add a layer with kernel and bias, of given outputs and groups, then its activation."""
-    owned = (layer.kernel, layer.bias if layer.use_bias else None, walker.all_nodes)
     window = () if kind is Dense else (_window(layer),)
-    k = walker.add(kind, layer.name, given, *owned, *channels, *window, structure=structure)
+    details = (layer.kernel, *_bias(walker, layer), *channels, *window)
+    k = walker.add(kind, layer.name, given, *details, structure=structure)
     return walker.activation(layer.name, k, layer.activation)
+
+
+def _bias(walker: Walker, layer: Any) -> tuple[Any, bool]:
+    """Return a layer's bias, and whether it is a node."""
+    return (layer.bias, walker.all_nodes) if layer.use_bias else (None, False)
 
 
 def _sliding(layer: Any) -> tuple[Any, Any, Any, Any]:

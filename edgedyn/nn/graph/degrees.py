@@ -79,10 +79,8 @@ class GraphDegrees:
         missing = self.batch_size - len(x)
         rows = np.r_[np.arange(len(x)), np.zeros(missing, int)] if missing else slice(None)
         weight = np.r_[np.ones(len(x)), np.zeros(missing)]
-        return (
-            *self.graph.tensors(x[rows], targets[rows]),
-            ops.convert_to_tensor(weight, dtype=self.graph.dtype),
-        )
+        weight = ops.convert_to_tensor(weight, self.graph.dtype)
+        return *self.graph.tensors(x[rows], targets[rows]), weight
 
     def _sweep_batch(self, x: Tensor, targets: Tensor, weight: Tensor) -> dict[str, Any]:
         """Forward pass, backward pass, and the two sweeps."""

@@ -189,7 +189,7 @@ class _Walker:
     def linear(
         self, name: str, given: Sequence[int], *functions: Callable[..., Any], structure: Any
     ) -> int:
-        """Append a linear map: itself, its linear part and that of sizes, each else as before."""
+        """Append a linear map, its linear part, that of absolute coefficients; else the same."""
         functions += functions[-1:] * (3 - len(functions))
         return self.add(Linear, name, given, *functions, structure=structure)
 

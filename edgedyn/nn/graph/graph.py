@@ -21,8 +21,7 @@ def nodes_of(layer: Layer | Shift) -> list[Any]:
     """Return the parameters of a layer that are nodes: the kernel, then the bias."""
     if isinstance(layer, Shift):
         return [layer.bias]
-    biased = layer.bias is not None and layer.bias_is_node
-    return [layer.kernel, layer.bias] if biased else [layer.kernel]
+    return [layer.kernel, layer.bias] if layer.bias_is_node else [layer.kernel]
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,7 @@ class Graph:
     def structure(self, softmax: bool) -> dict[str, int]:
         """Return `edgedyn.capacitance.Provenance`'s counts of interior and informative layers.
 
-        `softmax` tells whether the loss acts on the softmax of the logits, be it in the model or
-        in the loss.
+        `softmax`: whether the loss acts on the softmax of the logits, in the model or in the loss.
         """
         before = self.predecessors
         gauge = {a for a in before if softmax and a.output == self.logits and isinstance(a, Dense)}

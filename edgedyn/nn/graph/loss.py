@@ -153,15 +153,11 @@ def output_loss(loss: Any, softmax: bool) -> OutputLoss:
         raise ValueError(f"the loss {name!r} is not known; known are {ACCEPTED}.")
     if options.get("ignore_class") is not None:
         raise ValueError(f"the loss {name!r} with ignore_class is not known; drop those samples.")
-    if softmax and options.get("from_logits"):
+    if softmax == bool(options.get("from_logits")):
+        expects, ends = ("logits", "ends") if softmax else ("probabilities", "does not end")
         raise ValueError(
-            f"the loss {name!r} expects logits but the model ends in a softmax; compile it with "
-            "from_logits=False."
-        )
-    if not softmax and not options.get("from_logits"):
-        raise ValueError(
-            f"the loss {name!r} expects probabilities but the model does not end in a softmax; "
-            "compile it with from_logits=True."
+            f"the loss {name!r} expects {expects} but the model {ends} in a softmax; compile it "
+            f"with from_logits={not softmax}."
         )
     smoothing = float(options.get("label_smoothing") or 0.0)
     return OutputLoss("cross_entropy", name.startswith("sparse"), smoothing)

@@ -54,7 +54,7 @@ class Layer(Step):
         As the Keras layer holds it.
     bias : variable or None
     bias_is_node : bool
-        Whether the bias belongs to the line graph.
+        Whether there is a bias that belongs to the line graph.
     outputs, groups : int
         Channels it gives, and groups of channels that do not mix.
     """
@@ -83,8 +83,7 @@ class Layer(Step):
 
     def gradient(self, u: Tensor, q: Tensor) -> Tensor:
         """Return ``d<q, f(kernel, u)>/d kernel``."""
-        kernel = read(self.kernel)
-        return pull_back(lambda k: self.apply(k, u), [kernel], q)[0]
+        return pull_back(lambda k: self.apply(k, u), [read(self.kernel)], q)[0]
 
     def _box(self, s: Tensor) -> Tensor:
         """Apply a window of ones to the groups' channel sums; here there is no window."""

@@ -47,7 +47,7 @@ def in_degrees(
             u, error = sizes(given[0], magnitude), sizes(e[step.output], magnitude)
             if received is not None:
                 degrees[step] = [step.gradient(u, received)]
-                if step.bias is not None and step.bias_is_node:
+                if step.bias_is_node:
                     degrees[step].append(_all_but_last(received))
             if step.inputs[0] in graph.downstream:
                 pulled = (
@@ -101,19 +101,16 @@ def out_degrees(
 
 def total_magnitude(graph: Graph, values: Values, e: Values) -> Tensor:
     """Return ``sum_s 1' P_mag 1 = sum_B <|e_B|, f_B(1, t_B)>``."""
-    total = ops.zeros((), values[graph.logits].dtype)
-    for layer, t in arrivals(graph, values, True).items():
-        total += ops.sum(ops.abs(e[layer.output]) * layer.ones_forward(t))
-    return total
+    found = arrivals(graph, values, True).items()
+    parts = (ops.sum(ops.abs(e[layer.output]) * layer.ones_forward(t)) for layer, t in found)
+    return sum(parts, ops.zeros((), values[graph.logits].dtype))
 
 
 def _emitted(step: Layer, u: Tensor, weights: Weights | None) -> Tensor:
     """Return ``f(1, u)``, with the bias' own 1, or the same at other weights."""
-    biased = step.bias is not None and step.bias_is_node
-    if weights is None:
-        return step.ones_forward(u) + 1 if biased else step.ones_forward(u)
-    kernel, bias = weights[step]
-    return step.apply(kernel, u) + bias if biased else step.apply(kernel, u)
+    kernel, bias = (None, 1) if weights is None else weights[step]
+    sent = step.ones_forward(u) if kernel is None else step.apply(kernel, u)
+    return sent + bias if step.bias_is_node else sent
 
 
 def _all_but_last(q: Tensor) -> Tensor:

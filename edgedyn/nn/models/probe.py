@@ -113,14 +113,13 @@ def attach_probe(
     check.choice(batch_norm, "batch_norm", BATCH_NORMS)
     momentum = _below_one(momentum, "momentum")
     draw = np.random.default_rng(seed)
+    norm = StatisticsNorm if frozen and batch_norm == "statistics" else kl.BatchNormalization
     x = backbone.output
     for k, width in enumerate(units, start=1):
         name = f"{PREFIX}dense_{k}"
         x = kl.Dense(width, kernel_initializer=_initializer(initializer, draw), name=name)(x)
         if batch_norm != "none":
-            follows = frozen and batch_norm == "statistics"
-            kind = StatisticsNorm if follows else kl.BatchNormalization
-            x = kind(momentum=momentum, name=f"{PREFIX}batch_norm_{k}")(x)
+            x = norm(momentum=momentum, name=f"{PREFIX}batch_norm_{k}")(x)
         x = kl.ReLU(name=f"{PREFIX}relu_{k}")(x)
         if dropout:
             x = kl.Dropout(dropout, seed=_integer(draw), name=f"{PREFIX}dropout_{k}")(x)

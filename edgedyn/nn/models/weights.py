@@ -116,9 +116,8 @@ def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of older formats and optimizers
-            return keras.models.load_model(
-                path, compile=compile, custom_objects={"DepthwiseConv2D": _Depthwise}
-            )
+            own = {"DepthwiseConv2D": _Depthwise}
+            return keras.models.load_model(path, compile=compile, custom_objects=own)
     except Exception as error:  # Keras, h5py and layers of one's own raise what they like
         raise ValueError(f"{str(path)!r} cannot be loaded as a model: {_brief(error)}") from error
 
