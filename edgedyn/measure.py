@@ -88,13 +88,12 @@ def neural_capacitance(
     scope costs about two training gradients on the same samples, whatever the number of layer
     pairs.
 
-    Difference from the paper: it adds a small value epsilon to the denominator, here none is
-    added. With the total strength ``T = 1' P 1`` it would turn beta_eff into
-    ``beta_eff T / (T + epsilon)``; magnitude strengths have ``beta_eff <= T``, so the relative
-    change is below ``epsilon / beta_eff``: nothing for 1e-8 and an ordinary value. It matters where
-    T is 0 only: 0/epsilon would be 0, as if the network had converged, although it may be dead
-    (``ill_conditioned`` here, with NaN). For signed strengths, whose T crosses 0, epsilon moves a
-    pole and does not remove it.
+    Difference from the paper: it adds a small epsilon to the denominator, here none is added. With
+    the total strength ``T = 1' P 1`` it would turn beta_eff into ``beta_eff T / (T + epsilon)``;
+    magnitude strengths have ``beta_eff <= T``, so the relative change is below
+    ``epsilon / beta_eff``: nothing for 1e-8 and an ordinary value. It matters where T is 0 only:
+    0/epsilon would be 0, as if converged, although the network may be dead (``ill_conditioned``
+    here, with NaN). For signed strengths, whose T crosses 0, it moves a pole and removes none.
 
     Examples
     --------
@@ -105,12 +104,7 @@ def neural_capacitance(
     >>> cap.value > 0, cap.status, cap.stderr > 0
     (True, 'ok', True)
     """
-    options: dict[str, Any] = {
-        "coupling": coupling,
-        "strength": strength,
-        "nodes": nodes,
-        "stderr": stderr,
-    }
+    options: dict[str, Any] = dict(coupling=coupling, strength=strength, nodes=nodes, stderr=stderr)
     if batch_size is not None:
         options["batch_size"] = batch_size
     if check.is_keras_model(source):

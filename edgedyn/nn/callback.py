@@ -29,10 +29,8 @@ class CapacitanceRecord:
 
     Parameters
     ----------
-    fit : int
-        Which call of ``fit``, from 1.
-    epoch : int
-        As Keras counts, from 0.
+    fit, epoch : int
+        Which call of ``fit``, from 1; which epoch, as Keras counts, from 0.
     beta_eff : float
         NaN unless the status is "ok" or "converged".
     status : str
@@ -56,8 +54,7 @@ class CapacitanceRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as plain Python values."""
-        whole = self.capacitance
-        return {**asdict(self), "capacitance": None if whole is None else whole.to_dict()}
+        return {**asdict(self), "capacitance": self.capacitance and self.capacitance.to_dict()}
 
 
 class CapacitanceCallback(keras.callbacks.Callback):
@@ -89,10 +86,8 @@ class CapacitanceCallback(keras.callbacks.Callback):
 
     Attributes
     ----------
-    beta_eff : ndarray, shape (n_epochs,)
-        Values of the latest call of ``fit``, in line with its History.
-    seconds : ndarray, shape (n_epochs,)
-        What each of them took.
+    beta_eff, seconds : ndarray, shape (n_epochs,)
+        Values of the latest call of ``fit``, in line with its History, and what each of them took.
     records : list of CapacitanceRecord
         Those of all calls of ``fit``, also of interrupted ones.
     features : ndarray, shape (n_samples, n_features), or None
@@ -146,18 +141,13 @@ class CapacitanceCallback(keras.callbacks.Callback):
             raise ValueError("source='features' is for scope='probe'; the network scope needs x.")
         n_samples = check.positive_int(n_samples, "n_samples")
         self.source = source
-        self._kind: dict[str, Any] = {
-            "scope": scope,
-            "coupling": coupling,
-            "strength": strength,
-            "nodes": nodes,
-        }
-        self._batch_size = check.positive_int(batch_size, "batch_size")
+        self._scope, self._batch_size = scope, check.positive_int(batch_size, "batch_size")
+        self._kind: dict[str, Any] = {"coupling": coupling, "strength": strength, "nodes": nodes}
         self.x, self.y = sample_dataset(x, y, n_samples, np.random.default_rng(seed))
         self.records: list[CapacitanceRecord] = []
         self._fits = 0
         self.features: Array | None = None
-        self._meter: CapacitanceMeter | None = None
+        self._meter: CapacitanceMeter  # from the first fit on
         self._fixed: Array | None = None
 
     @property
@@ -180,20 +170,21 @@ class CapacitanceCallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Check model, loss and sample before the first step of training."""
-        meter = CapacitanceMeter(self.model, batch_size=self._batch_size, **self._kind)
-        known = self._meter
+        options = {"scope": self._scope, "batch_size": self._batch_size, **self._kind}
+        meter = CapacitanceMeter(self.model, **options)
+        known = getattr(self, "_meter", None)
         if known is None or known.model is not self.model or known.loss != meter.loss:
             self._meter = meter  # else the compiled functions of the last fit still serve
-        self._targets = self._current.check_data(self.x, self.y)[1]
+        self._targets = self._meter.check_data(self.x, self.y)[1]
         self._fixed = None
         if self.source == "features":
-            if self._current.backbone.trainable_weights:
+            if self._meter.backbone.trainable_weights:
                 raise ValueError(
                     "source='features' reuses one forward pass, but the backbone is trained and "
                     "its features change: freeze it (backbone.trainable = False) or pass "
                     "source='model'."
                 )
-            self._fixed = self._current.features(self.x)
+            self._fixed = self._meter.features(self.x)
         self._fits += 1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -214,17 +205,11 @@ class CapacitanceCallback(keras.callbacks.Callback):
         """Measure the model as it is; None where its output is not finite."""
         self.features = None
         try:
-            if self._kind["scope"] == "network":
-                return self._current.measure(self.x, self._targets)
-            features = self._current.features(self.x) if self._fixed is None else self._fixed
-            found = self._current.of_features(features, self._targets)
+            if self._scope == "network":
+                return self._meter.measure(self.x, self._targets)
+            features = self._meter.features(self.x) if self._fixed is None else self._fixed
+            found = self._meter.of_features(features, self._targets)
         except DivergedError:
             return None
         self.features = features
         return found
-
-    @property
-    def _current(self) -> CapacitanceMeter:
-        """The meter of the model that is being trained."""
-        assert self._meter is not None  # on_train_begin comes first
-        return self._meter

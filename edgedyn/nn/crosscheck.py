@@ -63,10 +63,6 @@ def cross_check(meter: CapacitanceMeter, features: Array, targets: Array) -> Cro
     features, targets : ndarray
         From its `features` and `check_data`.
 
-    Returns
-    -------
-    CrossCheck
-
     Raises
     ------
     ValueError
@@ -90,11 +86,8 @@ def cross_check(meter: CapacitanceMeter, features: Array, targets: Array) -> Cro
 
 
 def _apart(ours: list[LayerDegrees], theirs: list[LayerDegrees]) -> tuple[float, float]:
-    """Return the largest difference of in- and of out-degrees, in units of the largest degree.
-
-    Of either kind and all layers, since some vanish: signed in-degrees in front of a softmax.
-    Keras holds dense kernels as (inputs, outputs), the closed form as (outputs, inputs).
-    """
+    """Return the largest difference of in- and of out-degrees, in units of the largest degree."""
+    # Keras holds dense kernels as (inputs, outputs), the closed form as (outputs, inputs).
     pairs = [
         [
             (own, other.T)
@@ -103,6 +96,7 @@ def _apart(ours: list[LayerDegrees], theirs: list[LayerDegrees]) -> tuple[float,
         ]
         for way in ("in_degree", "out_degree")
     ]
+    # Of either kind and all layers, since some vanish: signed in-degrees in front of a softmax.
     scale = max(float(np.abs(own).max()) for both in pairs for own, _ in both) or 1.0
     into, out_of = (max(float(np.abs(a - b).max()) for a, b in both) / scale for both in pairs)
     return into, out_of

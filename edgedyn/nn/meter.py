@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -72,8 +73,8 @@ class CapacitanceMeter:
         check_kind(scope, coupling, strength, nodes)
         if not isinstance(model, keras.Model):
             raise TypeError(f"model must be a Keras model; got {type(model).__name__}.")
-        self.model, self.scope = model, scope
-        self.coupling, self.strength, self.nodes = coupling, strength, nodes
+        self.model, self.scope, self.strength = model, scope, strength
+        self._kind: dict[str, Any] = {"coupling": coupling, "strength": strength, "nodes": nodes}
         self.batch_size = check.positive_int(batch_size, "batch_size")
         self.groups = jackknife_groups(stderr)
         self.loss_given = loss
@@ -85,18 +86,15 @@ class CapacitanceMeter:
         else:
             part = model
         self.graph: Graph = extract(part, nodes=nodes)
-        self._loss: OutputLoss | None = None
         self._network: GraphDegrees | None = None
 
-    @property
+    @cached_property
     def loss(self) -> OutputLoss:
         """The loss: the given one, the compiled one, or sparse categorical cross-entropy."""
-        if self._loss is None:
-            given = self.loss_given
-            if given is None and getattr(self.model, "compiled", False):
-                given = self.model.loss
-            self._loss = output_loss(given, self.graph.softmax)
-        return self._loss
+        given = self.loss_given
+        if given is None and getattr(self.model, "compiled", False):
+            given = self.model.loss
+        return output_loss(given, self.graph.softmax)
 
     def check_data(self, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         """Return samples as they are and targets as the loss takes them, or say what is wrong."""
@@ -160,32 +158,17 @@ class CapacitanceMeter:
                 "the backbone's features are not finite on these samples: its weights have "
                 "diverged or the inputs are too large."
             )
-        accumulator = degree_accumulator(
-            to_chain(self.graph, self.loss.name),
-            coupling=self.coupling,
-            strength=self.strength,
-            nodes=self.nodes,
-            groups=self.groups,
-        )
+        chain = to_chain(self.graph, self.loss.name)
+        accumulator = degree_accumulator(chain, groups=self.groups, **self._kind)
         accumulator.update(features, targets)
         return accumulator
 
     def _differentiated(
         self, batch_size: int, x: Array, targets: Array, progress: Progress | None = None
     ) -> DegreeSums:
-        """Sum degrees by automatic differentiation, in batches of one group each.
-
-        The sweeps are compiled at the first call, which decides the size of a batch.
-        """
-        if self._network is None:
-            self._network = GraphDegrees(
-                self.graph,
-                self.loss,
-                coupling=self.coupling,
-                strength=self.strength,
-                nodes=self.nodes,
-                batch_size=batch_size,
-            )
+        """Sum degrees by automatic differentiation, in batches of one group each."""
+        if self._network is None:  # compiled once; the first call decides the size of a batch
+            self._network = GraphDegrees(self.graph, self.loss, batch_size, **self._kind)
         size, sums = self._network.batch_size, self._network.empty(self.groups)
         for g in range(self.groups):
             own, own_targets = x[g :: self.groups], targets[g :: self.groups]  # views

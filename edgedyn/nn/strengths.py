@@ -1,5 +1,8 @@
 """The interaction strengths P of a Keras network as an operator on its line graph."""
 
+from functools import partial
+from itertools import zip_longest
+from math import prod
 from typing import Any
 
 import keras
@@ -14,7 +17,6 @@ from edgedyn.nn.graph import sweeps
 from edgedyn.nn.graph.autodiff import compiled
 from edgedyn.nn.graph.extract import extract
 from edgedyn.nn.graph.graph import nodes_of
-from edgedyn.nn.graph.steps import Layer, Shift
 from edgedyn.nn.meter import CapacitanceMeter
 
 Array = NDArray[Any]
@@ -53,10 +55,6 @@ def interaction(
     batch_size : int
         Samples taken at a time.
 
-    Returns
-    -------
-    edgedyn.linegraph.Interaction
-
     Raises
     ------
     TypeError, ValueError
@@ -94,79 +92,43 @@ class _Products:
         self.graph, self.loss = meter.graph, meter.loss
         self.magnitude = meter.strength == "magnitude"
         self.x, self.targets, self.size = x, targets, meter.batch_size
-        self.places: list[tuple[Layer | Shift, list[tuple[int, int, tuple[int, ...]]]]] = []
-        start = 0
-        for layer in self.graph.layers:
-            parts = []
-            for part in nodes_of(layer):
-                shape = tuple(part.shape)
-                parts.append((start, start + int(np.prod(shape)), shape))
-                start = parts[-1][1]
-            self.places.append((layer, parts))
-        self.n_nodes = start
-        self._inward = compiled(self._into)
-        self._outward = compiled(self._out_of)
+        parts = [part for layer in self.graph.layers for part in nodes_of(layer)]
+        self.shapes = [tuple(part.shape) for part in parts]
+        self.ends = np.cumsum([prod(shape) for shape in self.shapes])
 
     def operator(self) -> Any:
         """Return P as a LinearOperator."""
         from scipy.sparse.linalg import LinearOperator
 
+        inward = compiled(partial(self._sweep, sweeps.in_degrees))
+        outward = compiled(partial(self._sweep, sweeps.out_degrees))
         return LinearOperator(
-            (self.n_nodes, self.n_nodes),
-            matvec=lambda v: self._product(self._inward, v),
-            rmatvec=lambda v: self._product(self._outward, v),
+            (self.ends[-1], self.ends[-1]),
+            matvec=lambda v: self._product(inward, v),
+            rmatvec=lambda v: self._product(outward, v),
             dtype=np.dtype(np.float64),
         )
 
     def _product(self, sweep: Any, v: Array) -> Array:
         """Sum one kind of sweep over all batches; return the mean over samples."""
-        dtype = self.graph.dtype
-        v = np.asarray(v).ravel()
-        weights = [
-            ops.convert_to_tensor(v[a:b].reshape(shape), dtype=dtype)
-            for _, parts in self.places
-            for a, b, shape in parts
-        ]
-        total = np.zeros(self.n_nodes)
+        cut = zip(np.split(np.ravel(v), self.ends[:-1]), self.shapes, strict=True)
+        weights = [ops.convert_to_tensor(w.reshape(n), self.graph.dtype) for w, n in cut]
+        total = np.zeros(self.ends[-1])
         for start in range(0, len(self.x), self.size):
             batch = slice(start, start + self.size)
-            targets = self.targets[batch]
-            kind = "int32" if targets.ndim == 1 else dtype
-            result = sweep(
-                ops.convert_to_tensor(self.x[batch], dtype=dtype),
-                ops.convert_to_tensor(targets, dtype=kind),
-                weights,
-            )
-            for (_, parts), found in zip(self.places, result, strict=True):
-                for (a, b, _), part in zip(parts, found, strict=False):
-                    total[a:b] += ops.convert_to_numpy(part).ravel()
+            x, targets = self.graph.tensors(self.x[batch], self.targets[batch])
+            total += ops.convert_to_numpy(sweep(x, targets, weights))
         return total / len(self.x)
 
-    def _weights(self, flat: list[Tensor]) -> sweeps.Weights:
-        """Return (kernel, bias) for each layer from the list of all parts."""
-        found: sweeps.Weights = {}
-        rest = iter(flat)
-        for layer, parts in self.places:
-            own = [next(rest) for _ in parts]
-            found[layer] = (None, own[0]) if isinstance(layer, Shift) else (own[0], own[-1])
-        return found
-
-    def _records(self, x: Tensor, targets: Tensor) -> tuple[sweeps.Values, sweeps.Values]:
-        """Return all values and cotangents."""
+    def _sweep(self, degrees: Any, x: Tensor, targets: Tensor, flat: list[Tensor]) -> Tensor:
+        """Return ``P v`` or ``P' v`` of one batch; 0 for nodes that get nothing."""
         values = self.graph.forward(x)
         at_logits = self.loss.cotangent(values[self.graph.logits], targets)
-        return values, sweeps.cotangents(self.graph, values, at_logits)
-
-    def _into(self, x: Tensor, targets: Tensor, flat: list[Tensor]) -> list[list[Tensor]]:
-        """Return ``P v`` of one batch, layer by layer."""
-        values, e = self._records(x, targets)
-        weights = self._weights(flat)
-        found = sweeps.in_degrees(self.graph, values, e, self.magnitude, weights)
-        return [found.get(layer, []) for layer, _ in self.places]
-
-    def _out_of(self, x: Tensor, targets: Tensor, flat: list[Tensor]) -> list[list[Tensor]]:
-        """Return ``P' v`` of one batch, layer by layer."""
-        values, e = self._records(x, targets)
-        arrived = sweeps.arrivals(self.graph, values, self.magnitude, self._weights(flat))
-        found = sweeps.out_degrees(arrived, e, self.magnitude)
-        return [found.get(layer, []) for layer, _ in self.places]
+        e = sweeps.cotangents(self.graph, values, at_logits)
+        found = degrees(self.graph, values, e, self.magnitude, self.graph.by_layer(flat))
+        rows = [
+            ops.zeros(part.shape, self.graph.dtype) if degree is None else degree
+            for layer in self.graph.layers
+            for part, degree in zip_longest(nodes_of(layer), found.get(layer, ()))
+        ]
+        return ops.concatenate([ops.reshape(row, (-1,)) for row in rows])

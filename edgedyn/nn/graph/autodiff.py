@@ -57,13 +57,10 @@ def push_forward(
 
 
 def hessian_product(
-    function: Callable[[list[Tensor]], Tensor],
-    inputs: Sequence[Tensor],
-    tangents: Sequence[Tensor],
+    function: Callable[[list[Tensor]], Tensor], inputs: list[Tensor], tangents: list[Tensor]
 ) -> list[Tensor]:
     """Return ``H t`` for the second derivative H of a scalar function, forward over reverse."""
-    inputs = list(inputs)
-    with tf.autodiff.ForwardAccumulator(inputs, list(tangents)) as accumulator:
+    with tf.autodiff.ForwardAccumulator(inputs, tangents) as accumulator:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(inputs)
             value = function(inputs)

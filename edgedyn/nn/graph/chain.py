@@ -50,12 +50,8 @@ def _segment_part(step: Step, width: int, dtype: Any) -> Affine | str:
     raise ValueError(f"the closed form knows batch norms and ReLUs; not layer {step.name!r}.")
 
 
-def _is_relu(function: Any) -> bool:
+def _is_relu(f: Any) -> bool:
     """Tell a plain ReLU from a clipped or leaky one."""
-    if isinstance(function, keras.layers.ReLU):
-        return (
-            function.max_value is None
-            and not float(function.negative_slope)
-            and not float(function.threshold)
-        )
-    return function is keras.activations.relu
+    if isinstance(f, keras.layers.ReLU):
+        return f.max_value is None and not float(f.negative_slope) and not float(f.threshold)
+    return f is keras.activations.relu

@@ -1,6 +1,7 @@
 """One converter for each type of Keras layer: its steps, and what they are to the line graph."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from edgedyn.nn.graph.steps import (
     Dense,
     DepthwiseConv,
     Elementwise,
+    Linear,
     Map,
     Product,
     Scale,
@@ -31,23 +33,15 @@ ACTIVATIONS = frozenset(
     "relu relu6 leaky_relu elu selu celu gelu sigmoid hard_sigmoid silu swish hard_silu "
     "hard_swish tanh hard_tanh tanh_shrink softplus softsign exponential mish log_sigmoid".split()
 )
-_ACTIVATION_LAYERS = (kl.ReLU, kl.LeakyReLU, kl.ELU)
-_IDENTITIES = (
+_IDENTITIES = (  # at inference
     kl.Dropout,
-    kl.SpatialDropout1D,
-    kl.SpatialDropout2D,
     kl.GaussianDropout,
     kl.GaussianNoise,
     kl.AlphaDropout,
     kl.ActivityRegularization,
     kl.Identity,
 )
-_SUMS = (kl.Add, kl.Average)
-_EXTREMES = (kl.Maximum, kl.Minimum)
-_AVERAGES = (kl.AveragePooling1D, kl.AveragePooling2D)
-_GLOBAL_AVERAGES = (kl.GlobalAveragePooling1D, kl.GlobalAveragePooling2D)
-_MAXIMA = (kl.MaxPooling1D, kl.MaxPooling2D)
-_GLOBAL_MAXIMA = (kl.GlobalMaxPooling1D, kl.GlobalMaxPooling2D)
+_MERGES = (kl.Add, kl.Average, kl.Maximum, kl.Minimum, kl.Concatenate, kl.Multiply)
 _IDENTITY = lg.Identity()
 
 KNOWN = (
@@ -55,100 +49,61 @@ KNOWN = (
     "elementwise activations, pooling, padding, cropping, up-sampling, flatten, reshape, permute, "
     "dropout, add, average, concatenate, subtract, multiply, maximum, minimum and rescaling layers"
 )
+_RECURRENT = "recurrent layers use each parameter at every time step"
+_SAMPLE_NORM = "its statistics depend on the sample, so that it is no chain of routes"
 # Why others are not, by a word in the type's name.
 REASONS = {
     "Attention": "attention mixes positions by weights that depend on the data",
-    "LSTM": "recurrent layers use each parameter at every time step",
-    "GRU": "recurrent layers use each parameter at every time step",
-    "RNN": "recurrent layers use each parameter at every time step",
-    "ConvLSTM": "recurrent layers use each parameter at every time step",
-    "LayerNormalization": "its statistics depend on the sample, so that it is no chain of routes",
-    "GroupNormalization": "its statistics depend on the sample, so that it is no chain of routes",
+    "LSTM": _RECURRENT,
+    "GRU": _RECURRENT,
+    "RNN": _RECURRENT,
+    "LayerNormalization": _SAMPLE_NORM,
+    "GroupNormalization": _SAMPLE_NORM,
     "Embedding": "an embedding picks a row instead of summing over inputs",
 }
 
 
 def dense(walker: Walker, layer: Any, given: list[int]) -> int:
     """Convert a dense layer."""
-    bias = layer.bias if layer.use_bias else None
-    k = walker.add(
-        Dense,
-        layer.name,
-        given,
-        layer.kernel,
-        bias,
-        walker.all_nodes,
-        structure=lg.Dense(layer.units, bias=layer.use_bias),
-    )
-    return walker.activation(layer.name, k, layer.activation)
+    structure = lg.Dense(layer.units, bias=layer.use_bias)
+    return _weighted(walker, layer, given, Dense, structure, layer.units, 1)
 
 
 def convolution(walker: Walker, layer: Any, given: list[int]) -> int:
     """Convert a convolution along one or two axes."""
-    _check_padding(layer)
-    window = (tuple(layer.strides), layer.padding, tuple(layer.dilation_rate))
-    channels = layer.kernel.shape[-2] * layer.groups
     kind = lg.Conv1D if isinstance(layer, kl.Conv1D) else lg.Conv2D
-    k = walker.add(
-        Conv,
-        layer.name,
-        given,
-        *_owned(walker, layer),
-        *window,
-        channels,
-        structure=kind(
-            layer.filters, tuple(layer.kernel_size), *window, layer.groups, layer.use_bias
-        ),
-    )
-    return walker.activation(layer.name, k, layer.activation)
+    structure = kind(layer.filters, *_sliding(layer), layer.groups, layer.use_bias)
+    return _weighted(walker, layer, given, Conv, structure, layer.filters, layer.groups)
 
 
 def transposed(walker: Walker, layer: Any, given: list[int]) -> int:
     """Convert a transposed convolution."""
-    _check_padding(layer)
     if layer.output_padding is not None:
         raise ValueError(
             f"layer {layer.name!r} has output_padding={layer.output_padding}; known is None."
         )
-    window = (tuple(layer.strides), layer.padding, tuple(layer.dilation_rate))
-    k = walker.add(
-        ConvTranspose,
-        layer.name,
-        given,
-        *_owned(walker, layer),
-        *window,
-        structure=lg.Conv2DTranspose(
-            layer.filters, tuple(layer.kernel_size), *window, layer.use_bias
-        ),
-    )
-    return walker.activation(layer.name, k, layer.activation)
+    structure = lg.Conv2DTranspose(layer.filters, *_sliding(layer), layer.use_bias)
+    return _weighted(walker, layer, given, ConvTranspose, structure, layer.filters, 1)
 
 
 def depthwise(walker: Walker, layer: Any, given: list[int]) -> int:
     """Convert a depthwise convolution."""
-    window = (tuple(layer.strides), layer.padding, tuple(layer.dilation_rate))
-    structure = lg.DepthwiseConv2D(
-        tuple(layer.kernel_size), *window, layer.depth_multiplier, layer.use_bias
-    )
-    owned = _owned(walker, layer)
-    k = walker.add(DepthwiseConv, layer.name, given, *owned, *window, structure=structure)
-    return walker.activation(layer.name, k, layer.activation)
+    structure = lg.DepthwiseConv2D(*_sliding(layer), layer.depth_multiplier, layer.use_bias)
+    channels, many = layer.kernel.shape[-2:]
+    return _weighted(walker, layer, given, DepthwiseConv, structure, channels * many, channels)
 
 
 def separable(walker: Walker, layer: Any, given: list[int]) -> int:
     """Add a depthwise and a pointwise layer; the bias is the latter's."""
-    window = (tuple(layer.strides), layer.padding, tuple(layer.dilation_rate))
-    size, many = tuple(layer.kernel_size), layer.depth_multiplier
-    first, second = lg.SeparableConv2D(
-        layer.filters, size, *window, many, bias=layer.use_bias
-    ).parts()
-    kernel = (layer.depthwise_kernel, None, walker.all_nodes)
-    name = f"{layer.name}/depthwise"
-    k = walker.add(DepthwiseConv, name, given, *kernel, *window, structure=first)
-    pointwise = layer.pointwise_kernel
-    bias = layer.bias if layer.use_bias else None
-    owned = (pointwise, bias, walker.all_nodes, (1, 1), "valid", (1, 1), pointwise.shape[-2])
-    k = walker.add(Conv, f"{layer.name}/pointwise", [k], *owned, structure=second)
+    options = (*_sliding(layer), layer.depth_multiplier, layer.use_bias)
+    first, second = lg.SeparableConv2D(layer.filters, *options).parts()
+    kernel = layer.depthwise_kernel
+    channels, many = kernel.shape[-2:]
+    details = (kernel, None, False, channels * many, channels, _window(layer))
+    k = walker.add(DepthwiseConv, f"{layer.name}/depthwise", given, *details, structure=first)
+    point = {"strides": (1, 1), "padding": "valid", "data_format": "channels_last"}
+    details = (layer.pointwise_kernel, *_bias(walker, layer), layer.filters, 1, point)
+    k = walker.add(Conv, f"{layer.name}/pointwise", [k], *details, structure=second)
     return walker.activation(layer.name, k, layer.activation)
 
 
@@ -161,81 +116,37 @@ def batch_norm(walker: Walker, layer: Any, given: list[int]) -> int:
         )
     gamma = layer.gamma if layer.scale else None
     beta = layer.beta if layer.center else None
-
-    def factor() -> Any:
-        return 1.0 / ops.sqrt(read(layer.moving_variance) + layer.epsilon)
-
-    def mean() -> Any:
-        return read(layer.moving_mean)
-
-    def normalise(*functions: Callable[[Any], Any]) -> int:
-        name = layer.name
-        return walker.add(ChannelAffine, name, given, *functions, structure=_IDENTITY)
-
-    if walker.all_nodes:
-        k = normalise(
-            lambda u: (u - mean()) * factor(), lambda u: u * factor(), lambda u: u * factor()
-        )
-        structure = lg.Scale(gamma is not None, beta is not None)
-        if gamma is not None:
-            scale_of = (gamma, beta, True)
-            return walker.add(Scale, layer.name, [k], *scale_of, structure=structure)
-        if beta is None:
-            return k
-        return walker.add(Shift, layer.name, [k], beta, structure=structure)
+    apart = walker.all_nodes
 
     def scale() -> Any:
-        return factor() if gamma is None else factor() * read(gamma)
+        factor = 1.0 / ops.sqrt(read(layer.moving_variance) + layer.epsilon)
+        return factor if apart or gamma is None else factor * read(gamma)
 
     def function(u: Any) -> Any:
-        out = (u - mean()) * scale()
-        return out if beta is None else out + read(beta)
+        out = (u - read(layer.moving_mean)) * scale()
+        return out if apart or beta is None else out + read(beta)
 
-    return normalise(function, lambda u: u * scale(), lambda u: u * ops.abs(scale()))
-
-
-def activation_layer(walker: Walker, layer: Any, given: list[int]) -> int:
-    """Convert an activation layer."""
-    return walker.activation(layer.name, given[0], layer.activation)
-
-
-def softmax_layer(walker: Walker, layer: Any, given: list[int]) -> int:
-    """Convert a softmax layer."""
-    softmax = keras.activations.softmax
-    return walker.activation(layer.name, given[0], softmax)
+    functions = (function, lambda u: u * scale(), lambda u: u * ops.abs(scale()))
+    k = walker.add(ChannelAffine, layer.name, given, *functions, structure=_IDENTITY)
+    if not apart or (gamma is None and beta is None):
+        return k
+    structure = lg.Scale(gamma is not None, beta is not None)
+    if gamma is None:
+        return walker.add(Shift, layer.name, [k], beta, structure=structure)
+    details = (gamma, beta, beta is not None, *gamma.shape, *gamma.shape)
+    return walker.add(Scale, layer.name, [k], *details, structure=structure)
 
 
-def slope_layer(walker: Walker, layer: Any, given: list[int]) -> int:
-    """Convert an activation layer of its own type."""
-    return walker.add(Elementwise, layer.name, given, layer, structure=_IDENTITY)
+def activation(walker: Walker, layer: Any, given: list[int]) -> int:
+    """Convert an activation or softmax layer."""
+    function = keras.activations.softmax if isinstance(layer, kl.Softmax) else layer.activation
+    return walker.activation(layer.name, given[0], function)
 
 
-def identity(walker: Walker, layer: Any, given: list[int]) -> int:
-    """Skip what does nothing at inference."""
-    return given[0]
-
-
-def linear(walker: Walker, layer: Any, given: list[int]) -> int:
-    """Convert a linear map without negative coefficients."""
-    if isinstance(layer, kl.UpSampling2D) and layer.interpolation not in ("nearest", "bilinear"):
-        raise ValueError(
-            f"layer {layer.name!r} interpolates by {layer.interpolation!r}; known are nearest "
-            "and bilinear."
-        )
-    return walker.linear(layer.name, given, called(layer), structure=route_of(layer))
-
-
-def selection(walker: Walker, layer: Any, given: list[int]) -> int:
-    """Convert a maximum or minimum."""
-    function = called(layer)
-    if isinstance(layer, kl.MaxPooling2D) and layer.padding == "same" and max(layer.strides) == 1:
-        function = _padded_maxima(layer)
-    return walker.add(Map, layer.name, given, function, structure=route_of(layer))
-
-
-def product(walker: Walker, layer: Any, given: list[int]) -> int:
-    """Convert a product of tensors."""
-    return walker.add(Product, layer.name, given, called(layer), structure=lg.Multiply())
+def plain(kind: type[Map], route: Any, walker: Walker, layer: Any, given: list[int]) -> int:
+    """Convert a parameter-free layer to the one step it is; linear maps have no negative weight."""
+    add = walker.linear if kind is Linear else partial(walker.add, kind)
+    return add(layer.name, given, called(layer), structure=route(layer))
 
 
 def subtract(walker: Walker, layer: Any, given: list[int]) -> int:
@@ -246,26 +157,18 @@ def subtract(walker: Walker, layer: Any, given: list[int]) -> int:
 def rescaling(walker: Walker, layer: Any, given: list[int]) -> int:
     """Convert a rescaling by constants."""
 
-    def scaled(u: Any) -> Any:
-        return u * ops.cast(ops.convert_to_tensor(layer.scale), u.dtype)
+    def scale(u: Any) -> Any:
+        return ops.cast(ops.convert_to_tensor(layer.scale), u.dtype)
 
-    def sizes(u: Any) -> Any:
-        return u * ops.abs(ops.cast(ops.convert_to_tensor(layer.scale), u.dtype))
-
-    return walker.linear(layer.name, given, layer, scaled, sizes, structure=_IDENTITY)
+    functions = (layer, lambda u: u * scale(u), lambda u: u * ops.abs(scale(u)))
+    return walker.linear(layer.name, given, *functions, structure=_IDENTITY)
 
 
 def residual(walker: Walker, layer: Any, given: list[int]) -> int:
     """Convert InceptionResNetV2's weighted residual sum."""
     scale = float(layer.scale)
-    return walker.linear(
-        layer.name,
-        given,
-        lambda u, v: u + scale * v,
-        lambda u, v: u + scale * v,
-        lambda u, v: u + abs(scale) * v,
-        structure=lg.Add(),
-    )
+    functions = [lambda u, v, c=c: u + c * v for c in (scale, scale, abs(scale))]
+    return walker.linear(layer.name, given, *functions, structure=lg.Add())
 
 
 def arithmetic(walker: Walker, node: Any, given: list[int]) -> int | None:
@@ -281,45 +184,20 @@ def arithmetic(walker: Walker, node: Any, given: list[int]) -> int | None:
     constant = next(a for a in node.arguments.args if id(a) not in tensors)
     if np.ndim(constant) != 0:
         return None
-    c = float(constant)
-    functions: tuple[Callable[..., Any], ...] = (lambda u: c * u, lambda u: c * u)
+    number = float(constant)
     if word == "Add":
-        functions = (lambda u: u + c, lambda u: u, lambda u: u)
-    else:
-        functions = (*functions, lambda u: abs(c) * u)
+        return walker.linear(name, given, lambda u: u + number, lambda u: u, structure=_IDENTITY)
+    functions = [lambda u, c=c: c * u for c in (number, number, abs(number))]
     return walker.linear(name, given, *functions, structure=_IDENTITY)
-
-
-def route_of(layer: Any) -> Any:
-    """Return what a parameter-free layer is to the line graph."""
-    if isinstance(layer, _AVERAGES + _MAXIMA):
-        return lg.Pooling(tuple(layer.pool_size), tuple(layer.strides), layer.padding)
-    if isinstance(layer, _GLOBAL_AVERAGES + _GLOBAL_MAXIMA):
-        return lg.GlobalPooling(layer.keepdims)
-    if isinstance(layer, kl.ZeroPadding1D | kl.ZeroPadding2D):
-        return lg.ZeroPadding(_pairs(layer.padding))
-    if isinstance(layer, kl.Cropping1D | kl.Cropping2D):
-        return lg.Cropping(_pairs(layer.cropping))
-    if isinstance(layer, kl.UpSampling1D):
-        return lg.UpSampling(layer.size)
-    if isinstance(layer, kl.UpSampling2D):
-        return lg.UpSampling(tuple(layer.size), layer.interpolation)
-    if isinstance(layer, kl.Flatten):
-        return lg.Flatten()
-    if isinstance(layer, kl.Reshape):
-        return lg.Reshape(tuple(layer.target_shape))
-    if isinstance(layer, kl.Permute):
-        return lg.Permute(tuple(d - 1 for d in layer.dims))
-    if isinstance(layer, kl.Concatenate):
-        return lg.Concatenate(layer.axis - 1 if layer.axis > 0 else layer.axis)
-    return lg.Add()
 
 
 def called(layer: Any) -> Callable[..., Any]:
     """Call a layer with its inputs the way it expects them: alone or as a list."""
-    if isinstance(layer, (*_SUMS, *_EXTREMES, kl.Concatenate, kl.Multiply)):
+    if isinstance(layer, _MERGES):
         return lambda *values: layer(list(values))
-    return lambda value: layer(value)
+    if isinstance(layer, kl.MaxPooling2D) and layer.padding == "same" and max(layer.strides) == 1:
+        return _padded_maxima(layer)
+    return layer
 
 
 def is_elementwise(operation: Any) -> bool:
@@ -335,9 +213,53 @@ def why_not(operation: Any) -> str:
     return f" ({reason})" if reason else ""
 
 
-def _owned(walker: Walker, layer: Any) -> tuple[Any, Any, bool]:
-    """Return a layer's kernel, bias and whether the latter is a node."""
-    return layer.kernel, layer.bias if layer.use_bias else None, walker.all_nodes
+def _weighted(
+    walker: Walker, layer: Any, given: list[int], kind: Any, structure: Any, *channels: int
+) -> int:
+    """Add a layer with kernel and bias, of given outputs and groups, then its activation."""
+    window = () if kind is Dense else (_window(layer),)
+    details = (layer.kernel, *_bias(walker, layer), *channels, *window)
+    k = walker.add(kind, layer.name, given, *details, structure=structure)
+    return walker.activation(layer.name, k, layer.activation)
+
+
+def _bias(walker: Walker, layer: Any) -> tuple[Any, bool]:
+    """Return a layer's bias, and whether it is a node."""
+    return (layer.bias, walker.all_nodes) if layer.use_bias else (None, False)
+
+
+def _sliding(layer: Any) -> tuple[Any, Any, Any, Any]:
+    """Return a convolution's window as the line graph takes it; refuse causal padding."""
+    if layer.padding not in ("valid", "same"):
+        raise ValueError(f"layer {layer.name!r} pads {layer.padding!r}; known are valid and same.")
+    size, strides = tuple(layer.kernel_size), tuple(layer.strides)
+    return size, strides, layer.padding, tuple(layer.dilation_rate)
+
+
+def _window(layer: Any) -> dict[str, Any]:
+    """Return a convolution's window as keras.ops takes it, for any size."""
+    names = ("strides", "padding", "data_format", "dilation_rate")
+    return {name: getattr(layer, name) for name in names}
+
+
+def _pooling(layer: Any) -> lg.Pooling:
+    """Return the route of a pooling along one or two axes."""
+    return lg.Pooling(tuple(layer.pool_size), tuple(layer.strides), layer.padding)
+
+
+def _global_pooling(layer: Any) -> lg.GlobalPooling:
+    """Return the route of a pooling over all positions."""
+    return lg.GlobalPooling(layer.keepdims)
+
+
+def _up_sampling(layer: Any) -> lg.UpSampling:
+    """Return the route of an interpolation without negative coefficients."""
+    if layer.interpolation not in ("nearest", "bilinear"):
+        raise ValueError(
+            f"layer {layer.name!r} interpolates by {layer.interpolation!r}; known are nearest "
+            "and bilinear."
+        )
+    return lg.UpSampling(tuple(layer.size), layer.interpolation)
 
 
 def _pairs(value: Any) -> tuple[tuple[int, int], ...]:
@@ -346,18 +268,10 @@ def _pairs(value: Any) -> tuple[tuple[int, int], ...]:
     return tuple((int(a), int(b)) for a, b in pairs)
 
 
-def _check_padding(layer: Any) -> None:
-    """Refuse causal padding."""
-    if layer.padding not in ("valid", "same"):
-        raise ValueError(f"layer {layer.name!r} pads {layer.padding!r}; known are valid and same.")
-
-
 def _padded_maxima(layer: Any) -> Callable[..., Any]:
-    """Return a pooling that does not keep the shape, as the same after explicit padding.
-
-    TensorFlow 2.21 may compute the second derivative of a shape-keeping maximum on the CPU in the
-    place of its own argument: the results then differ from call to call.
-    """
+    """Return a pooling that does not keep the shape, as the same after explicit padding."""
+    # TensorFlow 2.21 may compute the second derivative of a shape-keeping maximum on the CPU in
+    # the place of its own argument: the results then differ from call to call.
     margins = [(0, 0), *(((k - 1) // 2, k // 2) for k in layer.pool_size), (0, 0)]
 
     def function(u: Any) -> Any:
@@ -368,6 +282,27 @@ def _padded_maxima(layer: Any) -> Callable[..., Any]:
     return function
 
 
+# Parameter-free layers: the kind of step they become, and their route in the line graph.
+_PLAIN: tuple[tuple[Any, type[Map], Callable[[Any], Any]], ...] = (
+    ((kl.ReLU, kl.LeakyReLU, kl.ELU), Elementwise, lambda layer: _IDENTITY),
+    ((kl.AveragePooling1D, kl.AveragePooling2D), Linear, _pooling),
+    ((kl.MaxPooling1D, kl.MaxPooling2D), Map, _pooling),
+    ((kl.GlobalAveragePooling1D, kl.GlobalAveragePooling2D), Linear, _global_pooling),
+    ((kl.GlobalMaxPooling1D, kl.GlobalMaxPooling2D), Map, _global_pooling),
+    ((kl.ZeroPadding1D, kl.ZeroPadding2D), Linear, lambda pad: lg.ZeroPadding(_pairs(pad.padding))),
+    ((kl.Cropping1D, kl.Cropping2D), Linear, lambda cut: lg.Cropping(_pairs(cut.cropping))),
+    (kl.UpSampling1D, Linear, lambda layer: lg.UpSampling(layer.size)),
+    (kl.UpSampling2D, Linear, _up_sampling),
+    (kl.Flatten, Linear, lambda layer: lg.Flatten()),
+    (kl.Reshape, Linear, lambda layer: lg.Reshape(tuple(layer.target_shape))),
+    (kl.Permute, Linear, lambda layer: lg.Permute(tuple(d - 1 for d in layer.dims))),
+    # Counted from the front, the axis counts the samples', which routes do not know.
+    (kl.Concatenate, Linear, lambda join: lg.Concatenate(join.axis - (join.axis > 0))),
+    ((kl.Add, kl.Average), Linear, lambda layer: lg.Add()),
+    ((kl.Maximum, kl.Minimum), Map, lambda layer: lg.Add()),
+    (kl.Multiply, Product, lambda layer: lg.Multiply()),
+)
+
 # Subclasses before the types they derive from.
 CONVERTERS: tuple[tuple[Any, Converter], ...] = (
     (kl.Dense, dense),
@@ -376,15 +311,9 @@ CONVERTERS: tuple[tuple[Any, Converter], ...] = (
     (kl.Conv2DTranspose, transposed),
     ((kl.Conv1D, kl.Conv2D), convolution),
     (kl.BatchNormalization, batch_norm),
-    (kl.Activation, activation_layer),
-    (kl.Softmax, softmax_layer),
-    (_ACTIVATION_LAYERS, slope_layer),
-    (_IDENTITIES, identity),
-    ((*_AVERAGES, *_GLOBAL_AVERAGES, kl.ZeroPadding1D, kl.ZeroPadding2D), linear),
-    ((kl.Cropping1D, kl.Cropping2D, kl.UpSampling1D, kl.UpSampling2D), linear),
-    ((kl.Flatten, kl.Reshape, kl.Permute, kl.Concatenate, *_SUMS), linear),
-    ((*_MAXIMA, *_GLOBAL_MAXIMA, *_EXTREMES), selection),
-    (kl.Multiply, product),
+    ((kl.Activation, kl.Softmax), activation),
+    (_IDENTITIES, lambda walker, layer, given: given[0]),
+    *((kinds, partial(plain, kind, route)) for kinds, kind, route in _PLAIN),
     (kl.Subtract, subtract),
     (kl.Rescaling, rescaling),
 )

@@ -32,43 +32,25 @@ class GraphDegrees:
     ----------
     graph : Graph
     loss : OutputLoss
-    coupling : {"direct", "full"}
-    strength : {"magnitude", "signed"}
-    nodes : {"kernels", "all"}
     batch_size : int
         Every batch is filled up to this size with samples of weight 0, so that the compiled
         functions see one shape.
+    **kind
+        The checked `coupling`, `strength` ("magnitude" or "signed") and `nodes`.
     """
 
-    def __init__(
-        self,
-        graph: Graph,
-        loss: OutputLoss,
-        *,
-        coupling: str,
-        strength: str,
-        nodes: str,
-        batch_size: int,
-    ) -> None:
-        self.graph, self.loss = graph, loss
-        self.coupling, self.strength, self.nodes = coupling, strength, nodes
-        self.batch_size = batch_size
+    def __init__(self, graph: Graph, loss: OutputLoss, batch_size: int, **kind: str) -> None:
+        self.graph, self.loss, self.batch_size, self.kind = graph, loss, batch_size, kind
         self._sweep = compiled(self._sweep_batch)
         self._product = compiled(self._hessian_product)
 
     def empty(self, groups: int = 1) -> DegreeSums:
         """Return the sums over no samples, for `add`."""
-        return DegreeSums(
-            [tuple(tuple(p.shape) for p in nodes_of(layer)) for layer in self.graph.layers],
-            Provenance(
-                coupling=self.coupling,
-                strength=self.strength,
-                nodes=self.nodes,
-                epsilon=float(np.finfo(self.graph.dtype).eps),
-                **self.graph.structure(self.loss.name in SOFTMAX_LOSSES),
-            ),
-            groups,
-        )
+        shapes = [tuple(tuple(p.shape) for p in nodes_of(layer)) for layer in self.graph.layers]
+        structure = self.graph.structure(self.loss.name in SOFTMAX_LOSSES)
+        what: dict[str, Any] = {**self.kind, **structure}
+        epsilon = float(np.finfo(self.graph.dtype).eps)
+        return DegreeSums(shapes, Provenance(epsilon=epsilon, **what), groups)
 
     def add(self, sums: DegreeSums, x: Array, targets: Array, group: int = 0) -> None:
         """Add a batch of at most `batch_size` samples, all of one group.
@@ -83,7 +65,7 @@ class GraphDegrees:
         result = self._sweep(x, targets, weight)
         sums.count(np.full(n, group), float(result["largest"]))
         sums.magnitude_totals[group] += float(result["magnitude"])
-        if self.coupling == "full":
+        if self.kind["coupling"] == "full":
             self._add_full(sums, group, (x, targets, weight), result["in"])
             return
         for way in ("in", "out"):
@@ -96,24 +78,18 @@ class GraphDegrees:
         """Fill a batch up with repetitions of weight 0; return tensors."""
         missing = self.batch_size - len(x)
         rows = np.r_[np.arange(len(x)), np.zeros(missing, int)] if missing else slice(None)
-        dtype = self.graph.dtype
         weight = np.r_[np.ones(len(x)), np.zeros(missing)]
-        targets = targets[rows]
-        return (
-            ops.convert_to_tensor(x[rows], dtype=dtype),
-            ops.convert_to_tensor(targets, dtype="int32" if targets.ndim == 1 else dtype),
-            ops.convert_to_tensor(weight, dtype=dtype),
-        )
+        weight = ops.convert_to_tensor(weight, self.graph.dtype)
+        return *self.graph.tensors(x[rows], targets[rows]), weight
 
     def _sweep_batch(self, x: Tensor, targets: Tensor, weight: Tensor) -> dict[str, Any]:
         """Forward pass, backward pass, and the two sweeps."""
-        magnitude = self.strength == "magnitude"
+        magnitude = self.kind["strength"] == "magnitude"
         values = self.graph.forward(x)
         at_logits = self.loss.cotangent(values[self.graph.logits], targets) * weight[:, None]
         e = sweeps.cotangents(self.graph, values, at_logits)
         inward = sweeps.in_degrees(self.graph, values, e, magnitude)
-        arrived = sweeps.arrivals(self.graph, values, magnitude)
-        outward = sweeps.out_degrees(arrived, e, magnitude)
+        outward = sweeps.out_degrees(self.graph, values, e, magnitude)
         total = 0.0 if magnitude else sweeps.total_magnitude(self.graph, values, e)
         return {
             "in": [inward.get(layer, []) for layer in self.graph.layers],
@@ -125,11 +101,7 @@ class GraphDegrees:
     # The full coupling -------------------------------------------------------------------------
 
     def _add_full(
-        self,
-        sums: DegreeSums,
-        group: int,
-        batch: tuple[Tensor, Tensor, Tensor],
-        direct: list[list[Tensor]],
+        self, sums: DegreeSums, group: int, batch: tuple[Tensor, ...], direct: list[list[Tensor]]
     ) -> None:
         """Add one Hessian-vector product a layer, read at its neighbours."""
         layers = self.graph.layers
@@ -159,25 +131,14 @@ class GraphDegrees:
         self, x: Tensor, targets: Tensor, weight: Tensor, tangents: list[Tensor]
     ) -> list[list[Tensor]]:
         """Return ``H t`` of the summed loss, cut by layers."""
-        layers = self.graph.layers
-        counts = [len(nodes_of(layer)) for layer in layers]
-        theta = [read(p) for layer in layers for p in nodes_of(layer)]
-
-        def cut(flat: list[Tensor]) -> list[list[Tensor]]:
-            ends = np.cumsum(counts)
-            return [flat[end - n : end] for n, end in zip(counts, ends, strict=True)]
+        theta = [read(p) for layer in self.graph.layers for p in nodes_of(layer)]
 
         def total_loss(flat: list[Tensor]) -> Tensor:
-            parameters: dict[Any, tuple[Any, Any]] = {}
-            for layer, parts in zip(layers, cut(flat), strict=True):
-                if isinstance(layer, Shift):
-                    parameters[layer] = (None, parts[0])
-                else:
-                    parameters[layer] = (parts[0], parts[1] if len(parts) > 1 else None)
-            logits = self.graph.forward(x, parameters)[self.graph.logits]
+            logits = self.graph.forward(x, self.graph.by_layer(flat))[self.graph.logits]
             return ops.sum(self.loss.per_sample(logits, targets) * weight)
 
-        return cut(hessian_product(total_loss, theta, tangents))
+        products = iter(hessian_product(total_loss, theta, tangents))
+        return [[next(products) for _ in nodes_of(layer)] for layer in self.graph.layers]
 
 
 def _arrays(parts: Iterable[Tensor]) -> list[Array]:

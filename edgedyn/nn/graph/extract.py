@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import keras
@@ -25,10 +26,6 @@ def extract(model: keras.Model, *, nodes: str = "kernels") -> Graph:
     nodes : {"kernels", "all"}
         ``kernels``: biases and batch norms are parameter-free; ``all``: biases are nodes and
         batch norms become scale layers.
-
-    Returns
-    -------
-    Graph
 
     Raises
     ------
@@ -60,7 +57,7 @@ def extract(model: keras.Model, *, nodes: str = "kernels") -> Graph:
     softmax = output in walker.softmax
     logits = walker.softmax.get(output, output)
     shape = tuple(inner.inputs[0].shape[1:])
-    graph = Graph(tuple(walker.steps), logits, softmax, shape, walker.shapes)
+    graph = Graph(tuple(walker.steps), logits, softmax, shape, walker.shapes, walker.downstream)
     if not graph.predecessors:
         raise ValueError(f"model {model.name!r} has no layer with a kernel.")
     return graph
@@ -105,9 +102,9 @@ class _Walker:
         self.steps: list[Step] = []
         self.softmax: dict[int, int] = {}
         self.shapes: dict[int, tuple[int | None, ...]] = {}
-        self._next = INPUT + 1
+        self._numbers = count(INPUT + 1)
+        self.downstream: set[int] = set()
         self._owners: set[int] = set()
-        self._dependent: set[int] = set()
 
     def walk(self, model: Any, inputs: Sequence[int]) -> list[int]:
         """Unroll a model; return the numbers of its outputs."""
@@ -128,12 +125,11 @@ class _Walker:
         operation = node.operation
         if isinstance(operation, Functional | keras.Sequential):
             return self.walk(operation, given)
-        for k in given:
-            if k in self.softmax:
-                raise ValueError(
-                    f"layer {operation.name!r} follows a softmax; only one at the very end is "
-                    "supported."
-                )
+        if any(k in self.softmax for k in given):
+            raise ValueError(
+                f"layer {operation.name!r} follows a softmax; only one at the very end is "
+                "supported."
+            )
         if getattr(operation, "weights", None):
             self._claim(operation)
         for kinds, convert in converters.CONVERTERS:
@@ -144,7 +140,7 @@ class _Walker:
             return [self.add(Elementwise, name, given, operation, structure=lg.Identity())]
         if type(operation).__name__ == "CustomScaleLayer":  # InceptionResNetV2's residual weight
             return [converters.residual(self, operation, given)]
-        if not isinstance(operation, kl.Layer) and self._dependent.intersection(given):
+        if not isinstance(operation, kl.Layer) and self.downstream.intersection(given):
             if (number := converters.arithmetic(self, node, given)) is not None:
                 return [number]
         return self._before_the_first_layer(node, given)
@@ -153,7 +149,7 @@ class _Walker:
         """Accept any operation on what no parameter influences: no derivative passes there."""
         operation = node.operation
         trained = [w for w in getattr(operation, "weights", []) if w.trainable]
-        if trained or self._dependent.intersection(given) or len(node.outputs) != 1:
+        if trained or self.downstream.intersection(given) or len(node.outputs) != 1:
             raise ValueError(
                 f"layer {operation.name!r} of type {type(operation).__name__} is not known to "
                 f"the line graph{converters.why_not(operation)}; known are: {converters.KNOWN}."
@@ -184,26 +180,17 @@ class _Walker:
         self, kind: type[Step], name: str, given: Sequence[int], *details: Any, structure: Any
     ) -> int:
         """Append a step; return the number of its output."""
-        number = self._next
-        self._next += 1
+        number = next(self._numbers)
         self.steps.append(kind(name, tuple(given), number, *details, structure=structure))
-        if issubclass(kind, Layer | Shift) or self._dependent.intersection(given):
-            self._dependent.add(number)
+        if issubclass(kind, Layer | Shift) or self.downstream.intersection(given):
+            self.downstream.add(number)
         return number
 
     def linear(
-        self,
-        name: str,
-        given: Sequence[int],
-        function: Callable[..., Any],
-        linear: Callable[..., Any] | None = None,
-        absolute: Callable[..., Any] | None = None,
-        *,
-        structure: Any,
+        self, name: str, given: Sequence[int], *functions: Callable[..., Any], structure: Any
     ) -> int:
-        """Append a linear map; by default its own linear part without negative coefficients."""
-        linear = linear or function
-        functions = (function, linear, absolute or linear)
+        """Append a linear map, its linear part, that of absolute coefficients; else the same."""
+        functions += functions[-1:] * (3 - len(functions))
         return self.add(Linear, name, given, *functions, structure=structure)
 
     def activation(self, name: str, k: int, function: Any) -> int:
@@ -212,8 +199,7 @@ class _Walker:
         if function is None or word == "linear":
             return k
         if word == "softmax":
-            number = self._next
-            self._next += 1
+            number = next(self._numbers)
             self.softmax[number] = k
             return number
         if word not in converters.ACTIVATIONS:

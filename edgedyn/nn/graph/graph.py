@@ -1,13 +1,19 @@
 """A network as its operations in topological order, between numbered tensors."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from keras import ops
+from numpy.typing import NDArray
+
 from edgedyn.linegraph import Network
 from edgedyn.nn.graph.steps import Dense, Layer, Map, Shift, Step
 
+Array = NDArray[Any]
 Tensor = Any
+Weights = dict[Any, tuple[Tensor, ...]]  # (kernel, bias) of layers
 INPUT = 0
 
 
@@ -15,8 +21,7 @@ def nodes_of(layer: Layer | Shift) -> list[Any]:
     """Return the parameters of a layer that are nodes: the kernel, then the bias."""
     if isinstance(layer, Shift):
         return [layer.bias]
-    biased = layer.bias is not None and layer.bias_is_node
-    return [layer.kernel, layer.bias] if biased else [layer.kernel]
+    return [layer.kernel, layer.bias] if layer.bias_is_node else [layer.kernel]
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class Graph:
         Of one sample.
     shapes : dict
         What Keras says of some tensors' shapes, by number.
+    downstream : set of int
+        Tensors that depend on a layer's parameters.
     """
 
     steps: tuple[Step, ...]
@@ -42,6 +49,7 @@ class Graph:
     softmax: bool
     input_shape: tuple[int | None, ...]
     shapes: dict[int, tuple[int | None, ...]]
+    downstream: set[int]
 
     @cached_property
     def layers(self) -> tuple[Layer | Shift, ...]:
@@ -71,30 +79,28 @@ class Graph:
     def structure(self, softmax: bool) -> dict[str, int]:
         """Return `edgedyn.capacitance.Provenance`'s counts of interior and informative layers.
 
-        `softmax` tells whether the loss acts on the softmax of the logits, be it in the model or
-        in the loss.
+        `softmax`: whether the loss acts on the softmax of the logits, in the model or in the loss.
         """
-        followers: dict[Layer | Shift, set[Layer | Shift]] = {}
-        for layer, before in self.predecessors.items():
-            for other in before:
-                followers.setdefault(other, set()).add(layer)
-        gauge = {
-            layer
-            for layer in self.predecessors
-            if softmax and layer.output == self.logits and isinstance(layer, Dense)
-        }
-        interior = [a for a, before in self.predecessors.items() if before and a in followers]
-        informative = [a for a in interior if followers[a] - gauge]
-        return {"n_interior": len(interior), "n_informative": len(informative)}
+        before = self.predecessors
+        gauge = {a for a in before if softmax and a.output == self.logits and isinstance(a, Dense)}
+        followed = set().union(*before.values())
+        informing = set().union(*(earlier for b, earlier in before.items() if b not in gauge))
+        interior = {a for a, earlier in before.items() if earlier} & followed
+        return {"n_interior": len(interior), "n_informative": len(interior & informing)}
 
-    @cached_property
-    def downstream(self) -> set[int]:
-        """Tensors that depend on a layer's parameters."""
-        found: set[int] = set()
-        for step in self.steps:
-            if isinstance(step, Layer | Shift) or found.intersection(step.inputs):
-                found.add(step.output)
+    def by_layer(self, flat: Iterable[Tensor]) -> Weights:
+        """Return each layer's (kernel, bias), None where there is none, from those of all nodes."""
+        rest = iter(flat)
+        found: Weights = {}
+        for layer in self.layers:
+            parts = [next(rest) for _ in nodes_of(layer)]
+            found[layer] = (None, *parts) if isinstance(layer, Shift) else (*parts, None)[:2]
         return found
+
+    def tensors(self, x: Array, targets: Array) -> tuple[Tensor, Tensor]:
+        """Return samples and targets in the precision of the parameters; labels are integers."""
+        kind = "int32" if targets.ndim == 1 else self.dtype
+        return ops.convert_to_tensor(x, self.dtype), ops.convert_to_tensor(targets, kind)
 
     def network(self) -> Network:
         """Return the structure alone.
@@ -122,16 +128,12 @@ class Graph:
                 )
         return network
 
-    def forward(self, x: Tensor, parameters: dict[Step, tuple[Any, Any]] | None = None) -> dict:
+    def forward(self, x: Tensor, parameters: Weights | None = None) -> dict:
         """Return every tensor's value; with `parameters` at given (kernel, bias) instead."""
         values = {INPUT: x}
         for step in self.steps:
             given = [values[i] for i in step.inputs]
-            if parameters is not None and isinstance(step, Layer):
-                values[step.output] = step.forward(given[0], *parameters[step])
-            elif parameters is not None and isinstance(step, Shift):
-                values[step.output] = step.forward(given[0], parameters[step][1])
-            else:
-                assert isinstance(step, Layer | Shift | Map)
-                values[step.output] = step.forward(*given)
+            own = parameters[step] if parameters and isinstance(step, Layer | Shift) else ()
+            assert isinstance(step, Layer | Shift | Map)
+            values[step.output] = step.forward(*given, *own)
         return values

@@ -125,14 +125,10 @@ def output_loss(loss: Any, softmax: bool) -> OutputLoss:
 
     Parameters
     ----------
-    loss : str, callable, keras.losses.Loss or OutputLoss
+    loss : str, callable, keras.losses.Loss, OutputLoss or None
         None stands for sparse categorical cross-entropy; an `OutputLoss` is returned as it is.
     softmax : bool
         Whether the network ends in a softmax.
-
-    Returns
-    -------
-    OutputLoss
 
     Raises
     ------
@@ -157,15 +153,11 @@ def output_loss(loss: Any, softmax: bool) -> OutputLoss:
         raise ValueError(f"the loss {name!r} is not known; known are {ACCEPTED}.")
     if options.get("ignore_class") is not None:
         raise ValueError(f"the loss {name!r} with ignore_class is not known; drop those samples.")
-    if softmax and options.get("from_logits"):
+    if softmax == bool(options.get("from_logits")):
+        expects, ends = ("logits", "ends") if softmax else ("probabilities", "does not end")
         raise ValueError(
-            f"the loss {name!r} expects logits but the model ends in a softmax; compile it with "
-            "from_logits=False."
-        )
-    if not softmax and not options.get("from_logits"):
-        raise ValueError(
-            f"the loss {name!r} expects probabilities but the model does not end in a softmax; "
-            "compile it with from_logits=True."
+            f"the loss {name!r} expects {expects} but the model {ends} in a softmax; compile it "
+            f"with from_logits={not softmax}."
         )
     smoothing = float(options.get("label_smoothing") or 0.0)
     return OutputLoss("cross_entropy", name.startswith("sparse"), smoothing)

@@ -54,12 +54,16 @@ class Layer(Step):
         As the Keras layer holds it.
     bias : variable or None
     bias_is_node : bool
-        Whether the bias belongs to the line graph.
+        Whether there is a bias that belongs to the line graph.
+    outputs, groups : int
+        Channels it gives, and groups of channels that do not mix.
     """
 
     kernel: Any
     bias: Any
     bias_is_node: bool
+    outputs: int
+    groups: int
 
     def apply(self, kernel: Tensor, u: Tensor) -> Tensor:
         """Return ``f(kernel, u)``, without bias."""
@@ -79,16 +83,20 @@ class Layer(Step):
 
     def gradient(self, u: Tensor, q: Tensor) -> Tensor:
         """Return ``d<q, f(kernel, u)>/d kernel``."""
-        kernel = read(self.kernel)
-        return pull_back(lambda k: self.apply(k, u), [kernel], q)[0]
+        return pull_back(lambda k: self.apply(k, u), [read(self.kernel)], q)[0]
+
+    def _box(self, s: Tensor) -> Tensor:
+        """Apply a window of ones to the groups' channel sums; here there is no window."""
+        return s
 
     def ones_forward(self, u: Tensor) -> Tensor:
         """Return ``f(1, u)``."""
-        raise NotImplementedError
+        return _spread(self._box(_channel_sums(u, self.groups)), self.outputs)
 
     def ones_pull(self, u: Tensor, e: Tensor) -> Tensor:
         """Return ``f(1, .)^T e``."""
-        raise NotImplementedError
+        like, arriving = _channel_sums(u, self.groups), _channel_sums(e, self.groups)
+        return _spread(pull_back(self._box, [like], arriving)[0], u.shape[-1])
 
 
 class Dense(Layer):
@@ -98,77 +106,36 @@ class Dense(Layer):
         """Return ``f(kernel, u)``."""
         return ops.matmul(u, kernel)
 
-    def ones_forward(self, u: Tensor) -> Tensor:
-        """Return ``f(1, u)``."""
-        return _spread(ops.sum(u, axis=-1, keepdims=True), self.kernel.shape[1])
-
-    def ones_pull(self, u: Tensor, e: Tensor) -> Tensor:
-        """Return ``f(1, .)^T e``."""
-        return _spread(ops.sum(e, axis=-1, keepdims=True), self.kernel.shape[0])
-
 
 @dataclass(frozen=True, eq=False)
 class Windowed(Layer):
-    """A layer whose kernel slides over positions."""
+    """A layer whose kernel slides over positions; `window` is for the convolutions of keras.ops."""
 
-    strides: tuple[int, ...]
-    padding: str
-    dilation: tuple[int, ...]
-
-    @property
-    def window(self) -> dict[str, Any]:
-        """The window as the convolutions of keras.ops take it."""
-        return {
-            "strides": self.strides,
-            "padding": self.padding,
-            "data_format": "channels_last",
-            "dilation_rate": self.dilation,
-        }
+    window: dict[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
 class Conv(Windowed):
     """Convolution; kernel of shape (taps along each axis, inputs / groups, outputs)."""
-
-    channels: int
-
-    @property
-    def groups(self) -> int:
-        """How many groups of channels do not mix."""
-        return self.channels // self.kernel.shape[-2]
 
     def apply(self, kernel: Tensor, u: Tensor) -> Tensor:
         """Convolve, group by group: some backends cannot differentiate grouped ones."""
         if self.groups == 1:
-            return self._convolve(u, kernel)
-        inputs, kernels = ops.split(u, self.groups, -1), ops.split(kernel, self.groups, -1)
-        parts = [self._convolve(v, k) for v, k in zip(inputs, kernels, strict=True)]
-        return ops.concatenate(parts, -1)
+            return ops.conv(u, kernel, **self.window)
+        return self._by_group(u, ops.split(kernel, self.groups, -1))
 
-    def _convolve(self, u: Tensor, kernel: Tensor) -> Tensor:
-        """Convolve without groups."""
-        return ops.conv(u, kernel, **self.window)
+    def _by_group(self, u: Tensor, kernels: Sequence[Tensor]) -> Tensor:
+        """Convolve each group of channels with its own kernel."""
+        parts = ops.split(u, len(kernels), -1)
+        convolved = [ops.conv(v, k, **self.window) for v, k in zip(parts, kernels, strict=True)]
+        return ops.concatenate(convolved, -1)
 
     def _box(self, s: Tensor) -> Tensor:
         """Convolve each of the groups' channel sums with a window of ones."""
         taps = self.kernel.shape[:-2]
-        if len(set(self.strides)) == 1:
-            ones = ops.ones((*taps, self.groups, 1), s.dtype)
-            return ops.depthwise_conv(s, ones, **self.window)
+        if len(set(self.window["strides"])) == 1:
+            return ops.depthwise_conv(s, ops.ones((*taps, self.groups, 1), s.dtype), **self.window)
         # Depthwise convolutions are not there for strides that differ along the axes.
-        ones = ops.ones((*taps, 1, 1), s.dtype)
-        parts = [self._convolve(v, ones) for v in ops.split(s, self.groups, -1)]
-        return parts[0] if self.groups == 1 else ops.concatenate(parts, -1)
-
-    def ones_forward(self, u: Tensor) -> Tensor:
-        """Return ``f(1, u)``."""
-        return _spread(self._box(_channel_sums(u, self.groups)), self.kernel.shape[-1])
-
-    def ones_pull(self, u: Tensor, e: Tensor) -> Tensor:
-        """Return ``f(1, .)^T e``."""
-        like = _channel_sums(u, self.groups)
-        pulled = pull_back(self._box, [like], _channel_sums(e, self.groups))[0]
-        return _spread(pulled, self.channels)
+        return self._by_group(s, [ops.ones((*taps, 1, 1), s.dtype)] * self.groups)
 
 
 class ConvTranspose(Windowed):
@@ -182,15 +149,6 @@ class ConvTranspose(Windowed):
         """Spread channel sums by a window of ones."""
         return self.apply(ops.ones((*self.kernel.shape[:-2], 1, 1), s.dtype), s)
 
-    def ones_forward(self, u: Tensor) -> Tensor:
-        """Return ``f(1, u)``."""
-        return _spread(self._box(_channel_sums(u, 1)), self.kernel.shape[-2])
-
-    def ones_pull(self, u: Tensor, e: Tensor) -> Tensor:
-        """Return ``f(1, .)^T e``."""
-        pulled = pull_back(self._box, [_channel_sums(u, 1)], _channel_sums(e, 1))[0]
-        return _spread(pulled, self.kernel.shape[-1])
-
 
 class DepthwiseConv(Windowed):
     """Convolution channel by channel; kernel (taps along each axis, channels, multiplier)."""
@@ -199,18 +157,9 @@ class DepthwiseConv(Windowed):
         """Return ``f(kernel, u)``."""
         return ops.depthwise_conv(u, kernel, **self.window)
 
-    def _box(self, u: Tensor) -> Tensor:
+    def _box(self, s: Tensor) -> Tensor:
         """Convolve with a window of ones, which all multipliers share."""
-        ones = ops.ones((*self.kernel.shape[:-1], 1), u.dtype)
-        return ops.depthwise_conv(u, ones, **self.window)
-
-    def ones_forward(self, u: Tensor) -> Tensor:
-        """Return ``f(1, u)``."""
-        return _spread(self._box(u), self.kernel.shape[-2] * self.kernel.shape[-1])
-
-    def ones_pull(self, u: Tensor, e: Tensor) -> Tensor:
-        """Return ``f(1, .)^T e``."""
-        return pull_back(self._box, [u], _channel_sums(e, self.kernel.shape[-2]))[0]
+        return self.apply(ops.ones((*self.kernel.shape[:-1], 1), s.dtype), s)
 
 
 class Scale(Layer):
@@ -220,14 +169,6 @@ class Scale(Layer):
         """Return ``f(kernel, u)``."""
         return kernel * u
 
-    def ones_forward(self, u: Tensor) -> Tensor:
-        """Return ``f(1, u)``."""
-        return u
-
-    def ones_pull(self, u: Tensor, e: Tensor) -> Tensor:
-        """Return ``f(1, .)^T e``."""
-        return e
-
 
 @dataclass(frozen=True, eq=False)
 class Shift(Step):
@@ -235,8 +176,8 @@ class Shift(Step):
 
     bias: Any
 
-    def forward(self, u: Tensor, bias: Tensor = None) -> Tensor:
-        """Return ``u + beta``."""
+    def forward(self, u: Tensor, kernel: None = None, bias: Tensor = None) -> Tensor:
+        """Return ``u + beta``, at its own parameter or at a given one; there is no kernel."""
         return u + (read(self.bias) if bias is None else bias)
 
 
@@ -283,19 +224,16 @@ class ChannelAffine(Linear):
 
 
 class Elementwise(Map):
-    """An activation function: its Jacobian is a slope for each entry."""
-
-    def _slope(self, value: Tensor, magnitude: bool) -> Tensor:
-        slope = pull_back(self.function, [value], ops.ones_like(value))[0]
-        return ops.abs(slope) if magnitude else slope
+    """An activation function: its Jacobian is a slope for each entry, and so symmetric."""
 
     def pull(self, values: Sequence[Tensor], q: Tensor, magnitude: bool) -> list[Tensor]:
         """Return ``J^T q``, or ``|J|^T q``."""
-        return [q * self._slope(values[0], magnitude)]
+        return [self.push(values, [q], magnitude)]
 
     def push(self, values: Sequence[Tensor], t: Sequence[Tensor], magnitude: bool) -> Tensor:
         """Return ``J t``, or ``|J| t``."""
-        return t[0] * self._slope(values[0], magnitude)
+        slope = pull_back(self.function, values, ops.ones_like(values[0]))[0]
+        return t[0] * sizes(slope, magnitude)
 
 
 class Product(Map):
@@ -303,16 +241,16 @@ class Product(Map):
 
     def pull(self, values: Sequence[Tensor], q: Tensor, magnitude: bool) -> list[Tensor]:
         """Return ``J^T q``, or ``|J|^T q``."""
-        return pull_back(self.function, _sizes(values, magnitude), q)
+        return super().pull([sizes(v, magnitude) for v in values], q, magnitude)
 
     def push(self, values: Sequence[Tensor], t: Sequence[Tensor], magnitude: bool) -> Tensor:
         """Return ``J t``, or ``|J| t``."""
-        return push_forward(self.function, _sizes(values, magnitude), t)
+        return super().push([sizes(v, magnitude) for v in values], t, magnitude)
 
 
-def _sizes(values: Sequence[Tensor], magnitude: bool) -> list[Tensor]:
-    """Return the values, or their absolute values."""
-    return [ops.abs(v) for v in values] if magnitude else list(values)
+def sizes(x: Tensor, magnitude: bool) -> Tensor:
+    """Return x or |x|."""
+    return ops.abs(x) if magnitude else x
 
 
 def _channel_sums(x: Tensor, groups: int) -> Tensor:

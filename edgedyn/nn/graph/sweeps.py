@@ -3,20 +3,19 @@
 Reverse: a tensor's ``q`` sums, over its consumers, ``J^T q`` of parameter-free operations and
 ``f_B(1, .)^T e_B`` of layers; the in-degree of layer A is its weight gradient from (q_A, u_A).
 Forward: a layer emits ``f_A(1, u_A)``, parameter-free operations push it; the out-degree of layer
-B is its kernel gradient from (e_B, t_B).
+B is its kernel gradient from (e_B, t_B). With weights in the place of the ones, degrees become
+products of P, or of its transpose, with them.
 """
 
 from typing import Any
 
 from keras import ops
 
-from edgedyn.nn.graph.graph import Graph
-from edgedyn.nn.graph.steps import Layer, Map, Shift
+from edgedyn.nn.graph.graph import Graph, Weights
+from edgedyn.nn.graph.steps import Layer, Map, Shift, sizes
 
 Tensor = Any
 Values = dict[int, Tensor]
-# Kernels and biases in the place of ones, which turns degrees into products with a vector.
-Weights = dict[Layer | Shift, tuple[Tensor, Tensor]]
 
 
 def cotangents(graph: Graph, values: Values, at_logits: Tensor) -> Values:
@@ -27,12 +26,10 @@ def cotangents(graph: Graph, values: Values, at_logits: Tensor) -> Values:
         if e is None or not graph.downstream.intersection(step.inputs):
             continue
         given = [values[i] for i in step.inputs]
-        if isinstance(step, Layer):
-            pulled = [step.pull(given[0], e)]
-        elif isinstance(step, Map):
+        if isinstance(step, Map):
             pulled = step.pull(given, e, False)
         else:
-            pulled = [e]
+            pulled = [step.pull(given[0], e) if isinstance(step, Layer) else e]
         _add_to(found, graph, step.inputs, pulled)
     return found
 
@@ -40,20 +37,17 @@ def cotangents(graph: Graph, values: Values, at_logits: Tensor) -> Values:
 def in_degrees(
     graph: Graph, values: Values, e: Values, magnitude: bool, weights: Weights | None = None
 ) -> dict[Any, list[Tensor]]:
-    """Return each layer's in-degrees (kernel, then bias if a node), summed over samples.
-
-    With `weights`, the product of P with them instead of ones.
-    """
+    """Return each layer's in-degrees (kernel, then bias if a node), summed over samples."""
     q: Values = {}
     degrees: dict[Any, list[Tensor]] = {}
     for step in reversed(graph.steps):
         given = [values[i] for i in step.inputs]
         received = q.get(step.output)
         if isinstance(step, Layer):
-            u, error = _sizes(given[0], magnitude), _sizes(e[step.output], magnitude)
+            u, error = sizes(given[0], magnitude), sizes(e[step.output], magnitude)
             if received is not None:
                 degrees[step] = [step.gradient(u, received)]
-                if step.bias is not None and step.bias_is_node:
+                if step.bias_is_node:
                     degrees[step].append(_all_but_last(received))
             if step.inputs[0] in graph.downstream:
                 pulled = (
@@ -74,10 +68,7 @@ def in_degrees(
 def arrivals(
     graph: Graph, values: Values, magnitude: bool, weights: Weights | None = None
 ) -> dict[Layer, Tensor]:
-    """Return ``t_B = sum_A J_AB f_A(1, u_A)`` for each layer B that has a predecessor.
-
-    With `weights`, those in the place of the ones.
-    """
+    """Return ``t_B = sum_A J_AB f_A(1, u_A)`` for each layer B that has a predecessor."""
     t: Values = {}
     found: dict[Layer, Tensor] = {}
     for step in graph.steps:
@@ -86,49 +77,40 @@ def arrivals(
         if isinstance(step, Layer):
             if arriving[0] is not None:
                 found[step] = arriving[0]
-            t[step.output] = _emitted(step, _sizes(given[0], magnitude), weights)
+            t[step.output] = _emitted(step, sizes(given[0], magnitude), weights)
         elif isinstance(step, Shift):
             one = ops.ones_like(given[0]) * (1 if weights is None else weights[step][1])
             t[step.output] = one if arriving[0] is None else arriving[0] + one
         elif any(a is not None for a in arriving):
             assert isinstance(step, Map)
-            filled = [
-                ops.zeros_like(v) if a is None else a for v, a in zip(given, arriving, strict=True)
-            ]
+            pairs = zip(given, arriving, strict=True)
+            filled = [ops.zeros_like(v) if a is None else a for v, a in pairs]
             t[step.output] = step.push(given, filled, magnitude)
     return found
 
 
 def out_degrees(
-    arrived: dict[Layer, Tensor], e: Values, magnitude: bool
+    graph: Graph, values: Values, e: Values, magnitude: bool, weights: Weights | None = None
 ) -> dict[Any, list[Tensor]]:
     """Return each layer's kernel out-degrees, summed over samples; those of biases are 0."""
     return {
-        layer: [layer.gradient(t, _sizes(e[layer.output], magnitude))]
-        for layer, t in arrived.items()
+        layer: [layer.gradient(t, sizes(e[layer.output], magnitude))]
+        for layer, t in arrivals(graph, values, magnitude, weights).items()
     }
 
 
 def total_magnitude(graph: Graph, values: Values, e: Values) -> Tensor:
     """Return ``sum_s 1' P_mag 1 = sum_B <|e_B|, f_B(1, t_B)>``."""
-    total = ops.zeros((), values[graph.logits].dtype)
-    for layer, t in arrivals(graph, values, True).items():
-        total += ops.sum(ops.abs(e[layer.output]) * layer.ones_forward(t))
-    return total
+    found = arrivals(graph, values, True).items()
+    parts = (ops.sum(ops.abs(e[layer.output]) * layer.ones_forward(t)) for layer, t in found)
+    return sum(parts, ops.zeros((), values[graph.logits].dtype))
 
 
 def _emitted(step: Layer, u: Tensor, weights: Weights | None) -> Tensor:
     """Return ``f(1, u)``, with the bias' own 1, or the same at other weights."""
-    biased = step.bias is not None and step.bias_is_node
-    if weights is None:
-        return step.ones_forward(u) + 1 if biased else step.ones_forward(u)
-    kernel, bias = weights[step]
-    return step.apply(kernel, u) + bias if biased else step.apply(kernel, u)
-
-
-def _sizes(x: Tensor, magnitude: bool) -> Tensor:
-    """Return x or |x|."""
-    return ops.abs(x) if magnitude else x
+    kernel, bias = (None, 1) if weights is None else weights[step]
+    sent = step.ones_forward(u) if kernel is None else step.apply(kernel, u)
+    return sent + bias if step.bias_is_node else sent
 
 
 def _all_but_last(q: Tensor) -> Tensor:

@@ -36,27 +36,20 @@ def AlexNet(
 
     Parameters
     ----------
-    include_top : bool, default True
     weights : None
         There are no weights to download; the initialisation is random (Keras' defaults).
-    input_tensor : keras tensor, optional
     input_shape : tuple, optional
         By default (227, 227, 3).
     pooling : {None, "avg", "max"}
         Without the top: None keeps the last feature map (6x6x256 at 227x227).
-    classes : int, default 1000
-    classifier_activation : str or None, default "softmax"
-    name : str
-
-    Returns
-    -------
-    keras.Model
-        2,334,080 parameters without the top, 60,965,224 with the top for 1000 classes.
+    include_top, input_tensor, classes, classifier_activation, name
+        As in ``keras.applications``.
 
     Notes
     -----
-    Left out: the local response normalisation (Keras has no such layer; Simonyan and Zisserman,
-    ICLR 2015, measured no gain from it) and the paper's own initialisation.
+    2,334,080 parameters without the top, 60,965,224 with the top for 1000 classes. Left out: the
+    local response normalisation (Keras has no such layer; Simonyan and Zisserman, ICLR 2015,
+    measured no gain from it) and the paper's own initialisation.
 
     References
     ----------
@@ -74,16 +67,8 @@ def AlexNet(
         raise ValueError("AlexNet has no weights to download; give weights=None.")
     inputs = keras.Input(input_shape or (SIZE, SIZE, 3)) if input_tensor is None else input_tensor
     x = inputs
-    for k, (filters, kernel, stride, padding, groups, pool) in enumerate(_CONVOLUTIONS, 1):
-        x = kl.Conv2D(
-            filters,
-            kernel,
-            strides=stride,
-            padding=padding,
-            groups=groups,
-            activation="relu",
-            name=f"conv{k}",
-        )(x)
+    for k, (*window, groups, pool) in enumerate(_CONVOLUTIONS, 1):
+        x = kl.Conv2D(*window, groups=groups, activation="relu", name=f"conv{k}")(x)
         if pool:
             x = kl.MaxPooling2D(3, strides=2, name=f"pool{k}")(x)
     if include_top:

@@ -42,10 +42,8 @@ class BackboneInfo:
     Parameters
     ----------
     name : str
-    parameters : int
-        Weights without the top, statistics of batch norms included.
-    features : int
-        Length of the feature vector.
+    parameters, features : int
+        Weights without the top, statistics of batch norms included; length of the feature vector.
     minimum_size : int
         Images with a smaller side are resized to it inside the model.
     usual_size : int or None
@@ -63,24 +61,15 @@ class BackboneInfo:
     depth: int
 
 
-class BackboneTable(Sequence[BackboneInfo]):
+class BackboneTable(tuple[BackboneInfo, ...]):
     """The backbones of the paper; prints as a table."""
-
-    def __init__(self, rows: Sequence[BackboneInfo]) -> None:
-        self._rows = tuple(rows)
-
-    def __getitem__(self, k: Any) -> Any:
-        return self._rows[k]
-
-    def __len__(self) -> int:
-        return len(self._rows)
 
     def __repr__(self) -> str:
         line = "{:18}{:>12}{:>10}{:>14}{:>7}"
         lines = [line.format("name", "parameters", "features", "minimum size", "depth")]
         lines += [
             line.format(r.name, f"{r.parameters:,}", r.features, r.minimum_size, r.depth)
-            for r in self._rows
+            for r in self
         ]
         return "\n".join(lines)
 
@@ -88,7 +77,7 @@ class BackboneTable(Sequence[BackboneInfo]):
         """Return the table as a pandas DataFrame, indexed by name."""
         import pandas as pd
 
-        return pd.DataFrame([asdict(row) for row in self._rows]).set_index("name")
+        return pd.DataFrame([asdict(row) for row in self]).set_index("name")
 
 
 # Counted on the models Keras 3.15 builds; the tests count some of them again.
@@ -119,12 +108,8 @@ _OTHER = BackboneInfo("any other", 0, 0, 32, None, 0)
 def list_backbones() -> BackboneTable:
     """Return the paper's 17 backbones: name, parameters, features, minimum size, depth.
 
-    Any other model of ``keras.applications`` can be had by name as well.
-
-    Returns
-    -------
-    BackboneTable
-        A sequence of `BackboneInfo`; ``to_frame()`` gives a pandas DataFrame.
+    A sequence of `BackboneInfo`; ``to_frame()`` gives a pandas DataFrame. Any other model of
+    ``keras.applications`` can be had by name as well.
 
     References
     ----------
@@ -199,7 +184,11 @@ def backbone(
     ('MobileNet', (None, 256))
     """
     check.choice(pooling, "pooling", tuple(POOLINGS))
-    _check_weights(weights)
+    if weights not in (None, "imagenet") and not is_weight_file(weights):
+        raise ValueError(
+            "weights must be 'imagenet', None or the path of a .keras, .h5 or .npz file; "
+            f"got {weights!r}."
+        )
     if isinstance(name, keras.Model):
         return _own(name, weights, input_shape, pooling, kw)
     if not isinstance(name, str | Path):
@@ -211,9 +200,6 @@ def backbone(
     if weights not in (None, "imagenet"):
         load_weights(model, weights)
     return model
-
-
-# Checks -----------------------------------------------------------------------------------------
 
 
 def architecture(
@@ -228,14 +214,9 @@ def architecture(
     ----------
     name : str
         One of `list_backbones`, or any other model of ``keras.applications``.
-    input_shape : tuple of int
-        (height, width, channels).
+    input_shape : (height, width, channels)
     include_top : bool
         Whether with the classifier of 1000 ImageNet classes.
-
-    Returns
-    -------
-    keras.Model
 
     Raises
     ------
@@ -256,12 +237,7 @@ def architecture(
         return build(weights=None, include_top=include_top, input_shape=shape)
 
 
-def _check_weights(weights: Any) -> None:
-    if weights is not None and weights != "imagenet" and not is_weight_file(weights):
-        raise ValueError(
-            "weights must be 'imagenet', None or the path of a .keras, .h5 or .npz file; "
-            f"got {weights!r}."
-        )
+# Checks -----------------------------------------------------------------------------------------
 
 
 def known_name(name: str) -> str:
@@ -292,15 +268,6 @@ def _image_shape(shape: Any) -> tuple[int | None, int | None, int]:
     return (sides[0], sides[1], 3)
 
 
-def _check_options(name: str, build: Callable[..., keras.Model], kw: dict[str, Any]) -> None:
-    accepted = set(inspect.signature(build).parameters) - _FIXED
-    if unknown := sorted(set(kw) - accepted):
-        raise ValueError(
-            f"{name} takes no option {', '.join(unknown)}; it takes "
-            f"{', '.join(sorted(accepted)) or 'none'}."
-        )
-
-
 # Named models -----------------------------------------------------------------------------------
 
 
@@ -309,7 +276,12 @@ def _named(name: str, imagenet: bool, shape: Any, pooling: str, kw: dict[str, An
     if keras.config.image_data_format() != "channels_last":
         raise ValueError("backbones need Keras' image data format to be 'channels_last'.")
     build = AlexNet if name == "AlexNet" else getattr(keras.applications, name)
-    _check_options(name, build, kw)
+    accepted = set(inspect.signature(build).parameters) - _FIXED
+    if unknown := sorted(set(kw) - accepted):
+        raise ValueError(
+            f"{name} takes no option {', '.join(unknown)}; it takes "
+            f"{', '.join(sorted(accepted)) or 'none'}."
+        )
     if imagenet and name == "AlexNet":
         raise ValueError(
             "Keras has no ImageNet weights of AlexNet; give a local file with weights=PATH, or "
@@ -319,9 +291,8 @@ def _named(name: str, imagenet: bool, shape: Any, pooling: str, kw: dict[str, An
     inputs = keras.Input(shape, dtype="float32")
     x = _preprocessed(_resized(inputs, info), _mode(name, build))
     static = None if None in x.shape[1:] else tuple(x.shape[1:])
-    application = _built(
-        name, build, imagenet, input_tensor=x, input_shape=static, pooling=pooling, **kw
-    )
+    kw = {**kw, "input_tensor": x, "input_shape": static, "pooling": pooling}
+    application = _built(name, build, imagenet, **kw)
     return keras.Model(inputs, application.output, name=name)
 
 

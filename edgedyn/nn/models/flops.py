@@ -38,10 +38,6 @@ def work(model: keras.Model) -> Work:
     model : keras.Model
         Sequential or functional; nested models are counted layer by layer.
 
-    Returns
-    -------
-    Work
-
     Examples
     --------
     >>> import keras
@@ -51,7 +47,7 @@ def work(model: keras.Model) -> Work:
     >>> work(keras.Model(inputs, keras.layers.Dense(2)(x)))
     Work(flops=8352.0, activations=290.0, layers=3)
     """
-    layers = list(_layers(model))
+    layers = [layer for layer in layers_of(model) if not isinstance(layer, kl.InputLayer)]
     return Work(
         flops=float(sum(map(_flops, layers))),
         activations=float(sum(_size(layer.output.shape[1:]) for layer in layers)),
@@ -59,12 +55,12 @@ def work(model: keras.Model) -> Work:
     )
 
 
-def _layers(model: keras.Model) -> Iterator[kl.Layer]:
-    """Yield a model's layers, those of nested models too."""
+def layers_of(model: keras.Model) -> Iterator[kl.Layer]:
+    """Yield a model's layers, those of nested models in their place."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _layers(layer)
-        elif not isinstance(layer, kl.InputLayer):
+            yield from layers_of(layer)
+        else:
             yield layer
 
 

@@ -6,7 +6,7 @@ with residual reductions between, and a classifier.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -59,10 +59,8 @@ def nas201(
         and ``avg_pool_3x3``; or the six numbers as text.
     n_classes : int
         At least 2.
-    channels : int
-        Of the first stage; 16 in the benchmark.
-    n_cells : int
-        A stage; 5 in the benchmark.
+    channels, n_cells : int
+        Channels of the first stage and cells in each stage; 16 and 5 in the benchmark.
     input_shape : (height, width, 3)
         Sides are multiples of 4.
 
@@ -85,9 +83,9 @@ def nas201(
     then see zeros (their batch norm makes a constant of them), and out of a node that leads
     nowhere else, whose parameters the benchmark counts. To the line graph this is padding: no path
     leads through it, a kernel that sees only zeros has no links, and one whose output leads nowhere
-    receives but sends none. A cell without any path to
-    its output thus cuts the network: what comes before has no influence on the loss, and the
-    whole network's beta_eff may be undefined (status "ill_conditioned").
+    receives but sends none. A cell without any path to its output thus cuts the network: what comes
+    before has no influence on the loss, and the whole network's beta_eff may be undefined (status
+    "ill_conditioned").
 
     References
     ----------
@@ -132,10 +130,6 @@ def cell_coding(cell: Sequence[int] | str) -> Cell:
     cell : sequence of 6 int, or str
         As for `nas201`.
 
-    Returns
-    -------
-    tuple of int
-
     Raises
     ------
     TypeError, ValueError
@@ -148,36 +142,21 @@ def cell_coding(cell: Sequence[int] | str) -> Cell:
     ...             "+|nor_conv_1x1~0|nor_conv_1x1~1|none~2|")
     (0, 2, 3, 2, 3, 1)
     """
-    numbers: tuple[Any, ...]
-    if isinstance(cell, str):
-        numbers = _from_text(cell)
-    elif isinstance(cell, Sequence | np.ndarray):
-        numbers = tuple(cell)
-    else:
-        raise TypeError(f"there is no cell {cell!r}; {FORMS}.")
+    refused = f"there is no cell {cell!r}; {FORMS}."
+    if not isinstance(cell, Sequence | np.ndarray):
+        raise TypeError(refused)
+    numbers: tuple[Any, ...] = _from_text(cell) if isinstance(cell, str) else tuple(cell)
     if any(isinstance(n, bool | np.bool_) or not isinstance(n, Integral) for n in numbers):
-        raise TypeError(f"there is no cell {cell!r}; {FORMS}.")
+        raise TypeError(refused)
     if len(numbers) != len(EDGES) or not all(0 <= n < len(OPERATIONS) for n in numbers):
-        raise ValueError(f"there is no cell {cell!r}; {FORMS}.")
+        raise ValueError(refused)
     return tuple(int(n) for n in numbers)
 
 
 def cell_string(cell: Sequence[int] | str) -> str:
     """Return a cell in either form as the official text.
 
-    Parameters
-    ----------
-    cell : sequence of 6 int, or str
-        As for `nas201`.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    TypeError, ValueError
-        For anything that is no cell.
+    Parameters and errors are those of `cell_coding`.
 
     Examples
     --------
@@ -233,17 +212,13 @@ def _cell(x: Any, operations: dict[tuple[int, int], int], channels: int, name: s
     return _sum(arriving[4], f"{name}_node4")
 
 
-def _built(operations: dict[tuple[int, int], int]) -> Iterator[tuple[int, int]]:
-    """Yield the edges that are layers, by source: all but the zeros that change nothing."""
+def _built(operations: dict[tuple[int, int], int]) -> list[tuple[int, int]]:
+    """Return the edges that are layers, by source: all but the zeros that change nothing."""
     kept = {edge for edge, operation in operations.items() if operation != ZERO}
     used = {1, 4}.union(*kept)
-    for node in used - {1}:
-        if not any(target == node for _, target in kept):
-            kept.add((1, node))
-    for node in sorted(used - {4}, reverse=True):
-        if not any(source == node for source, _ in kept):
-            kept.add((node, 4))
-    return iter(sorted(kept))
+    kept |= {(1, node) for node in used - {1} if all(target != node for _, target in kept)}
+    kept |= {(node, 4) for node in used - {4} if all(source != node for source, _ in kept)}
+    return sorted(kept)
 
 
 def _operation(x: Any, operation: int, channels: int, name: str) -> Any:
@@ -277,15 +252,9 @@ def _relu_conv_norm(x: Any, channels: int, size: int, name: str) -> Any:
 
 def _conv(x: Any, channels: int, size: int, name: str, strides: int = 1) -> Any:
     """Return a convolution without bias; one with strides is padded by the caller."""
-    return kl.Conv2D(
-        channels,
-        size,
-        strides,
-        "same" if strides == 1 else "valid",
-        use_bias=False,
-        kernel_initializer=_initial(),
-        name=name,
-    )(x)
+    padding = "same" if strides == 1 else "valid"
+    options = {"use_bias": False, "kernel_initializer": _initial(), "name": name}
+    return kl.Conv2D(channels, size, strides, padding, **options)(x)
 
 
 def _norm(x: Any, name: str) -> Any:

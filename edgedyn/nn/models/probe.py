@@ -113,24 +113,19 @@ def attach_probe(
     check.choice(batch_norm, "batch_norm", BATCH_NORMS)
     momentum = _below_one(momentum, "momentum")
     draw = np.random.default_rng(seed)
+    norm = StatisticsNorm if frozen and batch_norm == "statistics" else kl.BatchNormalization
     x = backbone.output
     for k, width in enumerate(units, start=1):
         name = f"{PREFIX}dense_{k}"
         x = kl.Dense(width, kernel_initializer=_initializer(initializer, draw), name=name)(x)
         if batch_norm != "none":
-            follows = frozen and batch_norm == "statistics"
-            kind = StatisticsNorm if follows else kl.BatchNormalization
-            x = kind(momentum=momentum, name=f"{PREFIX}batch_norm_{k}")(x)
+            x = norm(momentum=momentum, name=f"{PREFIX}batch_norm_{k}")(x)
         x = kl.ReLU(name=f"{PREFIX}relu_{k}")(x)
         if dropout:
             x = kl.Dropout(dropout, seed=_integer(draw), name=f"{PREFIX}dropout_{k}")(x)
-    out = kl.Dense(
-        n_classes,
-        activation="softmax",
-        kernel_initializer=_initializer(initializer, draw),
-        name=OUTPUT,
-    )
-    model = keras.Model(backbone.input, out(x), name=f"{backbone.name}_probe")
+    last = _initializer(initializer, draw)
+    x = kl.Dense(n_classes, activation="softmax", kernel_initializer=last, name=OUTPUT)(x)
+    model = keras.Model(backbone.input, x, name=f"{backbone.name}_probe")
     if frozen:
         for layer in model.layers:
             if layer.name.startswith(PREFIX) and not isinstance(layer, StatisticsNorm):
@@ -139,12 +134,11 @@ def attach_probe(
 
 
 def detach_probe(
-    model: keras.Model,
-    n_classes: int,
-    *,
-    seed: int | np.random.Generator | None = None,
+    model: keras.Model, n_classes: int, *, seed: int | np.random.Generator | None = None
 ) -> keras.Model:
     """Return the fine-tuned backbone with an ordinary head: one dense layer with softmax.
+
+    Not compiled; compile and fit it to go on with training.
 
     Parameters
     ----------
@@ -154,11 +148,6 @@ def detach_probe(
         At least 2.
     seed : int or numpy.random.Generator, optional
         Decides the new head's kernel (Glorot uniform).
-
-    Returns
-    -------
-    keras.Model
-        Not compiled; compile and fit it to go on with training.
 
     Raises
     ------

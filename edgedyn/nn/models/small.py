@@ -1,7 +1,7 @@
 """Small networks for small images: candidates of studies on a laptop, and of the examples.
 
-Each takes images of shape (height, width, 3) in 0..255 and gives features; weights are random, as
-``keras.utils.set_random_seed`` decides.
+Each is a functional `keras.Model` that takes images of shape (height, width, 3) in 0..255 and gives
+features; weights are random, as ``keras.utils.set_random_seed`` decides.
 """
 
 from collections.abc import Sequence
@@ -22,10 +22,6 @@ def mlp(input_shape: Shape = IMAGE, units: Sequence[int] = (128, 64)) -> keras.M
     input_shape : (height, width, 3)
     units : sequence of int
 
-    Returns
-    -------
-    keras.Model
-
     Examples
     --------
     >>> from edgedyn.nn.models import small
@@ -45,13 +41,8 @@ def cnn(input_shape: Shape = IMAGE, width: int = 16, depth: int = 2) -> keras.Mo
     Parameters
     ----------
     input_shape : (height, width, 3)
-    width : int
-        Channels of the first convolution; doubled at each.
-    depth : int
-
-    Returns
-    -------
-    keras.Model
+    width, depth : int
+        Channels of the first convolution, doubled at each; number of convolutions.
 
     Examples
     --------
@@ -74,13 +65,8 @@ def vgg(input_shape: Shape = IMAGE, width: int = 16, stages: int = 2) -> keras.M
     Parameters
     ----------
     input_shape : (height, width, 3)
-    width : int
-        Channels of the first stage; doubled at each.
-    stages : int
-
-    Returns
-    -------
-    keras.Model
+    width, stages : int
+        Channels of the first stage, doubled at each; number of stages.
 
     Examples
     --------
@@ -104,14 +90,8 @@ def resnet(input_shape: Shape = IMAGE, width: int = 16, blocks: int = 1) -> kera
     Parameters
     ----------
     input_shape : (height, width, 3)
-    width : int
-        Channels of the first stage; doubled in the second.
-    blocks : int
-        In each stage.
-
-    Returns
-    -------
-    keras.Model
+    width, blocks : int
+        Channels of the first stage, doubled in the second; blocks in each stage.
 
     Examples
     --------
@@ -142,16 +122,10 @@ def densenet(
     Parameters
     ----------
     input_shape : (height, width, 3)
-    growth : int
-        Channels that each layer adds.
-    layers : int
-        In each block.
+    growth, layers : int
+        Channels that each layer adds; layers in each block.
     strides : int
         Of the first convolution; 2 makes all that follows four times cheaper.
-
-    Returns
-    -------
-    keras.Model
 
     Examples
     --------
@@ -179,15 +153,10 @@ def mobilenet(
     Parameters
     ----------
     input_shape : (height, width, 3)
-    width : int
-        Channels between the blocks.
-    blocks : int
+    width, blocks : int
+        Channels between the blocks; number of blocks.
     strides : int
         Of the first convolution; 2 makes all that follows four times cheaper.
-
-    Returns
-    -------
-    keras.Model
 
     Examples
     --------
@@ -215,9 +184,8 @@ def _start(input_shape: Shape) -> tuple[Any, Any]:
 
 def _conv(x: Any, channels: int, *, size: int = 3, strides: int = 1, bias: bool = False) -> Any:
     """Return a padded convolution."""
-    return kl.Conv2D(
-        channels, size, strides, "same", use_bias=bias, kernel_initializer="he_normal"
-    )(x)
+    options = {"use_bias": bias, "kernel_initializer": "he_normal"}
+    return kl.Conv2D(channels, size, strides, "same", **options)(x)
 
 
 def _normed(x: Any, cap: float | None = None) -> Any:

@@ -5,7 +5,7 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import h5py
 import keras
 import numpy as np
 from numpy.typing import NDArray
+
+from edgedyn.nn.models.flops import layers_of
 
 SUFFIXES = (".keras", ".h5")  # of whole models
 ARRAYS = ".npz"  # of weights alone
@@ -80,9 +82,7 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
     elif path.name.endswith(".weights.h5"):
         _load_keras3(model, path)
     else:
-        with _open(path) as file:
-            entries = _entries_of_file(file)
-        _assign(model, entries, path)
+        _assign(model, _entries_of_file(path), path)
 
 
 def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
@@ -94,10 +94,6 @@ def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
         A ``.keras`` file or a whole model in ``.h5``, also of Keras 2.
     compile : bool, default True
         Also restore loss, metrics and optimizer, where the file has them.
-
-    Returns
-    -------
-    keras.Model
 
     Raises
     ------
@@ -120,9 +116,8 @@ def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of older formats and optimizers
-            return keras.models.load_model(
-                path, compile=compile, custom_objects={"DepthwiseConv2D": _Depthwise}
-            )
+            own = {"DepthwiseConv2D": _Depthwise}
+            return keras.models.load_model(path, compile=compile, custom_objects=own)
     except Exception as error:  # Keras, h5py and layers of one's own raise what they like
         raise ValueError(f"{str(path)!r} cannot be loaded as a model: {_brief(error)}") from error
 
@@ -164,22 +159,13 @@ def _check_config(path: Path) -> None:
             f"{str(path)!r} holds weights without a model; name the architecture and give the "
             "file as weights=PATH."
         )
-    if "Lambda" in _class_names(json.loads(config)):
+    classes: set[str] = set()  # of all parts, however nested
+    json.loads(config, object_hook=lambda part: classes.add(str(part.get("class_name"))))
+    if "Lambda" in classes:
         raise ValueError(
             f"{str(path)!r} has a Lambda layer, whose code is not run; load the model yourself "
             "and give the model."
         )
-
-
-def _class_names(config: Any) -> Iterator[str]:
-    """Yield every class named in a nested configuration."""
-    if isinstance(config, dict):
-        if isinstance(config.get("class_name"), str):
-            yield config["class_name"]
-        config = list(config.values())
-    if isinstance(config, list):
-        for item in config:
-            yield from _class_names(item)
 
 
 def _brief(error: Exception) -> str:
@@ -191,19 +177,10 @@ def _brief(error: Exception) -> str:
 # The weights of a file or model -----------------------------------------------------------------
 
 
-def _layers(model: Any) -> Iterator[Any]:
-    """Yield the layers that hold weights, nested models unrolled."""
-    for layer in model.layers:
-        if hasattr(layer, "layers"):
-            yield from _layers(layer)
-        elif layer.weights:
-            yield layer
-
-
 def _entries_of_model(model: keras.Model) -> list[Entry]:
     return [
         ((layer.name,), weight.name, np.asarray(weight))
-        for layer in _layers(model)
+        for layer in layers_of(model)
         for weight in layer.weights
     ]
 
@@ -235,17 +212,18 @@ def _entries_of_arrays(path: Path) -> list[Entry]:
     return entries
 
 
-def _entries_of_file(file: h5py.File) -> list[Entry]:
+def _entries_of_file(path: Path) -> list[Entry]:
     """Read every array once; its layer is its group, or what stands before its own name."""
-    root = file["model_weights"] if "model_weights" in file else file
     entries: list[Entry] = []
-    for group in _names(root, "layer_names") or list(root):
-        if not isinstance(root.get(group), h5py.Group):
-            continue
-        for name in _names(root[group], "weight_names") or _datasets(root[group]):
-            *owner, own = name.removesuffix(":0").split("/")
-            owners = (group.replace("/", "_"), "_".join(owner), *owner[-1:])
-            entries.append((owners, own, np.asarray(root[group][name])))
+    with _open(path) as file:
+        root = file.get("model_weights", file)
+        for group in _names(root, "layer_names") or list(root):
+            if not isinstance(root.get(group), h5py.Group):
+                continue
+            for name in _names(root[group], "weight_names") or _datasets(root[group]):
+                *owner, own = name.removesuffix(":0").split("/")
+                owners = (group.replace("/", "_"), "_".join(owner), *owner[-1:])
+                entries.append((owners, own, np.asarray(root[group][name])))
     return entries
 
 
@@ -269,7 +247,7 @@ def _datasets(group: h5py.Group) -> list[str]:
 
 def _assign(model: keras.Model, entries: Sequence[Entry], path: Path) -> None:
     """Find an array for every weight of the model, then assign them all."""
-    layers = list(_layers(model))
+    layers = [layer for layer in layers_of(model) if layer.weights]
     ours, theirs = _common_names(layers, entries)
     wanted = {ours.get(layer.name, layer.name.replace("/", "_")): layer for layer in layers}
     if len(wanted) < len(layers):
@@ -293,10 +271,8 @@ def _assign(model: keras.Model, entries: Sequence[Entry], path: Path) -> None:
 def _common_names(
     layers: Sequence[Any], entries: Sequence[Entry]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Renumber names that Keras numbers by itself, which depend on what was built before.
-
-    Where the model and the file have different numbers of them, only equal names are trusted.
-    """
+    """Renumber names that Keras numbers by itself, which depend on what was built before."""
+    # Where the model and the file have different numbers of them, only equal names are trusted.
     ours: dict[str, str] = {}
     theirs: dict[str, str] = {}
     for base in sorted({_snake_case(type(layer).__name__) for layer in layers}):
@@ -318,11 +294,8 @@ def _snake_case(name: str) -> str:
 
 def _numbered(names: Iterable[str], base: str) -> list[str]:
     """Return the names that are `base` or `base_7`, in the order of their numbers."""
-    found = {}
-    for name in names:
-        if match := re.fullmatch(rf"{base}(?:_(\d+))?", name):
-            found[name] = int(match[1] or 0)
-    return sorted(found, key=lambda name: found[name])
+    matches = (re.fullmatch(rf"{base}(?:_(\d+))?", name) for name in dict.fromkeys(names))
+    return [m[0] for m in sorted(filter(None, matches), key=lambda m: int(m[1] or 0))]
 
 
 def _pairs(
@@ -340,7 +313,13 @@ def _pairs(
         )
     if set(variables) <= set(by_name):
         pairs = [(variable, by_name[name]) for name, variable in variables.items()]
-        _check_shapes(layer, pairs, path)
+        for variable, array in pairs:
+            if tuple(variable.shape) != array.shape:
+                raise ValueError(
+                    f"{variable.name} of layer {layer.name!r} has shape {tuple(variable.shape)}, "
+                    f"but {array.shape} in {str(path)!r}; the likely cause is another width "
+                    "(alpha) or number of filters or input channels."
+                )
         return pairs
     shapes = {array.shape: array for _, array in arrays}
     alike = sorted(shapes) == sorted(tuple(v.shape) for v in layer.weights)
@@ -354,16 +333,6 @@ def _pairs(
 
 def _listed(weights: Iterable[tuple[str, Any]]) -> str:
     return ", ".join(f"{name} {tuple(weight.shape)}" for name, weight in weights)
-
-
-def _check_shapes(layer: Any, pairs: list[tuple[Any, NDArray[Any]]], path: Path) -> None:
-    for variable, array in pairs:
-        if tuple(variable.shape) != array.shape:
-            raise ValueError(
-                f"{variable.name} of layer {layer.name!r} has shape {tuple(variable.shape)}, but "
-                f"{array.shape} in {str(path)!r}; the likely cause is another width (alpha) or "
-                "number of filters or input channels."
-            )
 
 
 def _load_keras3(model: keras.Model, path: Path) -> None:
