@@ -21,10 +21,9 @@ from pathlib import Path
 import numpy as np
 
 import edgedyn as ed
-from edgedyn._bits import unpack_bits
 from edgedyn._environment import environment
 from edgedyn._files import to_json, write_text
-from edgedyn.studies.race import cost, heats, schedule
+from edgedyn.studies.race import cost, replay, schedule
 
 HERE = Path(__file__).parent
 RECORDS = HERE.parent / "papers" / "jiang2024" / "records"
@@ -54,25 +53,6 @@ def studies():
     return {n: runs for n, runs in found.items() if runs}
 
 
-def raced(runs, reduction, with_pairs=False, budget=np.inf):
-    """Return the choice of a race and the epochs it took."""
-    epochs = len(next(iter(runs.values())).epochs)
-    race = heats(list(runs), schedule(len(runs), RUNGS, epochs, reduction),
-                 confidence=CONFIDENCE, budget=budget)  # fmt: skip
-    spent, before = 0, 0
-    epoch, alive = next(race)
-    while True:
-        spent, before = spent + (epoch - before) * len(alive), epoch
-        order = sorted(alive, key=lambda m: -runs[m].epochs[epoch - 1].val_accuracy)
-        correct = {}
-        if with_pairs:
-            correct = {m: unpack_bits(runs[m].epochs[epoch - 1].val_correct) for m in alive}
-        try:
-            epoch, alive = race.send((order, correct))
-        except StopIteration:
-            return order[0], spent
-
-
 def after(runs, k):
     """Return the best after k epochs, and the epochs with its training to the end."""
     epochs = len(next(iter(runs.values())).epochs)
@@ -83,16 +63,23 @@ def after(runs, k):
 def policies(runs):
     """Return the choice and cost of every policy on one seed; a random one has no choice."""
     epochs = len(next(iter(runs.values())).epochs)
-    found = {f"race, reduction {r:g}": raced(runs, r) for r in REDUCTIONS}
+    records = list(runs.values())
+    found = {f"race, reduction {r:g}": _first(replay(records, RUNGS, r)) for r in REDUCTIONS}
     if all(e.val_correct for r in runs.values() for e in r.epochs):
         _, five = after(runs, 5)
         least = cost(schedule(len(runs), RUNGS, epochs, 2.0))
         budget = max(least, int(SHARE * five))
-        found["race, reduction 2, pairs"] = raced(runs, 2.0, with_pairs=True, budget=budget)
+        paired = replay(records, RUNGS, confidence=CONFIDENCE, budget=budget)
+        found["race, reduction 2, pairs"] = _first(paired)
     found |= {f"{k} epoch{'s' * (k > 1)} for all": after(runs, k) for k in FIXED}
     found["all to the end"] = (after(runs, epochs)[0], len(runs) * epochs)
     found["at random"] = (None, epochs)
     return found
+
+
+def _first(raced):
+    """Return the choice of a race and the epochs it took."""
+    return raced.order[0], raced.epochs
 
 
 def measured(runs):

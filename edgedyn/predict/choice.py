@@ -26,6 +26,8 @@ class Choice:
         How probable it is that a candidate is the best on samples and seeds like these.
     within : tuple of float
         How probable it is that the best is among the first 1, 2, ... of the ranking.
+    epochs : int
+        After how many epochs the candidates were compared.
     status : str
         ``ok``, or why nothing can be said: then only the first is chosen.
     """
@@ -34,6 +36,7 @@ class Choice:
     leads: Mapping[str, Lead]
     chance: Mapping[str, float]
     within: tuple[float, ...]
+    epochs: int = 0
     status: str = "ok"
 
     @property
@@ -64,6 +67,7 @@ def choose(
     order: Sequence[str],
     correct: Mapping[str, ArrayLike],
     *,
+    epochs: int = 0,
     confidence: float = 0.95,
     n_draws: int = 2000,
     seed: int | np.random.Generator = 0,
@@ -78,6 +82,8 @@ def choose(
         Of each candidate, which validation samples it got right at the deciding epoch; the same
         seeds and samples. Empty or with candidates missing: the first is chosen, and the status
         says that nothing is known of how surely.
+    epochs : int
+        After how many epochs.
     confidence : float
         Of the paired intervals.
     n_draws, seed
@@ -109,14 +115,15 @@ def choose(
         raise ValueError("order is empty; give at least one candidate.")
     first = order[0]
     if any(name not in correct for name in order):
-        return Choice((first,), {}, {}, (), NOT_PAIRED)
+        return Choice((first,), {}, {}, (), epochs, NOT_PAIRED)
     right = {name: correct[name] for name in order}
     leads = {name: lead(right[first], right[name], confidence) for name in order[1:]}
     near = [name for name, one in leads.items() if not one.is_clear]
     places = chances(right, n_draws=n_draws, seed=seed)
     chance = {name: float(found[0]) for name, found in places.items()}
     within = np.cumsum([chance[name] for name in order])
-    return Choice((first, *near), leads, chance, tuple(np.minimum(within, 1.0).tolist()))
+    certain = tuple(np.minimum(within, 1.0).tolist())
+    return Choice((first, *near), leads, chance, certain, epochs)
 
 
 def _said(one: Lead) -> str:

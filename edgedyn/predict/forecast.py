@@ -117,7 +117,6 @@ def forecast(
     *,
     training: float | None = None,
     n_samples: int = 1000,
-    level: tuple[float, float] | None = None,
     lesson: Lesson | None = None,
 ) -> Forecast:
     r"""Forecast the accuracy after the last epoch from those seen.
@@ -141,15 +140,8 @@ def forecast(
         Training accuracy after the last epoch seen. Without it the curve alone counts.
     n_samples : int
         Validation samples behind each accuracy.
-    level : (float, float), optional
-        Logit and variance of a better estimate of the last accuracy, such as
-        `edgedyn.predict.level.levels` gives.
     lesson : Lesson, optional
         From `learn`; by default the shipped one.
-
-    Returns
-    -------
-    Forecast
 
     Raises
     ------
@@ -180,7 +172,7 @@ def forecast(
     used = lesson or shipped(known)
     far = log(target / len(seen))
     curve = Completed(seen, nan, None if training is None else [training], n_samples)
-    theta, variance = level or _last(curve, len(seen))
+    theta, variance = _last(curve, len(seen))
     middle = theta + float(_features(curve, len(seen), target) @ np.array(used.coefficients))
     beyond = far > used.largest * (1 + 1e-9)
     # Beyond the ratios that were seen, the width grows with the square.
@@ -209,10 +201,6 @@ def learn(curves: Sequence[Completed], prior: Lesson | None = None) -> Lesson:
         Of at least four epochs; all with training accuracies, or none.
     prior : Lesson, optional
         Counts as ten curves.
-
-    Returns
-    -------
-    Lesson
 
     Raises
     ------

@@ -72,7 +72,7 @@ class Ranking:
     rows: tuple[RankedModel, ...]
     methods: tuple[Judgement, ...]
 
-    def best(self, method: str = "capacitance", top: int = 1) -> list[str]:
+    def best(self, method: str = "last_value", top: int = 1) -> list[str]:
         """Return the names of the first candidates by a method, mean rank over seeds.
 
         Raises

@@ -16,10 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedyn import _data
+from edgedyn._bits import pack_bits
 from edgedyn.measure import neural_capacitance
 from edgedyn.mlp import ReLUMLP
 from edgedyn.predict import NeuralCapacitanceRegressor
+from edgedyn.predict.choice import Choice
+from edgedyn.predict.forecast import Forecast
 from edgedyn.predict.rank import Ranking, rank
+from edgedyn.studies.chosen import early_choice, forecasts
+from edgedyn.studies.early import early_ranking
+from edgedyn.studies.race import Raced, replay
 from edgedyn.studies.record import EpochRecord, TrialRecord
 
 if TYPE_CHECKING:
@@ -35,7 +41,7 @@ EPOCHS = 40
 OBSERVED = 5
 N_TRAIN, N_VALIDATION = 100, 200
 LEARNING_RATE, BATCH_SIZE = 2e-3, 8
-METHODS = ("capacitance", "pooled", "last_value", "best_value")
+METHODS = ("last_value", "capacitance", "pooled", "best_value")
 RESAMPLINGS = 300
 
 
@@ -47,12 +53,35 @@ class Demo:
     ----------
     ranking : edgedyn.Ranking
         Every run among those of its seed.
+    choice : edgedyn.predict.choice.Choice
+        Which candidates the early epochs name, means over seeds.
+    forecasts : dict of str to Forecast
+        Final accuracies, by candidate, from the early epochs.
+    race : edgedyn.studies.race.Raced
+        What a race over the same candidates would have named, and the epochs it would have taken.
     """
 
     seed: int
     settings: dict[str, Any]
     records: tuple[TrialRecord, ...]
     ranking: Ranking
+    choice: Choice
+    forecasts: dict[str, Forecast]
+    race: Raced
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The candidate named first, and those that cannot be told apart from it."""
+        return self.choice.chosen
+
+    @property
+    def regret(self) -> float:
+        """How far the final test accuracy of the candidate named first is below the best."""
+        final: dict[str, list[float]] = {}
+        for r in self.records:
+            final.setdefault(r.model, []).append(r.final_test_accuracy)
+        means = {model: float(np.mean(values)) for model, values in final.items()}
+        return max(means.values()) - means[self.chosen[0]]
 
     @property
     def verdict(self) -> str:
@@ -74,7 +103,8 @@ class Demo:
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values."""
         records = tuple(record.to_dict() for record in self.records)
-        return {**asdict(self), "records": records, "verdict": self.verdict}
+        chosen = {"chosen": list(self.chosen), "regret": self.regret, "verdict": self.verdict}
+        return {**asdict(self), "records": records, **chosen}
 
     def to_frame(self) -> "pd.DataFrame":
         """Return the predictions as a pandas DataFrame, one row a method and trial."""
@@ -122,7 +152,7 @@ def run_demo(
     >>> from edgedyn.studies import run_demo
     >>> demo = run_demo(n_seeds=1, epochs=5)
     >>> len(demo.records), [m.method for m in demo.ranking.methods]
-    (15, ['capacitance', 'pooled', 'last_value', 'best_value'])
+    (15, ['last_value', 'capacitance', 'pooled', 'best_value'])
     """
     if epochs < OBSERVED:
         raise ValueError(f"epochs must be at least {OBSERVED}, which are observed; got {epochs}.")
@@ -162,7 +192,11 @@ def run_demo(
         "optimizer": "adam",
         "seeds": list(range(seed, seed + n_seeds)),
     }
-    return Demo(seed, settings, tuple(records), ranking)
+    means = early_ranking(records, METHODS[:1], OBSERVED, N_VALIDATION, n_bootstrap=1)
+    choice = early_choice(means, records)
+    assert choice is not None  # every candidate has a last value
+    expected = forecasts(records, OBSERVED, epochs, N_VALIDATION)
+    return Demo(seed, settings, tuple(records), ranking, choice, expected, replay(records))
 
 
 def _target_task(X: Array, y: Array, seed: int) -> _Split:
@@ -207,16 +241,19 @@ def _trial(
         start = time.perf_counter()
         cap = neural_capacitance(probe, net.activations(X)[-1 - probe.n_layers], y)
         measured = time.perf_counter()
+        right = net.predict(split.validation[0]) == split.validation[1]
         observed.append(
             EpochRecord(
                 epoch=epoch,
                 train_loss=loss,
-                val_accuracy=net.score(*split.validation),
+                val_accuracy=float(right.mean()),
                 test_accuracy=net.score(*split.test),
                 beta_eff=cap.value,
                 beta_status=cap.status,
                 train_seconds=start - trained,
                 beta_seconds=measured - start,
+                measures={"train_accuracy": net.score(X, y)},
+                val_correct=pack_bits(right),
             )
         )
         trained = time.perf_counter()

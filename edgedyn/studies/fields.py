@@ -36,11 +36,12 @@ def table(kind: Any, values: Any, where: str) -> Any:
     """Read a table into its dataclass."""
     if not isinstance(values, Mapping):
         raise TypeError(f"{where} must be a table of fields; got {values!r}.")
-    unknown_fields(values, where, [f.name for f in fields(kind)])
+    keys = {f.metadata.get("key", f.name): f.name for f in fields(kind)}
+    unknown_fields(values, where, keys)
     for f in fields(kind):
         if f.default is f.default_factory is MISSING and f.name not in values:
             raise ValueError(f"{where}.{f.name} is missing.")
-    return kind(**values)
+    return kind(**{keys[key]: value for key, value in values.items()})
 
 
 def unknown_fields(values: Mapping[str, Any], where: str, known: Collection[str]) -> None:
@@ -61,7 +62,7 @@ def check_fields(table: Any, where: str = "") -> None:
     """Check the fields of a frozen dataclass against their annotations; store what they become."""
     kinds = get_type_hints(type(table), include_extras=True)
     for f in fields(table):
-        name = f"{where}.{f.name}".lstrip(".")
+        name = f"{where}.{f.metadata.get('key', f.name)}".lstrip(".")
         store(table, **{f.name: checked(getattr(table, f.name), kinds[f.name], name)})
 
 

@@ -184,17 +184,34 @@ class Finish:
 
     Parameters
     ----------
-    top : int
-        How many go on to the last epoch.
-    probe : {"keep", "remove"}
+    top : int, optional
+        How many go on to the last epoch; by default one, or the first two where the paired evidence
+        cannot tell them apart.
+    probe : {"remove", "keep"}
         ``remove``: an ordinary head (one dense layer) takes the probe's place.
     """
 
-    top: Positive = 1
-    probe: Literal["keep", "remove"] = "keep"
+    top: Positive | None = None
+    probe: Literal["remove", "keep"] = "remove"
 
     def __post_init__(self) -> None:
         check_fields(self, "finish")
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What forecasts of the final accuracy learn from, beside the study's own finished runs.
+
+    Parameters
+    ----------
+    folders : tuple of str
+        Other studies' folders, ``from`` in a study file; the shipped lesson counts as ten curves.
+    """
+
+    folders: tuple[Text, ...] = field(default=(), metadata={"key": "from"})
+
+    def __post_init__(self) -> None:
+        check_fields(self, "forecast")
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,16 @@ matter in which order trials end.
 from collections.abc import Generator, Mapping, Sequence
 from itertools import pairwise
 from math import ceil, inf
+from typing import NamedTuple
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from edgedyn.predict.pairs import lead
+from edgedyn.studies.chosen import right_after
+from edgedyn.studies.record import TrialRecord
+
+RUNGS = (1, 2, 4, 8, 16)
 
 # Candidates in order, the best first, and which validation samples each got right.
 Seen = tuple[Sequence[str], Mapping[str, ArrayLike]]
@@ -180,3 +186,63 @@ def heats(
             keep = plan[k + 1][1]
             more = room(k, plan, budget - spent)
             alive = survivors(order, keep, correct, confidence=confidence, room=more)
+
+
+class Raced(NamedTuple):
+    """How a race over finished runs ends.
+
+    Parameters
+    ----------
+    order : tuple of str
+        Those that came to the end, the best validation accuracy first.
+    epochs : int
+        What all candidates would have been trained together, for each seed.
+    """
+
+    order: tuple[str, ...]
+    epochs: int
+
+
+def replay(
+    records: Sequence[TrialRecord],
+    rungs: Sequence[int] = RUNGS,
+    reduction: float = 2.0,
+    *,
+    confidence: float | None = None,
+    budget: float = inf,
+) -> Raced:
+    """Run a race over runs that are finished; they are not trained again.
+
+    Parameters
+    ----------
+    records : sequence of TrialRecord
+        Completed, the same seeds of every candidate.
+    rungs, reduction
+        As for `schedule`.
+    confidence, budget : float, optional
+        As for `heats`; without a confidence by the accuracies alone.
+
+    Raises
+    ------
+    ValueError
+        For runs of different lengths, or a budget below what the race takes.
+    """
+    lengths = {len(r.epochs) for r in records}
+    if len(lengths) != 1:
+        raise ValueError(f"runs must be of equal length; got {sorted(lengths)} epochs.")
+    by: dict[str, list[TrialRecord]] = {}
+    for r in records:
+        by.setdefault(r.model, []).append(r)
+    plan = schedule(len(by), rungs, lengths.pop(), reduction)
+    race = heats(list(by), plan, confidence=confidence or 0.9, budget=budget)
+    epoch, alive = next(race)
+    spent, before = 0, 0
+    while True:
+        spent, before = spent + (epoch - before) * len(alive), epoch
+        values = {m: [r.epochs[epoch - 1].val_accuracy for r in by[m]] for m in alive}
+        order = sorted(alive, key=lambda model: -float(np.mean(values[model])))
+        correct = right_after(records, order, epoch) if confidence is not None else {}
+        try:
+            epoch, alive = race.send((order, correct))
+        except StopIteration:
+            return Raced(tuple(order), spent)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,11 @@ import msgspec
 from edgedyn._environment import command, environment
 from edgedyn._files import atomic, json_ready
 from edgedyn._job import Job, Rehearsal, Settings, Survey
+from edgedyn.predict.choice import Choice
+from edgedyn.predict.forecast import Completed, Forecast
 from edgedyn.predict.methods import method_named
 from edgedyn.predict.rank import Ranking
+from edgedyn.studies.chosen import early_choice, forecasts, study_choice, taught_by
 from edgedyn.studies.cost import GPU_TFLOPS, cost
 from edgedyn.studies.early import early_ranking
 from edgedyn.studies.engine import Outcome, Pool, pool, run_jobs
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DONE = ("completed", "early", "diverged")
+UNSURE = 2  # how many go on by default where the first cannot be told apart from others
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,15 @@ class Selection:
         One a trial, also failed ones.
     rankings : dict of (int or None) to Ranking
         By number of training samples; None: all of them.
+    choice : Choice or None
+        Which candidates it names at the largest training size, and how surely: of those trained to
+        the end the ones with the best validation accuracy there, else the first by the early
+        epochs. A full study, which judges its early choice, keeps that.
+    forecasts : dict of str to Forecast
+        Final accuracies at the largest training size, by candidate, from the early epochs.
     best_model : Path or None
-        The trained network with the best validation accuracy, a ``.keras`` file; None before any
-        candidate was trained to the end, or where only the records of a full study were kept.
+        The trained network of the first candidate named, a ``.keras`` file; None before any was
+        trained to the end, or where only the records of a full study were kept.
     seconds : float
         What this run took; earlier ones, which were interrupted, not counted.
     """
@@ -57,6 +66,8 @@ class Selection:
     study: Study
     records: RecordTable
     rankings: dict[int | None, Ranking]
+    choice: Choice | None
+    forecasts: dict[str, Forecast]
     best_model: Path | None
     n_validation: int
     seconds: float
@@ -65,6 +76,11 @@ class Selection:
     def ranking(self) -> Ranking | None:
         """The ranking with the most training samples; None where no candidate could be ranked."""
         return self.rankings.get(_largest(self.study))
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The candidate named first, and those that cannot be told apart from it."""
+        return self.choice.chosen if self.choice else ()
 
     @property
     def failed(self) -> tuple[TrialRecord, ...]:
@@ -84,6 +100,9 @@ class Selection:
         return {
             "folder": str(self.folder),
             "study": self.study.to_dict(),
+            "chosen": list(self.chosen),
+            "choice": self.choice and self.choice.to_dict(),
+            "forecasts": {name: one.to_dict() for name, one in self.forecasts.items()},
             "rankings": [{"n_train": n, **r.to_dict()} for n, r in self.rankings.items()],
             "failed": [{name: getattr(r, name) for name in names} for r in self.failed],
             "best_model": None if self.best_model is None else str(self.best_model),
@@ -94,6 +113,8 @@ class Selection:
     def __str__(self) -> str:
         lines = [f"{len(self.records)} trials in {self.folder}, {len(self.failed)} failed"]
         lines += [f"{r.model}, seed {r.seed}: {r.reason}" for r in self.failed]
+        if self.choice is not None:
+            lines.append(f"after {self.choice.epochs} epochs: {self.choice}")
         if self.ranking is not None:
             lines.append(str(self.ranking))
         return "\n".join(lines)
@@ -157,7 +178,8 @@ def select(
     with store.locked(), _disk_errors(store.folder):
         records = store.read(trial.key for trial in plan.trials)
         store.check(plan, records)
-        run = _Run(plan, store, records, progress or (lambda status: None), executor)
+        taught = taught_by(plan.forecast.folders)
+        run = _Run(plan, store, records, progress or (lambda status: None), executor, taught)
         run.all_stages()
         return run.selection(time.perf_counter() - began)
 
@@ -295,6 +317,7 @@ class _Run:
     records: dict[str, TrialRecord]
     progress: Callable[[Progress], None]
     executor: Executor | None
+    taught: Sequence[Completed]
     n_validation: int = 0
     rankings: dict[int | None, Ranking] = field(default_factory=dict)
 
@@ -318,12 +341,19 @@ class _Run:
     def selection(self, seconds: float) -> Selection:
         """Return the result."""
         ordered = [self.records[t.key] for t in self.study.trials if t.key in self.records]
+        largest, training = _largest(self.study), self.study.training
+        records = [r for r in ordered if r.n_train == largest]
+        ranking = self.rankings.get(largest)
+        choice = study_choice(ranking, records, training.epochs, self.study.stage)
+        early, n = training.early_epochs, self.n_validation or None
         return Selection(
             folder=self.store.folder,
             study=self.study,
             records=RecordTable(ordered),
             rankings=self.rankings,
-            best_model=self._best_model(),
+            choice=choice,
+            forecasts=forecasts(records, early, training.epochs, n, self.taught),
+            best_model=self._best_model(choice),
             n_validation=self.n_validation,
             seconds=seconds,
         )
@@ -414,23 +444,25 @@ class _Run:
         ranking = self._early_ranking(records, n_bootstrap=1)
         if ranking is None:
             return []
-        method = self.study.methods[0]
-        if not any(row.method == method and isfinite(row.rank) for row in ranking.rows):
+        choice = early_choice(ranking, records)
+        if choice is None:
             return []
-        best = ranking.best(method, self.study.finish.top)
+        top = self.study.finish.top or min(len(choice.chosen), UNSURE)
+        best = ranking.best(ranking.rows[0].method, top)
         return [t for t in trials if t.candidate.name in best]
 
-    def _best_model(self) -> Path | None:
-        """Copy the finished model with the best validation accuracy; None where it is not there."""
-        best, accuracy = None, nan
-        for trial in self.study.trials:
+    def _best_model(self, choice: Choice | None) -> Path | None:
+        """Copy the finished model of the first candidate named; None where it is not there."""
+        accuracy = {}
+        for trial in self.study.trials if choice else ():
             record = self.records.get(trial.key)
-            if record is None or record.status != "completed":
-                continue
-            value = record.epochs[-1].val_accuracy
-            if best is None or value > accuracy:
-                best, accuracy = self.store.model_path(trial.key), value
-        if best is None or not best.is_file():
+            named = choice is not None and trial.candidate.name == choice.chosen[0]
+            if named and record is not None and record.status == "completed":
+                accuracy[trial.key] = record.epochs[-1].val_accuracy
+        if not accuracy:
+            return None
+        best = self.store.model_path(max(accuracy, key=lambda key: accuracy[key]))
+        if not best.is_file():
             return None
         path = self.store.folder / "best.keras"
         with atomic(path) as temporary:

@@ -14,8 +14,25 @@ import msgspec
 from edgedyn import _validate as check
 from edgedyn._job import Settings, Text
 from edgedyn.predict.methods import METHODS
-from edgedyn.studies.fields import check_fields, checked, distinct, meant, table, unknown_fields
-from edgedyn.studies.protocol import Candidate, Data, Engine, Finish, Probe, Training, Watch
+from edgedyn.studies.fields import (
+    check_fields,
+    checked,
+    distinct,
+    meant,
+    store,
+    table,
+    unknown_fields,
+)
+from edgedyn.studies.protocol import (
+    Candidate,
+    Data,
+    Engine,
+    Finish,
+    Lessons,
+    Probe,
+    Training,
+    Watch,
+)
 
 STAGES = ("early", "finish", "full")
 
@@ -36,7 +53,7 @@ class Study:
 
     Parameters
     ----------
-    data, candidates, probe, training, capacitance, finish, engine
+    data, candidates, probe, training, capacitance, finish, forecast, engine
         The tables of a study file, see `edgedyn.studies.protocol`.
     methods : tuple of str
         What ranks, as for `edgedyn.rank`; the first one chooses.
@@ -59,8 +76,9 @@ class Study:
     probe: Probe = field(default_factory=Probe)
     training: Training = field(default_factory=Training)
     capacitance: Watch = field(default_factory=Watch)
-    methods: tuple[Text, ...] = ("capacitance", "pooled", "last_value")
+    methods: tuple[Text, ...] = ("last_value", "capacitance", "pooled")
     finish: Finish = field(default_factory=Finish)
+    forecast: Lessons = field(default_factory=Lessons)
     engine: Engine = field(default_factory=Engine)
     stage: Text = "finish"
     output: Text = "edgedyn-study"
@@ -84,6 +102,12 @@ class Study:
                     raise ValueError(
                         f"candidates[{candidate.name!r}].{name}: there is no file {path!r}."
                     )
+        for name in self.forecast.folders:
+            if not self.path(name).is_dir():
+                raise ValueError(f"forecast.from: there is no folder {name!r}.")
+        # Whole paths: a study's folder is reported on from anywhere.
+        whole = tuple(str(self.path(name)) for name in self.forecast.folders)
+        store(self, forecast=Lessons(whole))
 
     def path(self, path: str) -> Path:
         """Return a path the study names, relative ones from its own folder."""
@@ -125,11 +149,17 @@ class Study:
         """Return plain values, as a study file has them."""
         values = asdict(self)
         del values["folder"]
+        values["forecast"] = {"from": values["forecast"]["folders"]}
         return values
 
 
 _TABLES: dict[str, Any] = dict(
-    probe=Probe, training=Training, capacitance=Watch, finish=Finish, engine=Engine
+    probe=Probe,
+    training=Training,
+    capacitance=Watch,
+    finish=Finish,
+    forecast=Lessons,
+    engine=Engine,
 )
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import msgspec
 
+from edgedyn.predict.forecast import Forecast
 from edgedyn.predict.methods import method_named
 from edgedyn.predict.rank import Ranking
 from edgedyn.predict.rank_quality import Judgement
+from edgedyn.studies.chosen import forecasts, study_choice, taught_by
 from edgedyn.studies.early import early_ranking
 from edgedyn.studies.record import TrialRecord, whole
 from edgedyn.studies.store import STUDY, load_records
@@ -31,6 +33,7 @@ from edgedyn.studies.summary_types import (
 
 RESULTS, SELECTION = "results.json", "selection.json"
 FINE = ("ok", "converged", "no_probe")  # no_probe: the probe was taken off on purpose
+NONE = Forecast(nan, nan, nan, nan, nan, "not observed long enough")
 EARLY = 5  # where a folder does not say how many epochs were observed
 
 
@@ -161,7 +164,7 @@ def _study(folder: Path) -> _Source:
         environment = environment or records[0].provenance.get("environment", {})
         planned = list(dict.fromkeys((r.model, r.seed, r.n_train) for r in records))
         return _Source(
-            "study", folder, records, observed, last, ("capacitance", "pooled", "last_value"),
+            "study", folder, records, observed, last, ("last_value", "capacitance", "pooled"),
             environment, planned, n_validation=_n_validation(records),
         )  # fmt: skip
     try:
@@ -215,13 +218,25 @@ def _rank(source: _Source, n_train: int | None) -> Ranking | None:
 def _ranking(source: _Source, n_train: int | None, ranking: Ranking | None) -> SizeSummary:
     """Return what the report shows of one training size."""
     found = []
+    records = [r for r in source.records if r.n_train == n_train]
+    taught = taught_by(f for f in _taught_from(source) if Path(f).is_dir())
+    expected = forecasts(records, source.observed, source.last, source.n_validation, taught)
     for name in dict.fromkeys(model for model, _, n in source.planned if n == n_train):
-        own = [r for r in source.records if (r.model, r.n_train) == (name, n_train)]
+        own = [r for r in records if r.model == name]
         curves = candidate_curves(name, own, source.observed, source.last, source.n_validation)
-        found.append(_row(source, n_train, own, curves, ranking))
+        forecast = expected.get(name, NONE)
+        found.append(_row(source, n_train, own, curves, ranking, forecast))
     found.sort(key=lambda row: row.rank if isfinite(row.rank) else inf)
+    stage = (source.study or {}).get("stage", "full")  # a demo trains all to the end
+    choice = study_choice(ranking, records, source.last, stage)
     judged = source.judged or (list(ranking.methods) if ranking else [])
-    return SizeSummary(n_train=n_train, rows=found, methods=judged)
+    return SizeSummary(n_train, found, choice, judged)
+
+
+def _taught_from(source: _Source) -> Sequence[str]:
+    """Return the other studies that a study's forecasts learn from."""
+    found: Sequence[str] = (source.study or {}).get("forecast", {}).get("from", ())
+    return found
 
 
 def _row(
@@ -230,6 +245,7 @@ def _row(
     own: Sequence[TrialRecord],
     curves: CandidateCurves,
     ranking: Ranking | None,
+    forecast: Forecast,
 ) -> RankingRow:
     """Return a candidate's row of the ranking."""
     name = curves.model
@@ -240,7 +256,8 @@ def _row(
     return RankingRow(
         curves,
         *values,
-        by_method={m: MethodValue(r.prediction, r.std) for m, r in found.items()},
+        by_method={m: MethodValue(r.prediction, r.std, r.status) for m, r in found.items()},
+        forecast=forecast,
         n_epochs=min((len(r.epochs) for r in own), default=0),
         n_planned=len({seed for m, seed, n in source.planned if (m, n) == (name, n_train)}),
         failed=[r.status for r in own if r.status in ("failed", "diverged")],
@@ -299,13 +316,17 @@ def _problems(source: _Source, rankings: Sequence[SizeSummary]) -> list[Problem]
 
 
 def _doubts(source: _Source, n_train: int | None, row: RankingRow) -> list[Problem]:
-    """Return why a prediction should not be trusted."""
+    """Return why a prediction should not be trusted, or why there is none."""
     found = []
-    who, value, fit = (row.model, n_train), row.prediction, row.curves.fit
-    if method_named(source.methods[0]).is_accuracy and isfinite(value) and not 0 <= value <= 1:
-        found.append(Problem("outside", *who, value=value))
-    if row.status not in ("ok", "not observed long enough") and not row.failed:
-        found.append(Problem("status", *who, status=row.status))
+    who, fit = (row.model, n_train), row.curves.fit
+    for name, one in row.by_method.items():
+        method, value = method_named(name), one.prediction
+        if method.is_accuracy and isfinite(value) and not 0 <= value <= 1:
+            found.append(Problem("outside", *who, value=value, method=method.label))
+        if one.status != "ok" and not row.failed:
+            found.append(Problem("status", *who, status=one.status, method=method.label))
+    if isfinite(row.forecast.value) and row.forecast.status != "ok":
+        found.append(Problem("forecast", *who, status=row.forecast.status))
     if fit is None:
         return found
     if fit.status == "flat":

@@ -6,6 +6,8 @@ from math import nan
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgedyn.predict.choice import Choice
+    from edgedyn.predict.forecast import Forecast
     from edgedyn.predict.rank_quality import Judgement
 
 
@@ -84,6 +86,7 @@ class MethodValue:
 
     prediction: float
     std: float
+    status: str
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ class RankingRow:
     ----------
     rank, prediction, std, status
         By the method that chooses; see `edgedyn.predict.rank.RankedModel`.
+    forecast : Forecast
+        Of the final accuracy, whichever method chooses.
     n_epochs, n_planned : int
         Epochs of the run that has fewest; runs that the study asks for.
     failed, reasons : list of str
@@ -106,6 +111,7 @@ class RankingRow:
     std: float
     status: str
     by_method: Mapping[str, MethodValue]
+    forecast: "Forecast"
     n_epochs: int
     n_planned: int
     failed: list[str]
@@ -119,10 +125,11 @@ class RankingRow:
 
 @dataclass(frozen=True)
 class SizeSummary:
-    """The ranking with one training size, and how well methods rank."""
+    """The ranking with one training size, what it names, and how well methods rank."""
 
     n_train: int | None
     rows: list[RankingRow]
+    choice: "Choice | None"
     methods: "list[Judgement]"
 
 
@@ -148,7 +155,7 @@ class Problem:
     ----------
     kind : str
         Of a run: "missing", "failed", "diverged", "degenerate"; of a prediction: "outside",
-        "status", "flat", "slope".
+        "status", "forecast", "flat", "slope".
     seed : int or None
         None of a prediction.
     reason, status : str
@@ -157,6 +164,8 @@ class Problem:
         Those that a run had before it stopped, or those with degenerate values.
     value : float
         The prediction that lies outside, or the slope.
+    method : str
+        Whose prediction it is, its label.
     """
 
     kind: str
@@ -167,6 +176,7 @@ class Problem:
     status: str = ""
     epochs: tuple[int, ...] = ()
     value: float = nan
+    method: str = ""
 
 
 @dataclass(frozen=True)

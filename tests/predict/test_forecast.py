@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from edgedyn.predict import forecast as module
 from edgedyn.predict.forecast import Completed, Lesson, forecast, learn, shipped
-from edgedyn.predict.level import levels
 
 LESSON = Lesson((0.3, 0.4), (0.2, 0.5), ((1.0, 0.0), (0.0, 1.0)), log(15), 50, 3)
 CURVE = [0.2, 0.35, 0.42, 0.47, 0.5]
@@ -68,18 +67,6 @@ def test_at_the_last_epoch_only_sampling_is_left():
     p = (0.5 * 400 + 0.5) / 401
     assert found.value == pytest.approx(p)
     assert found.high_95 == pytest.approx(expit(logit(p) + 1.959964 / (400 * p * (1 - p)) ** 0.5))
-
-
-def test_a_better_estimate_of_the_last_accuracy_takes_its_place():
-    n = 60
-    known = levels([0.5, 0.55, 0.4, 0.6, 0.52], [0.47, 0.5, 0.41, 0.55, 0.5], n)
-    found = forecast(CURVE, 30, n_samples=n, lesson=LESSON, training=0.5,
-                     level=(known.logit[0], known.variance[0]))  # fmt: skip
-    plain = forecast(CURVE, 30, n_samples=n, lesson=LESSON, training=0.5)
-    shift = known.logit[0] - logit((0.5 * n + 0.5) / (n + 1))
-    assert logit(found.value) - logit(plain.value) == pytest.approx(shift)
-    half = logit(found.high_68) - logit(found.value)
-    assert half == pytest.approx(((0.2 * log(6)) ** 2 + 0.994457883**2 * known.variance[0]) ** 0.5)
 
 
 def test_beyond_what_was_learnt_it_says_so_and_widens():

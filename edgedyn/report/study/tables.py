@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from math import inf, isfinite, nan
+from math import isfinite, nan
 
 from markupsafe import Markup
 
@@ -26,41 +26,39 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def ranking_table(ranking: SizeSummary, summary: StudySummary, k: int) -> Markup:
     """Return the ranking as a sortable table; rows link to the panels ``model-K-N``."""
     rows = ranking.rows
-    shown = [row.prediction for row in rows]
-    if summary.is_accuracy:
-        shown += [value for row in rows for value in (row.curves.last_value, row.curves.test)]
-        scale, ceiling = drawings.Scale(shown), 1.0
-    else:
-        scale, ceiling = drawings.Scale(shown, (-inf, inf)), None
-    known = dict.fromkeys(m for row in rows for m in row.by_method)
-    others = [m for m in known if m not in (summary.method, "last_value")][:MOST_OTHERS]
+    known = (
+        (f.low_95, f.high_95, row.curves.last_value, row.curves.test)
+        for row in rows
+        for f in (row.forecast,)
+    )
+    scale = drawings.Scale([value for values in known for value in values])
+    found = dict.fromkeys(m for row in rows for m in row.by_method)
+    others = [m for m in found if m != "last_value"][:MOST_OTHERS]
     ends = {name: [getattr(row.curves, name) for row in rows] for name in ("validation", "test")}
     return render(
         "ranking.html",
         k=k,
         summary=summary,
         words=words,
-        axis=drawings.axis(scale, ceiling),
-        others={name: method_named(name).label for name in others},
+        axis=drawings.axis(scale, 1.0),
+        others={name: method_named(name) for name in others},
         ended=[name for name, values in ends.items() if any(map(isfinite, values))],
-        rows=[(row, _drawing(scale, row, summary, ceiling)) for row in rows],
+        rows=[(row, _drawing(scale, row)) for row in rows],
     )
 
 
-def _drawing(
-    scale: drawings.Scale, row: RankingRow, summary: StudySummary, ceiling: float | None
-) -> Markup:
-    """Return the drawing of a row."""
-    value, std = row.prediction, row.std
-    if not isfinite(value) and not isfinite(row.curves.last_value):
+def _drawing(scale: drawings.Scale, row: RankingRow) -> Markup:
+    """Return the drawing of a row: forecast, last value, truth."""
+    f, last, final = row.forecast, row.curves.last_value, row.curves.test
+    if not isfinite(f.value) and not isfinite(last):
         return Markup()
-    said = [f"predicted {words.accuracy(value, std)}"] if isfinite(value) else []
-    last, final = (row.curves.last_value, row.curves.test) if summary.is_accuracy else (nan, nan)
+    said = [f"forecast {words.forecast(f)}"] if isfinite(f.value) else []
     marks = {"last seen": last, "final test": final}
     said += [f"{name} {words.accuracy(v)}" for name, v in marks.items() if isfinite(v)]
     text = f"{row.model}: {', '.join(said)}"
-    low, high = value - std, value + std
-    return drawings.interval(scale, value, low, high, text, last=last, final=final, ceiling=ceiling)
+    return drawings.interval(
+        scale, f.value, f.low_68, f.high_68, text, last=last, final=final, ceiling=1.0
+    )
 
 
 def ranking_csv(rankings: Sequence[SizeSummary]) -> str:
@@ -69,20 +67,28 @@ def ranking_csv(rankings: Sequence[SizeSummary]) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     own, seen = ["rank", "prediction", "std"], ["last_value", "validation", "test"]
-    by_method = [f"{m}_{part}" for m in methods for part in ("prediction", "std")]
-    writer.writerow(["n_train", "model", *own, *seen, "status", "reason", *by_method])
-    unknown = MethodValue(nan, nan)
+    ends = ["value", "low_68", "high_68", "low_95", "high_95"]
+    expected = ["forecast", *(f"forecast_{end}" for end in ends[1:])]
+    by_method = [f"{m}_{part}" for m in methods for part in ("prediction", "std", "status")]
+    writer.writerow(["n_train", "model", *own, *seen, *expected, "status", "reason", *by_method])
+    unknown = MethodValue(nan, nan, "")
     for ranking in rankings:
         size = "" if ranking.n_train is None else ranking.n_train
         for row in ranking.rows:
             found = (row.by_method.get(m, unknown) for m in methods)
             values = [getattr(row, m) for m in own] + [getattr(row.curves, m) for m in seen]
+            values += [getattr(row.forecast, end) for end in ends]
             writer.writerow(
                 [size, _safe(row.model), *map(_number, values)]
                 + [_safe(row.status), _safe("; ".join(row.reasons))]
-                + [_number(value) for one in found for value in (one.prediction, one.std)]
+                + [cell for one in found for cell in _cells(one)]
             )
     return text.getvalue()
+
+
+def _cells(one: MethodValue) -> list[str]:
+    """Return what one method says of a candidate, for a CSV row."""
+    return [_number(one.prediction), _number(one.std), _safe(one.status)]
 
 
 def _number(value: float) -> str:

@@ -1,8 +1,10 @@
 """What a study found and what to doubt, in plain sentences; plain text, nothing escaped yet."""
 
 from collections.abc import Sequence
-from math import hypot, isfinite
+from math import inf, isfinite
+from typing import Any
 
+from edgedyn.predict.methods import method_named
 from edgedyn.studies.summary_types import Problem, RankingRow, SizeSummary, StudySummary
 
 STATUSES = {
@@ -56,42 +58,88 @@ def size_words(n_train: int | None) -> str:
 
 
 def verdict(ranking: SizeSummary, summary: StudySummary) -> str:
-    """Return one sentence: which candidate, by how much, how sure, and whether it came true."""
-    ranked = [row for row in ranking.rows if isfinite(row.rank)]
-    if not ranked:
+    """Return a few sentences: which candidate, how sure, what it will reach, did it come true."""
+    if ranking.choice is None:
         return (
             f"No candidate could be ranked: none has a usable prediction from its first "
             f"{summary.observed} epochs."
         )
-    first = ranked[0]
-    if len(ranked) == 1:
-        value = accuracy(first.prediction, first.std)
-        found = f"{first.model} is the only candidate with a prediction, {value}"
-    else:
-        found = _lead(first, ranked[1], summary.is_accuracy)
-    return f"{found}; {_outcome(first, ranking.rows)}."
+    first = next(row for row in ranking.rows if row.model == ranking.choice.chosen[0])
+    parts = [_named(ranking, summary), _expected(first, summary.epochs)]
+    return f"{'; '.join(filter(None, parts))}. {capital(_outcome(first, ranking.rows))}."
 
 
-def _lead(first: RankingRow, second: RankingRow, is_accuracy: bool) -> str:
-    """Say who leads by how much, and how sure that is."""
-    gap = first.prediction - second.prediction
-    what = "predicted to end best" if is_accuracy else "scored best"
-    if gap == 0:
-        return f"{first.model} and {second.model} are {what}, level with each other"
-    spread = hypot(first.std, second.std)
-    lead = f"{first.model} is {what}, ahead of {second.model} by"
-    if not isfinite(spread):
-        return f"{lead} {number(gap)}, without a measure of how sure that is"
-    sure = (
-        "too close to call"
-        if gap < spread
-        else "a lean, not a certainty"
-        if gap < 2 * spread
-        else "clear by the line's own error"
+def _named(ranking: SizeSummary, summary: StudySummary) -> str:
+    """Say which candidate is named, and how surely it is ahead."""
+    choice = ranking.choice
+    assert choice is not None
+    first, *others = choice.chosen
+    after = f"after {plural(choice.epochs, 'epoch')}"
+    if choice.epochs < summary.epochs and summary.method != "last_value":
+        after = f"by {method_named(summary.method).label} {after}"
+    if choice.status != "ok":
+        return f"{first} is named {after}, without a measure of how sure that is"
+    if not choice.leads:
+        return f"{first} is the only candidate {after}"
+    chance = f"the best with probability {choice.chance[first]:.2f}"
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        near = choice.leads[others[0]]
+        return (
+            f"{first} and {others[0]}{more} cannot be told apart {after}: {first} is {chance}, and "
+            f"{others[0]} in its place would cost {_points(near.value)} ({_points(near.low)} to "
+            f"{_points(near.high)}) of validation accuracy"
+        )
+    name, near = min(choice.leads.items(), key=lambda one: one[1].low)
+    word = "ahead of" if near.value >= 0 else "though behind"
+    return (
+        f"{first} is named {after}, {word} {name} by {_points(near.value)} ({_points(near.low)} to "
+        f"{_points(near.high)}) of validation accuracy; {chance}"
     )
-    odd = not all(0 <= row.prediction <= 1 for row in (first, second))
-    hint = ", though the values are no accuracies" if is_accuracy and odd else ""
-    return f"{lead} {gap:.3f} ± {spread:.3f}: {sure}{hint}"
+
+
+def _points(value: float) -> str:
+    """Return a difference of accuracies."""
+    return f"{value:z.3f}".replace("-", "\u2212")
+
+
+def _expected(row: RankingRow, epochs: int) -> str:
+    """Say what the final accuracy is forecast to be; nothing where it is known or unknowable."""
+    if isfinite(row.curves.test) or not isfinite(row.forecast.value):
+        return ""
+    return f"its accuracy after {epochs} epochs is forecast as {forecast(row.forecast)}"
+
+
+def forecast(one: Any) -> str:
+    """Return a forecast with its 68 % interval.
+
+    Examples
+    --------
+    >>> from edgedyn.predict.forecast import Forecast
+    >>> forecast(Forecast(0.71, 0.66, 0.75, 0.58, 0.81, "ok"))
+    '0.710 (0.660 to 0.750)'
+    """
+    if not isfinite(one.value):
+        return "–"
+    return f"{one.value:.3f} ({one.low_68:.3f} to {one.high_68:.3f})"
+
+
+def by_method(value: float, is_accuracy: bool) -> str:
+    """Return a method's value; what lies outside 0 to 1 is no accuracy and not printed as one.
+
+    Examples
+    --------
+    >>> by_method(0.7312, True), by_method(24.26, True), by_method(24.26, False)
+    ('0.731', 'no accuracy', '24.26')
+    """
+    if not is_accuracy:
+        return number(value, 4)
+    return accuracy(value) if not isfinite(value) or 0 <= value <= 1 else "no accuracy"
+
+
+def capital(text: str) -> str:
+    """Begin a sentence."""
+    return text[:1].upper() + text[1:]
 
 
 def _outcome(first: RankingRow, rows: Sequence[RankingRow]) -> str:
@@ -120,30 +168,34 @@ def _outcome(first: RankingRow, rows: Sequence[RankingRow]) -> str:
 
 
 def notes(ranking: SizeSummary, summary: StudySummary) -> list[str]:
-    """Return sentences to be read with the verdict: what limits it."""
-    ranked = [row for row in ranking.rows if isfinite(row.rank)]
-    if not ranked or not summary.is_accuracy:
+    """Return sentences to be read with the verdict: what other rules would have named."""
+    if ranking.choice is None:
         return []
     found = []
-    first = ranked[0]
-    if not 0 <= first.prediction <= 1:
-        value = accuracy(first.prediction)
-        found.append(
-            f"Its predicted value, {value}, lies outside 0 to 1 and cannot be read as an "
-            "accuracy; only the order of the candidates counts."
-        )
-    known = [row for row in ranking.rows if isfinite(row.curves.last_value)]
-    ahead = max(known, key=lambda row: row.curves.last_value, default=None)
-    if ahead is not None and summary.method != "last_value":
-        chosen = "chooses it too"
-        if ahead.curves.last_value > first.curves.last_value:
-            values = f"{ahead.curves.last_value:.3f} against {first.curves.last_value:.3f}"
-            chosen = f"would choose {ahead.model} instead: {values}"
-        found.append(
-            "The simplest prediction, the last accuracy that was observed (epoch "
-            f"{summary.observed}), {chosen}."
-        )
+    known = dict.fromkeys(m for row in ranking.rows for m in row.by_method)
+    for name in (m for m in known if m in REFERENCES and m != summary.method):
+        rows = [row for row in ranking.rows if name in row.by_method]
+        best = max(rows, key=lambda row: _or_least(row.by_method[name].prediction), default=None)
+        if best is None or not isfinite(best.by_method[name].prediction):
+            continue
+        value = best.by_method[name].prediction
+        odd = "" if 0 <= value <= 1 else ", by a value that is no accuracy"
+        same = best.model == ranking.choice.chosen[0]
+        what = "would name it too" if same else f"would name {best.model}"
+        found.append(f"{capital(REFERENCES[name])} {what}{odd}.")
     return found
+
+
+# Rules that are always shown beside the one that chooses.
+REFERENCES = {
+    "capacitance": "the paper's rule, the line read off at β_eff = 0,",
+    "last_value": "the simplest prediction, the last accuracy that was observed,",
+}
+
+
+def _or_least(value: float) -> float:
+    """Return a value, or one below all where it is not known."""
+    return value if isfinite(value) else -inf
 
 
 def standing(row: RankingRow, epochs: int) -> str:
@@ -196,12 +248,12 @@ HEADINGS = {
     "missing": "Not run yet: the study was interrupted; the same command takes it up where it "
     "stopped.",
     "degenerate": "Degenerate or ill-conditioned values of β_eff: left out of every fit.",
-    "outside": "Outside 0 to 1: do not read these predictions as accuracies; only their order "
-    "counts.",
+    "outside": "Outside 0 to 1: these predictions are no accuracies; only their order counts.",
+    "forecast": "Forecasts that reach beyond what was learnt: their intervals are wider.",
     "slope": "The line slopes the wrong way: accuracy rises with β_eff, against the theory, and "
     "the prediction lies below what was seen.",
     "flat": "β_eff hardly changes: the slope of the line cannot be learnt.",
-    "status": "The method itself has doubts.",
+    "status": "The method itself has doubts, or says nothing.",
 }
 
 
@@ -214,8 +266,9 @@ def _detail(one: Problem) -> str:
     if one.kind == "degenerate":
         why = f": {STATUSES[one.status]}" if one.status in STATUSES else ""
         return f"{word} in {_epochs(one.epochs)}{why}"
-    special = {"outside": accuracy(one.value), "slope": f"slope +{number(one.value)}"}
-    return special.get(one.kind, word)
+    whose = f"{one.method}: " if one.method else ""
+    special = {"outside": number(one.value), "slope": f"slope +{number(one.value)}"}
+    return whose + special.get(one.kind, word)
 
 
 def _epochs(epochs: Sequence[int]) -> str:
