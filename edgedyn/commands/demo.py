@@ -43,6 +43,24 @@ def run(arguments: argparse.Namespace) -> None:
     n_models, observed = len({r.model for r in demo.records}), demo.settings["observed_epochs"]
     title = f"Ranking {n_models} candidates by their first {observed} epochs"
     print_table(title, ["method", "Spearman rho", "95 %", "- last value", "regret"], rows)
-    print(demo.verdict)
+    _say(demo)
     print(f"Computing beta_eff took {demo.cost:.2f} of the training time of these tiny networks.")
     print(f"Written to {folder}/; everything on one page: {page}")
+
+
+def _say(demo: Any) -> None:
+    """Print what is named, what it will reach, what a race takes, and how the paper's rule did."""
+    first, observed, epochs = demo.chosen[0], demo.settings["observed_epochs"], demo.race.epochs
+    all_epochs = demo.settings["epochs"] * len({r.model for r in demo.records})
+    print(f"After {observed} epochs: {demo.choice}.")
+    print(f"Forecast for {first}: {demo.forecasts[first]}.")
+    print(
+        f"Its final test accuracy is {demo.regret:.3f} below the best one's."
+        if demo.regret
+        else "No other has a better final test accuracy."
+    )
+    print(
+        f"A race would name {demo.race.order[0]} after {epochs} epochs of all candidates together, "
+        f"of {all_epochs}."
+    )
+    print(demo.verdict)

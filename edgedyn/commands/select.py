@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgedyn.commands.console import print_table
+from edgedyn.predict.methods import method_named
 
 PLAIN_EVERY = 15.0  # seconds between two plain lines
 SHOWN = 8  # candidates in the ranking that is shown on the way
@@ -161,9 +162,10 @@ def _print_sums(study: Any, rows: list[dict[str, Any]], rate: float) -> None:
     """Print what the whole study takes."""
     from edgedyn.studies.cost import GPU, GPU_LAYER_SECONDS, GPU_TFLOPS
     from edgedyn.studies.progress import duration
+    from edgedyn.studies.selection import UNSURE
 
     def longest(name: str) -> list[float]:
-        return sorted(row.get(name, 0.0) for row in rows)[-study.finish.top :]
+        return sorted(row.get(name, 0.0) for row in rows)[-(study.finish.top or UNSURE) :]
 
     workers = study.engine.workers
     whole = sum(row.get("seconds", 0.0) for row in rows) / workers
@@ -260,6 +262,8 @@ def _interval(row: Any) -> str:
     """Return a prediction with its standard deviation."""
     if not isfinite(row.prediction):
         return "none"
+    if method_named(row.method).is_accuracy and not 0 <= row.prediction <= 1:
+        return "no accuracy"
     spread = f"±{row.std:.3f}" if isfinite(row.std) else ""
     return f"{row.prediction:.3f}{spread}"
 
@@ -300,12 +304,22 @@ def _report(found: Any) -> None:
             place = k if isfinite(first.rank) else "-"
             rows.append([f"{place}  {escape(first.model)}", *cells, last, test])
         samples = "" if n is None else f", {n} training samples"
-        title = f"Predicted final accuracy after {ranking.observed} epochs{samples}"
-        header = ["candidate", *(m.replace("_", " ") for m in methods), "validation", "test"]
+        title = f"By the first {ranking.observed} epochs{samples}"
+        header = ["candidate", *(method_named(m).label for m in methods), "validation", "test"]
         print_table(title, header, rows)
     for record in found.failed:
         print(f"{record.model}, seed {record.seed}: {record.status}, {record.reason}")
     if found.ranking is None:
         print("No candidate could be ranked.")
-    if found.best_model is not None:
-        print(f"The best trained network is {found.best_model}")
+    if found.choice is None:
+        return
+    print(f"Named after {found.choice.epochs} epochs: {found.choice}.")
+    first = found.chosen[0]
+    if found.best_model is None:
+        print(
+            f"Forecast for {first} after {found.study.training.epochs}: {found.forecasts[first]}."
+        )
+        return
+    ends = [r for r in found.records if r.model == first and r.status == "completed"]
+    test = _mean([r.final_test_accuracy for r in ends])
+    print(f"{first} is trained, test accuracy {test}: {found.best_model}")
