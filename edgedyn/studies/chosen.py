@@ -96,9 +96,10 @@ def completed_curves(
     longest = max((len(r.epochs) for r in done), default=0)
     found = []
     for r in done:
-        if len(r.epochs) == longest and isfinite(r.final_test_accuracy):
+        accuracy, training = _curve(r)
+        shown = np.append(accuracy, r.final_test_accuracy)
+        if len(r.epochs) == longest and ((shown >= 0) & (shown <= 1)).all():
             n = r.provenance.get("data", {}).get("validation") or n_validation or 1000
-            accuracy, training = _curve(r)
             known = training if np.isfinite(training).all() else None
             found.append(Completed(accuracy, r.final_test_accuracy, known, n, r.data, r.model))
     return found

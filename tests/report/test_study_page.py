@@ -7,16 +7,20 @@ from base64 import b64decode
 from dataclasses import replace
 from math import nan
 
+import numpy as np
 import pytest
 from page_reader import Reader, data_of
 from report_cases import MARKUP, nasty, record, three, write_study
 
+from edgedyn.predict.choice import choose
+from edgedyn.predict.forecast import Forecast
 from edgedyn.report.study import words
 from edgedyn.report.study.drawings import Scale, interval
 from edgedyn.report.study.page import study_page
 from edgedyn.studies.summary import summary
 from edgedyn.studies.summary_types import (
     CandidateCurves,
+    MethodValue,
     Provenance,
     RankingRow,
     SizeSummary,
@@ -42,84 +46,109 @@ def visible(page):
 
 
 def rows_with(**fields):
-    """Return rows of a ranking, best first: name to (prediction, std, last value, test)."""
+    """Return rows of a ranking, best first: name to (by capacitance, last value, test)."""
     return [
         RankingRow(
             CandidateCurves(name, [], [], [], [], last, nan, test, 1, 1, 0, None),
-            float(k), prediction, std, "ok", {}, 5, 1, [], [],
+            float(k), last, nan, "ok",
+            {"last_value": MethodValue(last, nan, "ok"),
+             "capacitance": MethodValue(value, 0.1, "ok")},
+            Forecast(0.8, 0.7, 0.88, 0.6, 0.93, "ok"), 5, 1, [], [],
         )
-        for k, (name, (prediction, std, last, test)) in enumerate(fields.items(), start=1)
+        for k, (name, (value, last, test)) in enumerate(fields.items(), start=1)
     ]  # fmt: skip
 
 
-def told(rows, is_accuracy=True):
-    ranking = SizeSummary(None, rows, [])
+def told(rows, choice, method="last_value"):
+    ranking = SizeSummary(None, rows, choice, [])
     origin = Provenance("", [], [0], [], {}, "", "", None)
     whole = StudySummary(
-        "study", "", "", "", 5, 8, "capacitance", is_accuracy, "probe", "mean", [ranking], [], [],
-        origin,
+        "study", "", "", "", 5, 8, method, True, "probe", "mean", [ranking], [], [], origin,
     )  # fmt: skip
     return words.verdict(ranking, whole), " ".join(words.notes(ranking, whole))
+
+
+SEEN = np.arange(200)
+RIGHT = {
+    "a": SEEN < 160,
+    "b": (SEEN < 158) | (SEEN > 197),  # cannot be told apart from a
+    "c": SEEN < 120,
+}
+
+
+def choice_of(order, **options):
+    return choose(order, RIGHT, epochs=5, **options)
 
 
 # Words -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "sure"),
+    ("order", "sure"),
     [
-        ((0.90, 0.03), (0.89, 0.04), "by 0.010 ± 0.050: too close to call"),
-        ((0.90, 0.03), (0.84, 0.04), "by 0.060 ± 0.050: a lean, not a certainty"),
-        ((0.90, 0.03), (0.70, 0.04), "by 0.200 ± 0.050: clear by the line's own error"),
-        # On the boundaries, in binary fractions: one error is a lean, two are clear.
-        ((0.75, 0.09375), (0.59375, 0.125), "by 0.156 ± 0.156: a lean, not a certainty"),
-        ((0.75, 0.09375), (0.4378, 0.125), "by 0.312 ± 0.156: a lean, not a certainty"),
-        ((0.75, 0.09375), (0.4375, 0.125), "by 0.312 ± 0.156: clear by the line's own error"),
-        ((0.90, nan), (0.70, nan), "by 0.2, without a measure of how sure that is"),
-        (
-            (1.40, 0.03),
-            (0.70, 0.04),
-            "by 0.700 ± 0.050: clear by the line's own error, though the values are no",
-        ),
+        ("ac", "a is named after 5 epochs, ahead of c by 0.200 (0.144 to 0.256) of validation"),
+        ("ab", "a and b cannot be told apart after 5 epochs: a is the best with probability 0."),
+        ("abc", "a and b cannot be told apart after 5 epochs"),
+        ("ca", "c is named after 5 epochs, though behind a by −0.200 (−0.256 to −0.144) of"),
+        ("a", "a is the only candidate after 5 epochs"),
     ],
 )
-def test_how_sure_the_verdict_is(first, second, sure):
-    verdict, _ = told(rows_with(a=(*first, 0.5, nan), b=(*second, 0.5, nan)))
-    assert verdict.startswith(f"a is predicted to end best, ahead of b {sure}")
-    assert verdict.endswith("it was not trained to the end, so that nobody knows yet.")
+def test_how_sure_the_verdict_is(order, sure):
+    rows = rows_with(**{name: (0.9, 0.5, nan) for name in order})
+    verdict, _ = told(rows, choice_of(order))
+    assert verdict.startswith(sure)
+    assert "its accuracy after 8 epochs is forecast as 0.800 (0.700 to 0.880)" in verdict
+    assert verdict.endswith("It was not trained to the end, so that nobody knows yet.")
+
+
+def test_without_the_samples_it_is_not_known_how_sure():
+    verdict, _ = told(rows_with(a=(0.9, 0.5, nan), b=(0.9, 0.5, nan)), choose("ab", {}, epochs=5))
+    assert verdict.startswith("a is named after 5 epochs, without a measure of how sure that is")
+
+
+def test_what_the_next_best_would_cost():
+    verdict, _ = told(rows_with(a=(0.9, 0.5, nan), b=(0.9, 0.5, nan)), choice_of("ab"))
+    one = choice_of("ab").leads["b"]
+    cost = f"would cost {one.value:.3f} ({one.low:.3f} to {one.high:.3f})".replace("-", "−")
+    assert f"b in its place {cost} of validation accuracy" in verdict.replace("-", "−")
 
 
 @pytest.mark.parametrize(
     ("tests", "outcome"),
     [
-        ((0.9, 0.8, 0.7), "that came true: with 0.900 it has the best test accuracy of 3"),
-        ((0.8, 0.7, 0.9), "did not come true: trained to the end, its test accuracy of 0.800 is "),
+        ((0.9, 0.8, 0.7), "That came true: with 0.900 it has the best test accuracy of 3"),
+        ((0.8, 0.7, 0.9), "a has a test accuracy of 0.800, number 2 of 3, and c is best with 0.9"),
+        ((0.8, 0.9, 0.7), "number 2 of 3, and the best, b with 0.900, is among those named"),
         ((0.8, nan, nan), "it reached a test accuracy of 0.800; as no other candidate was"),
-        ((nan, 0.8, nan), "it was not trained to the end, though others were"),
+        ((nan, 0.8, nan), "It was not trained to the end, though others were"),
     ],
 )
 def test_whether_it_came_true(tests, outcome):
-    rows = rows_with(
-        **{name: (0.9, 0.1, 0.5, test) for name, test in zip("abc", tests, strict=True)}
+    rows = rows_with(**{name: (0.9, 0.5, test) for name, test in zip("abc", tests, strict=True)})
+    assert outcome in told(rows, choice_of("abc"))[0]
+
+
+def test_a_rule_that_chooses_is_named():
+    rows = rows_with(a=(0.9, 0.5, nan), c=(0.9, 0.5, nan))
+    assert "a is named by pooled capacitance after 5" in told(rows, choice_of("ac"), "pooled")[0]
+
+
+def test_notes_name_what_the_references_would_choose():
+    _, notes = told(rows_with(a=(0.7, 0.5, nan), b=(1.8, 0.6, nan)), choice_of("ab"))
+    assert notes == (
+        "The paper's rule, the line read off at β_eff = 0, would name b, by a value that is no "
+        "accuracy."
     )
-    verdict, _ = told(rows)
-    assert outcome in verdict and verdict.startswith("a and b are predicted to end best, level")
+    _, notes = told(rows_with(a=(0.9, 0.7, nan), b=(0.7, 0.6, nan)), choice_of("ab"), "pooled")
+    assert "line read off at β_eff = 0, would name it too." in notes
+    assert "the last accuracy that was observed, would name it too." in notes
+    _, notes = told(rows_with(a=(nan, 0.7, nan), b=(nan, 0.6, nan)), choice_of("ab"))
+    assert notes == ""
 
 
-def test_notes_name_the_simplest_prediction():
-    _, notes = told(rows_with(a=(1.8, 0.1, 0.5, nan), b=(0.7, 0.1, 0.6, nan)))
-    assert "1.800, lies outside 0 to 1 and cannot be read as an accuracy" in notes
-    assert "would choose b instead: 0.600 against 0.500" in notes
-    _, notes = told(rows_with(a=(0.9, 0.1, 0.7, nan), b=(0.7, 0.1, 0.6, nan)))
-    assert notes.endswith("chooses it too.") and "outside" not in notes
-
-
-def test_one_candidate_and_none():
-    assert told(rows_with(a=(0.9, 0.1, 0.5, nan)))[0].startswith(
-        "a is the only candidate with a prediction, 0.900 ± 0.100;"
-    )
-    nobody = [replace(row, rank=nan) for row in rows_with(a=(nan, nan, nan, nan))]
-    assert told(nobody)[0].startswith("No candidate could be ranked")
+def test_no_candidate():
+    nobody = [replace(row, rank=nan) for row in rows_with(a=(nan, nan, nan))]
+    assert told(nobody, None)[0].startswith("No candidate could be ranked")
 
 
 # Pages -------------------------------------------------------------------------------------------
@@ -132,7 +161,7 @@ def test_the_ranking_comes_first_and_is_plain_html(tmp_path):
     table = page[places[0] : places[1]]
     assert re.findall(r'<th scope="row">.*?>([^<]+)</a>', table) == ["vgg", "resnet", "mlp"]
     text = visible(page)
-    assert "that did not come true" in text and "0.880 is number 2 of 3, and resnet is" in text
+    assert "test accuracy of 0.880, number 2 of 3, and resnet is best" in text
     assert "doi:10.1038/s41467-024-48069-8" in text
     assert "2024-07-08" in text and "sha256:0123" in text and "edgedyn select study.toml" in text
 
@@ -148,6 +177,9 @@ def test_the_csv_is_the_ranking(tmp_path):
         for name in ("last_value", "validation", "test"):
             assert float(one[name]) == getattr(row.curves, name)
         assert float(one["pooled_prediction"]) == row.by_method["pooled"].prediction
+        assert one["pooled_status"] == row.by_method["pooled"].status
+        assert float(one["forecast"]) == row.forecast.value
+        assert float(one["forecast_high_95"]) == row.forecast.high_95
 
 
 def test_markup_stays_text(tmp_path):
@@ -199,14 +231,15 @@ def test_what_is_not_known_is_no_number(case, tmp_path):
         "failures": "No candidate could be ranked",
         "degenerate": "epochs 1–5: it is a small difference of large terms",
         "alone": "holds no study.json",
-        "score": "vgg is the only candidate with a prediction, −12.5",
+        "score": "vgg is named by Zen-score after 5 epochs, without a measure of how sure",
     }[case] in text
 
 
 def test_a_value_above_one_is_no_accuracy(tmp_path):
     page = page_of(write_study(tmp_path, [record("vgg", 1.3), record("mlp", 0.7)]))
-    assert visible(page).count("above 1") >= 3
-    assert "Outside 0 to 1" in page
+    table = page.split('<section id="ranking"')[1].split("</section>")[0]
+    assert "no accuracy" in table and "1.3" not in visible(table)
+    assert "Outside 0 to 1" in page and "by a value that is no accuracy" in visible(page)
 
 
 def test_training_sizes_have_a_table_each(tmp_path):

@@ -27,7 +27,7 @@
   const finite = shown(everything.flatMap((m) => [
     ...m.accuracy, ...m.runs.flatMap((run) => run.accuracy), m.test, m.validation,
   ]));
-  const predicted = data.is_accuracy ? shown(everything.map((m) => m.prediction)) : [];
+  const predicted = shown(everything.map((m) => m.forecast));
   const lowest = Math.max(0, Math.min(...finite, 1, ...predicted) - 0.03);
   const highest = Math.max(1.02, ...predicted.map((p) => Math.min(p + 0.03, HIGHEST)));
   const end = data.epochs + Math.max(0.7, data.epochs * 0.06); // where predictions stand
@@ -154,8 +154,7 @@
     drawCurve(one, model.accuracy, model.runs.map((run) => run.accuracy));
     if (known(model.test)) drawStar(one, data.epochs, model.test);
     const spots = model.accuracy.map((v, k) => (known(v) ? [one.sx(k + 1), one.sy(v)] : null));
-    const hasValue = data.is_accuracy && known(model.prediction);
-    spots.push(hasValue ? drawPrediction(one, end, model.prediction, model.std) : null);
+    spots.push(known(model.forecast) ? drawPrediction(one, end, model.forecast, model.half) : null);
     return { one, spots, byColumn: true };
   }
 
@@ -216,14 +215,15 @@
 
   // Words ----------------------------------------------------------------------------------------
 
+  function noAccuracy(value) {
+    return value < 0 || value > 1 ? ", no accuracy" : "";
+  }
+
   function facts(model) {
     const found = [];
     const { fit } = model;
-    if (known(model.prediction) && data.is_accuracy) {
-      const odd = model.prediction > 1 ? ", above 1: no accuracy" : "";
-      found.push(`Predicted ${withStd(model.prediction, model.std)}${odd}.`);
-    }
-    if (fit && !data.is_line) found.push(`The paper's line reads ${withStd(fit.value, fit.std)}.`);
+    if (known(model.forecast)) found.push(`Forecast ${model.words}.`);
+    if (fit) found.push(`The paper's line reads ${withStd(fit.value, fit.std)}${noAccuracy(fit.value)}.`);
     if (fit) {
       const from = fit.first > 1 ? `epochs ${fit.first} to ${data.observed}` : `${fit.n} epochs`;
       const reach = known(fit.reach)
@@ -239,11 +239,9 @@
   function describe(model, k) {
     if (k === model.accuracy.length) {
       const line = model.fit ? [`line at \u03b2_eff = 0: ${withStd(model.fit.value, model.fit.std)}`] : [];
-      const odd = known(model.prediction) && model.prediction > 1 && data.is_accuracy;
-      const own = data.is_accuracy && known(model.prediction)
-        ? [`${data.method}: ${withStd(model.prediction, model.std)}`] : [];
-      return ["Prediction", ...(data.is_line ? own : [...own, ...line]),
-        ...(odd ? ["above 1: do not read it as an accuracy"] : []),
+      const own = known(model.forecast) ? [`forecast: ${model.words}`] : [];
+      const odd = model.fit && noAccuracy(model.fit.value);
+      return ["Prediction", ...own, ...line, ...(odd ? ["beyond 0 to 1: do not read it as an accuracy"] : []),
         ...(known(model.test) ? [`test accuracy at the end: ${accuracy(model.test)}`] : [])];
     }
     const status = model.statuses[k];

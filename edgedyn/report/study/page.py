@@ -7,7 +7,6 @@ from math import isfinite
 from typing import Any
 
 import edgedyn
-from edgedyn.predict.methods import method_named
 from edgedyn.report import html
 from edgedyn.report.study import words
 from edgedyn.report.study.drawings import legend_mark
@@ -115,16 +114,15 @@ def _data(summary: StudySummary) -> dict[str, Any]:
             left -= _size(kept)
             if left < 0:
                 break
-            own = {"prediction": row.prediction, "std": row.std, "rank": row.rank}
+            f = row.forecast
+            half = (f.high_68 - f.low_68) / 2
+            own = {"forecast": f.value, "half": half, "words": words.forecast(f), "rank": row.rank}
             models.append(asdict(kept) | own)
         found.append({"n_train": ranking.n_train, "models": models})
     return _rounded(
         {
             "observed": summary.observed,
             "epochs": summary.epochs,
-            "method": method_named(summary.method).label,
-            "is_line": summary.method == "capacitance",
-            "is_accuracy": summary.is_accuracy,
             "rankings": found,
         }
     )

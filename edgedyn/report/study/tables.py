@@ -33,7 +33,7 @@ def ranking_table(ranking: SizeSummary, summary: StudySummary, k: int) -> Markup
     )
     scale = drawings.Scale([value for values in known for value in values])
     found = dict.fromkeys(m for row in rows for m in row.by_method)
-    others = [m for m in found if m != "last_value"][:MOST_OTHERS]
+    others = [m for m in found if m not in ("last_value", "best_value")][:MOST_OTHERS]
     ends = {name: [getattr(row.curves, name) for row in rows] for name in ("validation", "test")}
     return render(
         "ranking.html",

@@ -66,7 +66,7 @@ def verdict(ranking: SizeSummary, summary: StudySummary) -> str:
         )
     first = next(row for row in ranking.rows if row.model == ranking.choice.chosen[0])
     parts = [_named(ranking, summary), _expected(first, summary.epochs)]
-    return f"{'; '.join(filter(None, parts))}. {capital(_outcome(first, ranking.rows))}."
+    return f"{'; '.join(filter(None, parts))}. {capital(_outcome(ranking.choice, ranking.rows))}."
 
 
 def _named(ranking: SizeSummary, summary: StudySummary) -> str:
@@ -142,10 +142,11 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _outcome(first: RankingRow, rows: Sequence[RankingRow]) -> str:
+def _outcome(choice: Any, rows: Sequence[RankingRow]) -> str:
     """Say whether the choice was right, as far as candidates were trained to the end."""
+    first = choice.chosen[0]
     true = {row.model: row.curves.test for row in rows if isfinite(row.curves.test)}
-    own = true.get(first.model)
+    own = true.get(first)
     if own is None:
         others = "though others were" if true else "so that nobody knows yet"
         return f"it was not trained to the end, {others}"
@@ -154,16 +155,19 @@ def _outcome(first: RankingRow, rows: Sequence[RankingRow]) -> str:
             f"trained to the end, it reached a test accuracy of {own:.3f}; as no other candidate "
             "was, whether another would have been better is not known"
         )
-    place = 1 + sum(value > own for value in true.values())
-    if place == 1:
+    best = max(true, key=lambda name: true[name])
+    if true[best] == own:
         return (
             f"that came true: with {own:.3f} it has the best test accuracy of "
             f"{len(true)} candidates trained to the end"
         )
-    best = max(true, key=lambda name: true[name])
+    place = 1 + sum(value > own for value in true.values())
+    with_best = f"{best} is best with {true[best]:.3f}"
+    if best in choice.chosen:
+        with_best = f"the best, {best} with {true[best]:.3f}, is among those named"
     return (
-        f"that did not come true: trained to the end, its test accuracy of {own:.3f} is number "
-        f"{place} of {len(true)}, and {best} is best with {true[best]:.3f}"
+        f"trained to the end, {first} has a test accuracy of {own:.3f}, number {place} of "
+        f"{len(true)}, and {with_best}"
     )
 
 
