@@ -182,10 +182,9 @@ def forecast(
         for w, p in zip(used.half_widths, LEVELS, strict=True)
     ]
     logits = np.array([middle, *(middle + sign * end for end in ends for sign in (-1, 1))])
-    said = [] if known or lesson else ["training accuracy not known"]
-    said += [f"{target} epochs of which {len(seen)} seen: further than was learnt"] * beyond
+    said = f"{target} epochs of which {len(seen)} seen: further than was learnt"
     value, low_68, high_68, low_95, high_95 = expit(logits).tolist()
-    return Forecast(value, low_68, high_68, low_95, high_95, "; ".join(said) or "ok")
+    return Forecast(value, low_68, high_68, low_95, high_95, said if beyond else "ok")
 
 
 def learn(curves: Sequence[Completed], prior: Lesson | None = None) -> Lesson:

@@ -1,14 +1,17 @@
 """The race: halving, what it costs, who goes on, budgets, and the order of ends."""
 
+from dataclasses import replace
 from math import ceil, inf
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
+from report_cases import record
 
 from edgedyn.predict.pairs import lead
-from edgedyn.studies.race import cost, heats, room, schedule, survivors
+from edgedyn.studies.race import cost, heats, replay, room, schedule, survivors
 
 RUNGS = (1, 2, 4, 8, 16)
 
@@ -93,3 +96,22 @@ def test_room_is_what_the_rest_of_the_plan_leaves():
     assert room(0, plan, 13) == 0 and room(0, plan, 15.5) == 2
     # After the second: 4 + 6, one more takes 2.
     assert room(1, plan, 13) == 1 and room(1, plan, 3) == 0
+
+
+def test_a_race_over_finished_runs():
+    # Curves cross: b is ahead after one epoch, a after two, and c never was.
+    values = {"a": (0.3, 0.5, 0.6, 0.7), "b": (0.4, 0.45, 0.8, 0.9), "c": (0.1, 0.4, 0.9, 0.95)}
+    records = []
+    for seed in (0, 1):
+        for name, curve in values.items():
+            made = record(name, 0.9, 4, seed=seed, status="completed")
+            epochs = tuple(structs.replace(e, val_accuracy=v)
+                           for e, v in zip(made.epochs, curve, strict=True))  # fmt: skip
+            records.append(replace(made, epochs=epochs))
+    found = replay(records, (1, 2))
+    assert found.order == ("a",)  # 3 to epoch 1, 2 to epoch 2, 1 to epoch 4
+    assert found.epochs == 3 + 2 + 2
+    with pytest.raises(ValueError, match=r"equal length; got \[4, 5\] epochs"):
+        replay([*records, record("d", 0.9, 5)], (1, 2))
+    with pytest.raises(ValueError, match="a budget of 6 epochs is less than the 7"):
+        replay(records, (1, 2), budget=6)

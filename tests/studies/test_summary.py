@@ -214,11 +214,13 @@ def test_records_of_other_trials_are_left_out(tmp_path):
 
 def test_a_folder_of_records_alone(tmp_path):
     three(tmp_path)
-    expected = summary(tmp_path).rankings[0].rows
+    expected = {row.model: row for row in summary(tmp_path).rankings[0].rows}
     (tmp_path / "study.json").unlink()
     found = summary(tmp_path)
-    rows = found.rankings[0].rows
-    assert [row.prediction for row in rows] == [row.prediction for row in expected]
+    for row in found.rankings[0].rows:  # by the default, the last value
+        same = expected[row.model]
+        assert row.by_method["capacitance"] == same.by_method["capacitance"]
+        assert row.forecast == same.forecast and row.prediction == row.curves.last_value
     assert (found.observed, found.epochs, found.provenance.study) == (5, 8, "")
 
 
