@@ -22,8 +22,8 @@ and, where the records carry the score, the rank sum of last value and NASWOT.
    candidates outside the case at hand; rules that look at all candidates (level, pooled) are also
    judged with the candidate's own family hidden from them.
 
-Writes ``chooser.md`` and ``results/chooser.json``. Run, ten minutes on a core:
-``python validation/chooser.py``
+Writes ``chooser.md``, ``results/chooser.json`` and the README's sentence. Run from the project's
+root, five minutes on a core: ``python -m validation.chooser``
 """
 
 from collections import defaultdict
@@ -38,6 +38,7 @@ from edgedyn._environment import environment
 from edgedyn._files import to_json, write_text
 from edgedyn.predict.bootstrap import interval, weighted_regret, weighted_rho, weighted_tau
 from edgedyn.predict.methods import Curve, Sight, method_named
+from papers.jiang2024.judging import headline
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPER = ROOT / "papers" / "jiang2024"
@@ -311,6 +312,14 @@ def sentence(result):
     return f"{start}: the default is `{word}`."
 
 
+def readme(result):
+    """Return the README's sentence."""
+    return (
+        f"**Which rule chooses.** {sentence(result)} Every cell: "
+        "[validation/chooser.md](validation/chooser.md)."
+    )
+
+
 def run():
     """Judge all rules."""
     found = observations([*studies(), *perceptrons()])
@@ -329,7 +338,7 @@ def page(result):
                                                           key=lambda one: -one[1]))  # fmt: skip
     parts = [
         "# Which rule chooses by default",
-        "Made by `python validation/chooser.py` from committed records; what is done, and was "
+        "Made by `python -m validation.chooser` from committed records; what is done, and was "
         f"written down before, stands at its head. {sentence(result)}",
         f"Mean lead in pairs in order on the tuning tasks: {tuning}.",
     ]
@@ -372,6 +381,7 @@ def main():
     found = {**result, "environment": environment(), "seed": SEED}
     write_text(HERE / "results" / "chooser.json", to_json(found))
     write_text(HERE / "chooser.md", page(result))
+    headline.put("chooser", readme(result))
     print(sentence(result))
 
 

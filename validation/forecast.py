@@ -13,9 +13,9 @@ truth is the test accuracy after the last epoch. For the lesson without training
 configurations of Klein et al. too (truth: their last epoch), and as a task of a kind that no lesson
 holds 20 CIFAR-10 runs of gluon-cv, 40 epochs of them.
 
-Writes what the package ships (``edgedyn/predict/forecast_prior.json``), ``forecast.md`` and
-``results/forecast.json``. Run, a few seconds:
-``EDGEDYN_DATA=../shared/data python validation/forecast.py``
+Writes what the package ships (``edgedyn/predict/forecast_prior.json``), ``forecast.md``,
+``results/forecast.json`` and the README's sentence. Run from the project's root, half a minute:
+``EDGEDYN_DATA=../shared/data python -m validation.forecast``
 """
 
 import os
@@ -23,7 +23,6 @@ from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
 
-import backtest_curves
 import numpy as np
 
 import edgedyn as ed
@@ -33,6 +32,8 @@ from edgedyn.predict import forecast as rule
 from edgedyn.predict import lines
 from edgedyn.predict.forecast import Completed
 from edgedyn.predict.level import expit
+from papers.jiang2024.judging import headline
+from validation import backtest_curves
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "papers" / "jiang2024" / "records"
@@ -242,6 +243,14 @@ def verdict(result):
     )
 
 
+def readme(result):
+    """Return the README's sentence."""
+    return (
+        f"**A forecast of the final accuracy.** {verdict(result)} Study by study: "
+        "[validation/forecast.md](validation/forecast.md)."
+    )
+
+
 def _never_taught(result):
     """Return the rows of published curves, for which training accuracies are not known."""
     return [r for r in result["without_training"] if r["study"] not in result["studies"]]
@@ -281,7 +290,7 @@ def page(result):
     w68, w95 = lesson["half_widths"]
     return f"""# A forecast of the final accuracy
 
-Made by `python validation/forecast.py` from the committed records and published curves; what is
+Made by `python -m validation.forecast` from the committed records and published curves; what is
 done stands at its head. {verdict(result)}
 
 With training accuracy known:
@@ -310,6 +319,7 @@ def main():
     found = {**result, "environment": environment(), "seed": SEED}
     write_text(HERE / "results" / "forecast.json", to_json(found))
     write_text(HERE / "forecast.md", page(result))
+    headline.put("forecast", readme(result))
     print(verdict(result))
 
 

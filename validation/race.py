@@ -12,8 +12,9 @@ test accuracy below the best one's (regret)? Policies:
 - a candidate drawn at random, trained to the end.
 
 Means over seeds and studies; intervals are a bootstrap over seeds, study by study: candidates stay
-as they are, a race is of these. Writes ``race.md``, ``race.png`` and ``results/race.json``; a few
-seconds: ``python validation/race.py``
+as they are, a race is of these. Writes ``race.md``, ``race.png``,
+``results/race.json`` and the README's sentence. Run from the project's root, half a minute:
+``python -m validation.race``
 """
 
 from pathlib import Path
@@ -24,6 +25,7 @@ import edgedyn as ed
 from edgedyn._environment import environment
 from edgedyn._files import to_json, write_text
 from edgedyn.studies.race import cost, replay, schedule
+from papers.jiang2024.judging import headline
 
 HERE = Path(__file__).parent
 RECORDS = HERE.parent / "papers" / "jiang2024" / "records"
@@ -134,6 +136,11 @@ def verdict(result):
     )
 
 
+def readme(result):
+    """Return the README's sentence."""
+    return f"**A race.** {verdict(result)} Every policy: [validation/race.md](validation/race.md)."
+
+
 def table(rows):
     """Return rows as Markdown."""
     lines = ["| policy | epochs | regret |", "|---|---:|---:|"]
@@ -147,7 +154,7 @@ def page(result):
     """Return race.md."""
     parts = [
         "# What a race costs, and what its choice loses",
-        "Made by `python validation/race.py` from committed records; what is done stands at its "
+        "Made by `python -m validation.race` from committed records; what is done stands at its "
         f"head. {verdict(result)}",
         "![Epochs against regret](race.png)",
     ]
@@ -191,6 +198,7 @@ def main():
     write_text(HERE / "results" / "race.json", to_json(found))
     write_text(HERE / "race.md", page(result))
     figure(result, HERE / "race.png")
+    headline.put("race", readme(result))
     print(verdict(result))
 
 

@@ -127,4 +127,9 @@ def placed(readme, name, sentence):
 def write(name):
     """Put the sentence of results/NAME.json into the README."""
     result = json.loads((HERE / "results" / f"{name}.json").read_text("utf-8"))
-    write_text(README, placed(README.read_text("utf-8"), name, SENTENCES[name](result)))
+    put(name, SENTENCES[name](result))
+
+
+def put(name, sentence):
+    """Put a sentence into its place in the README."""
+    write_text(README, placed(README.read_text("utf-8"), name, sentence))

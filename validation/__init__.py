@@ -1,0 +1,1 @@
+"""Benchmarks and studies of accuracy; a file each, run by itself."""
