@@ -1,7 +1,7 @@
-"""Does the demo name a good candidate? Ten times, each time with other seeds.
+"""How good is the candidate that the demo names, ten times with other seeds.
 
-For each of ten starting seeds, 100 apart, the demo as it stands (three seeds, 15 candidates): how far
-is the final test accuracy of the candidate that is named below the best one's, by the rule that
+For each of ten starting seeds, 100 apart, the demo as it stands (three seeds, 15 candidates): how
+far is the final test accuracy of the candidate that is named below the best one's, by the rule that
 chooses, by the paper's rule, and by the race? How often do the forecasts' intervals hold? Writes
 ``demo_seeds.png`` and ``results/demo_seeds.json``. Run from the project's root, five minutes on a
 core: ``python -m validation.demo_seeds``
