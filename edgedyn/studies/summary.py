@@ -89,7 +89,7 @@ def summary(
     ...     store.write(name, TrialRecord(name, "digits", 0, {}, epochs, "early", 1.0, 0.1))
     >>> found = summary(store.folder)
     >>> [(row.model, round(row.prediction, 2)) for row in found.rankings[0].rows]
-    [('vgg', 0.8), ('mlp', 0.7)]
+    [('vgg', 0.78), ('mlp', 0.68)]
     """
     source = _source(Path(folder))
     sizes = sorted({n for _, _, n in source.planned}, key=lambda n: -(n or 0))
