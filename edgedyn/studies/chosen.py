@@ -21,7 +21,7 @@ FEWEST = 4  # epochs of a completed curve that teaches something
 def study_choice(
     ranking: Ranking | None, records: Sequence[TrialRecord], last: int, stage: str
 ) -> Choice | None:
-    """Return what a study names: the best of those trained to the end, else the early choice.
+    """Return what a study names: the best of several trained to the end, else the early choice.
 
     A study that trains all candidates to the end judges its early choice, and keeps it.
 
@@ -52,12 +52,12 @@ def early_choice(ranking: Ranking | None, records: Sequence[TrialRecord]) -> Cho
 
 
 def _final_choice(records: Sequence[TrialRecord], last: int) -> Choice | None:
-    """Return which of the candidates trained to the end have the best validation accuracy there."""
+    """Return which of the candidates trained to the end, two or more, are the best there."""
     done = [r for r in records if r.status == "completed" and len(r.epochs) == last]
     values: dict[str, list[float]] = {}
     for r in done:
         values.setdefault(r.model, []).append(r.epochs[-1].val_accuracy)
-    if not values:
+    if len(values) < 2:
         return None
     order = sorted(values, key=lambda model: -float(np.mean(values[model])))
     return _chosen(order, done, last)

@@ -50,8 +50,8 @@ class Selection:
     rankings : dict of (int or None) to Ranking
         By number of training samples; None: all of them.
     choice : Choice or None
-        Which candidates it names at the largest training size, and how surely: of those trained to
-        the end the ones with the best validation accuracy there, else the first by the early
+        Which candidates it names at the largest training size, and how surely: of several trained
+        to the end the ones with the best validation accuracy there, else the first by the early
         epochs. A full study, which judges its early choice, keeps that.
     forecasts : dict of str to Forecast
         Final accuracies at the largest training size, by candidate, from the early epochs.

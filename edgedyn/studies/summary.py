@@ -106,6 +106,7 @@ def summary(
         is_accuracy=method_named(source.methods[0]).is_accuracy,
         scope=(source.study or {}).get("capacitance", {}).get("scope", "probe"),
         over="run" if source.judged else "mean",
+        head=_head(source.study or {}),
         rankings=shown,
         cost=_cost(source),
         problems=_problems(source, shown),
@@ -231,6 +232,11 @@ def _ranking(source: _Source, n_train: int | None, ranking: Ranking | None) -> S
     choice = study_choice(ranking, records, source.last, stage)
     judged = source.judged or (list(ranking.methods) if ranking else [])
     return SizeSummary(n_train, found, choice, judged)
+
+
+def _head(study: Mapping[str, Any]) -> bool:
+    """Tell whether a study's best candidates get an ordinary head."""
+    return study.get("stage") == "finish" and study.get("finish", {}).get("probe") == "remove"
 
 
 def _taught_from(source: _Source) -> Sequence[str]:

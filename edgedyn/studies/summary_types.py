@@ -230,6 +230,8 @@ class StudySummary:
     scope : {"probe", "network"}
     over : {"mean", "run"}
         How methods were judged; see `edgedyn.rank`.
+    head : bool
+        Whether an ordinary head takes the probe's place for the last epochs.
     rankings : list of SizeSummary
         One a training size, the largest first.
     problems : list of Problem
@@ -246,6 +248,7 @@ class StudySummary:
     is_accuracy: bool
     scope: str
     over: str
+    head: bool
     rankings: list[SizeSummary]
     cost: list[CandidateCost]
     problems: list[Problem]

@@ -59,11 +59,11 @@ def rows_with(**fields):
     ]  # fmt: skip
 
 
-def told(rows, choice, method="last_value"):
+def told(rows, choice, method="last_value", head=False):
     ranking = SizeSummary(None, rows, choice, [])
     origin = Provenance("", [], [0], [], {}, "", "", None)
     whole = StudySummary(
-        "study", "", "", "", 5, 8, method, True, "probe", "mean", [ranking], [], [], origin,
+        "study", "", "", "", 5, 8, method, True, "probe", "mean", head, [ranking], [], [], origin,
     )  # fmt: skip
     return words.verdict(ranking, whole), " ".join(words.notes(ranking, whole))
 
@@ -144,6 +144,8 @@ def test_notes_name_what_the_references_would_choose():
     assert "the last accuracy that was observed, would name it too." in notes
     _, notes = told(rows_with(a=(nan, 0.7, nan), b=(nan, 0.6, nan)), choice_of("ab"))
     assert notes == ""
+    _, notes = told(rows_with(a=(nan, 0.7, nan)), choice_of("a"), head=True)
+    assert notes.startswith("Forecasts are of training with the probe; the ordinary head")
 
 
 def test_no_candidate():

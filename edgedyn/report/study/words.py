@@ -187,6 +187,11 @@ def notes(ranking: SizeSummary, summary: StudySummary) -> list[str]:
         same = best.model == ranking.choice.chosen[0]
         what = "would name it too" if same else f"would name {best.model}"
         found.append(f"{capital(REFERENCES[name])} {what}{odd}.")
+    if summary.head:
+        found.append(
+            "Forecasts are of training with the probe; the ordinary head that takes its place "
+            f"after epoch {summary.observed} usually reaches more."
+        )
     return found
 
 
