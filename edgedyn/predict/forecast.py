@@ -187,7 +187,11 @@ def forecast(
     return Forecast(value, low_68, high_68, low_95, high_95, said if beyond else "ok")
 
 
-def learn(curves: Sequence[Completed], prior: Lesson | None = None) -> Lesson:
+def learn(
+    curves: Sequence[Completed],
+    prior: Lesson | None = None,
+    observed: Sequence[int] = OBSERVED,
+) -> Lesson:
     """Learn from completed curves how far accuracies rise.
 
     Coefficients are a ridge regression towards the prior's, every task of equal weight. Widths are
@@ -200,6 +204,8 @@ def learn(curves: Sequence[Completed], prior: Lesson | None = None) -> Lesson:
         Of at least four epochs; all with training accuracies, or none.
     prior : Lesson, optional
         Counts as ten curves.
+    observed : sequence of int
+        After how many epochs the curves are looked at: those seen, where that is known.
 
     Raises
     ------
@@ -218,7 +224,7 @@ def learn(curves: Sequence[Completed], prior: Lesson | None = None) -> Lesson:
     >>> round(forecast(rising(1.0, "").accuracy[:5], 30, lesson=lesson).value, 2)
     0.73
     """
-    rows = _Rows.of(curves)
+    rows = _Rows.of(curves, observed)
     n = len(set(rows.curve.tolist()))
     if n < 5 and prior is None:
         raise ValueError(
@@ -317,12 +323,12 @@ class _Rows:
     family: Array
 
     @classmethod
-    def of(cls, curves: Sequence[Completed]) -> "_Rows":
+    def of(cls, curves: Sequence[Completed], observed: Sequence[int]) -> "_Rows":
         """Look at every curve; a curve counts once, and every task as much as another."""
         rows = []
         for k, one in enumerate(curves):
             target = len(np.asarray(one.accuracy))
-            at = [n for n in OBSERVED if LEAST_RATIO * n <= target]
+            at = [n for n in observed if LEAST_RATIO * n <= target]
             final = float(_logits(np.asarray(one.truth), one.n_samples))
             for n in at:
                 rise = final - _last(one, n)[0]

@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from edgedyn._bits import unpack_bits
 from edgedyn.predict.choice import Choice, choose
-from edgedyn.predict.forecast import Completed, Forecast, forecast, learn, shipped
+from edgedyn.predict.forecast import (
+    LEAST_RATIO,
+    Completed,
+    Forecast,
+    forecast,
+    learn,
+    shipped,
+)
 from edgedyn.predict.rank import Ranking
 from edgedyn.studies.record import TrialRecord
 from edgedyn.studies.store import load_records
@@ -142,7 +149,8 @@ def forecasts(
         known = isfinite(training)
         others = [*taught, *(c for c in own if c.family != model)]
         told = [c for c in others if (c.training is not None) == known]
-        lesson = learn(told, shipped(known)) if told else None
+        told = [c for c in told if len(np.asarray(c.accuracy)) >= LEAST_RATIO * observed]
+        lesson = learn(told, shipped(known), (observed,)) if told else None
         n = (n_validation or 1000) * len(curves)
         found[model] = forecast(accuracy, last, training=training, n_samples=n, lesson=lesson)
     return found

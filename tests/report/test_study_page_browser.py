@@ -106,12 +106,13 @@ def test_predictions_that_are_no_accuracy(show):
     for card in ("model-0-0", "model-0-1"):
         fit = page.locator(f"#{card} svg").nth(2)
         assert "above 1: do not read it as an accuracy" in fit.text_content()
-        assert "above 1: no accuracy" in page.locator(f"#{card} .facts").inner_text()
+        assert "3.000 ± " in (facts := page.locator(f"#{card} .facts").inner_text())
+        assert "no accuracy. The line rests" in facts
     assert page.locator("#model-0-0 text.value").all_text_contents() == ["3.00", "3.00"]
     square = page.locator("#model-0-1 svg").nth(2).locator("rect.predicted")
     page.mouse.move(*middle(page, square))
     tip = page.locator("#tip").inner_text()
-    assert tip.startswith("Prediction\n") and "above 1: do not read it as an accuracy" in tip
+    assert tip.startswith("Prediction\n") and "beyond 0 to 1: do not read it as" in tip
     assert page.locator("#model-0-0 svg").nth(0).locator("path.predicted").count() == 1  # an arrow
     # The degenerate epoch is marked, and has no place beside the line.
     assert page.locator("#model-0-2 .missing").count() == 1
@@ -157,7 +158,7 @@ def test_sorting(show):
 
 def test_rows_without_a_value_come_last(show):
     page = show(nasty)
-    button = page.locator("#ranking button", has_text="Predicted")
+    button = page.locator("#ranking button", has_text="Forecast")
     for _ in range(2):
         button.click()
         assert names(page)[-1] == "failed"

@@ -94,12 +94,12 @@ def test_completed_curves_are_whole_ones():
 
 @pytest.mark.parametrize("training", [nan, 0.7])
 def test_forecasts_learn_from_the_others(training):
-    records = [run(m, 20, 30, 40 + k, 60 + k, status="completed", test=0.6 + k / 100,
+    records = [run(m, 20, 30, 40 + k, 50, 55, 60 + k, status="completed", test=0.6 + k / 100,
                    training=training) for k, m in enumerate("abcdef")]  # fmt: skip
-    found = forecasts(records, 3, 4, 100)
+    found = forecasts(records, 3, 6, 100)
     others = [c for c in completed_curves(records, 100) if c.family != "a"]
-    lesson = learn(others, shipped(not isnan(training)))
-    expected = forecast([0.2, 0.3, 0.4], 4, training=training, n_samples=100, lesson=lesson)
+    lesson = learn(others, shipped(not isnan(training)), (3,))
+    expected = forecast([0.2, 0.3, 0.4], 6, training=training, n_samples=100, lesson=lesson)
     assert found["a"] == expected and list(found) == list("abcdef")
 
 
@@ -111,13 +111,15 @@ def test_forecasts_of_several_runs_are_of_their_mean():
 
 
 def test_other_folders_teach(tmp_path):
-    done = [run(m, 20, 30, 40, 60, status="completed", test=0.6) for m in "abc"]
+    done = [run(m, 20, 30, 40, 50, 55, 60, status="completed", test=0.6) for m in "abc"]
     write_study(tmp_path, done)
     taught = taught_by([str(tmp_path)])
     assert [c.family for c in taught] == list("abc")
     early = run("a", 20, 30, 40)
-    found = forecasts([early], 3, 4, 100, taught)["a"]
+    found = forecasts([early], 3, 6, 100, taught)["a"]
     # A curve of the same name in another study is another run.
-    assert found == forecast(
-        [0.2, 0.3, 0.4], 4, n_samples=100, lesson=learn(taught, shipped(False))
-    )
+    lesson = learn(taught, shipped(False), (3,))
+    assert found == forecast([0.2, 0.3, 0.4], 6, n_samples=100, lesson=lesson)
+    # Curves that are too short to be looked at after so many epochs teach nothing.
+    assert forecasts([early], 3, 6, 100, taught_by([]))["a"] == forecast([0.2, 0.3, 0.4], 6,
+                                                                         n_samples=100)  # fmt: skip
