@@ -31,7 +31,8 @@ def write_demo(folder: Path, demo: Any, lines: dict[str, Any], environment: dict
     with figures.saved_figure(folder / "accuracy_against_beta.png") as (_, axes):
         figures.accuracy_fit(axes[0], **lines)
     path = folder / "predicted_against_true.png"
-    with figures.saved_figure(path, columns=len(demo.ranking.methods)) as (_, axes):
+    rows = (len(demo.ranking.methods) + 1) // 2  # two in a row, on a page's width
+    with figures.saved_figure(path, columns=2, rows=rows) as (_, axes):
         figures.predicted_by_method(axes, demo.ranking)
 
 

@@ -148,7 +148,7 @@ def predicted_by_method(axes: Any, ranking: Any, *, scores: Collection[str] = ()
     >>> ranking = run_demo(n_seeds=1, epochs=5).ranking
     >>> axes = figures.predicted_by_method(Figure().subplots(1, 4), ranking)
     >>> [ax.get_title().split(":")[0] for ax in axes]
-    ['neural capacitance', 'pooled capacitance', 'last value', 'best value']
+    ['last value', 'neural capacitance', 'pooled capacitance', 'best value']
     """
     methods = listed(attribute(ranking, "methods"), "the ranking's methods")
     names = [attribute(m, "method") for m in methods]
