@@ -114,6 +114,8 @@ def choose(
     if not order:
         raise ValueError("order is empty; give at least one candidate.")
     first = order[0]
+    if len(order) == 1:
+        return Choice((first,), {}, {first: 1.0}, (1.0,), epochs)
     if any(name not in correct for name in order):
         return Choice((first,), {}, {}, (), epochs, NOT_PAIRED)
     right = {name: correct[name] for name in order}

@@ -67,8 +67,9 @@ def test_without_bits_the_first_is_named_and_nothing_more():
 
 
 def test_one_candidate_is_the_only_one():
-    found = choose(["a"], RIGHT)
-    assert found.is_clear and str(found) == "a, the only candidate"
+    for correct in (RIGHT, {}):
+        found = choose(["a"], correct)
+        assert found.is_clear and str(found) == "a, the only candidate"
 
 
 def test_what_cannot_be_asked_is_refused():

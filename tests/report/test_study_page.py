@@ -233,7 +233,7 @@ def test_what_is_not_known_is_no_number(case, tmp_path):
         "failures": "No candidate could be ranked",
         "degenerate": "epochs 1–5: it is a small difference of large terms",
         "alone": "holds no study.json",
-        "score": "vgg is named by Zen-score after 5 epochs, without a measure of how sure",
+        "score": "vgg is the only candidate by Zen-score after 5 epochs",
     }[case] in text
 
 

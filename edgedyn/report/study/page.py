@@ -31,7 +31,7 @@ def study_page(summary: StudySummary) -> str:
     >>> epochs = tuple(EpochRecord(k, 1.0, 0.1 * k, 0.5, 1 / k, "ok") for k in range(1, 6))
     >>> store.write("a", TrialRecord("<vgg>", "digits", 0, {}, epochs, "completed", 1.0, 0.1))
     >>> page = study_page(summary(store.folder))
-    >>> "&lt;vgg&gt; is the only candidate with a prediction" in page, "<vgg>" in page
+    >>> "&lt;vgg&gt; is the only candidate" in page, "<vgg>" in page
     (True, False)
     """
     rankings = summary.rankings
