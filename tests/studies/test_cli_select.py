@@ -161,7 +161,8 @@ def test_a_dry_run_tells_of_both_stages(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(selection, "rehearse", rehearse)
     path = tmp_path / "study.toml"
-    path.write_text('data = "digits"\ncandidates = ["VGG16", "VGG19"]\ntraining.seeds = [0, 1]\nfinish.top = 1\n')
+    text = 'data = "digits"\ncandidates = ["VGG16", "VGG19"]\ntraining.seeds = [0, 1]\n'
+    path.write_text(f"{text}finish.top = 1\n")
     assert main(["select", str(path), "--dry-run", "--workers", "2"]) == 0
     out, err = capsys.readouterr()
     assert err == "0 s: looking at digits\n"
