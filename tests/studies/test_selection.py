@@ -104,10 +104,11 @@ def test_finish_trains_the_best_only_and_saves_it(fields):
     import keras
 
     fields["candidates"] = [candidate("good"), candidate("good", "wider", units=16)]
-    fields["stage"] = "finish"
+    fields["stage"], fields["finish"] = "finish", {"top": 1, "probe": "keep"}
     found = ed.select(**fields)
     by_name = {r.model: r for r in found.records}
-    best = found.ranking.best("capacitance")[0]
+    best = found.ranking.best()[0]
+    assert found.chosen[0] == best
     assert {name: len(r.epochs) for name, r in by_name.items()} == {
         name: 4 if name == best else 3 for name in by_name
     }
