@@ -108,12 +108,12 @@ def test_predictions_that_are_no_accuracy(show):
         assert "above 1: do not read it as an accuracy" in fit.text_content()
         facts = page.locator(f"#{card} .facts").inner_text()
         assert "no accuracy. The line rests" in facts
-    assert page.locator("#model-0-0 text.value").all_text_contents() == ["3.00", "3.00"]
+    assert page.locator("#model-0-0 text.value").all_text_contents() == ["3.00"]
     square = page.locator("#model-0-1 svg").nth(2).locator("rect.predicted")
     page.mouse.move(*middle(page, square))
     tip = page.locator("#tip").inner_text()
     assert tip.startswith("Prediction\n") and "beyond 0 to 1: do not read it as" in tip
-    assert page.locator("#model-0-0 svg").nth(0).locator("path.predicted").count() == 1  # an arrow
+    assert page.locator("#model-0-0 svg").nth(2).locator("path.predicted").count() == 1  # an arrow
     # The degenerate epoch is marked, and has no place beside the line.
     assert page.locator("#model-0-2 .missing").count() == 1
     assert page.locator("#model-0-2 svg").nth(2).locator("g circle:not(.focus *)").count() == 4
