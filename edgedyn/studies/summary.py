@@ -103,7 +103,6 @@ def summary(
         observed=source.observed,
         epochs=source.last,
         method=source.methods[0],
-        is_accuracy=method_named(source.methods[0]).is_accuracy,
         scope=(source.study or {}).get("capacitance", {}).get("scope", "probe"),
         over="run" if source.judged else "mean",
         head=_head(source.study or {}),

@@ -225,8 +225,8 @@ class StudySummary:
     kind : {"study", "demo"}
     observed, epochs : int
         Early epochs, and those of a whole run.
-    method, is_accuracy : str, bool
-        Which chooses, and whether its predictions are accuracies.
+    method : str
+        Which chooses.
     scope : {"probe", "network"}
     over : {"mean", "run"}
         How methods were judged; see `edgedyn.rank`.
@@ -245,7 +245,6 @@ class StudySummary:
     observed: int
     epochs: int
     method: str
-    is_accuracy: bool
     scope: str
     over: str
     head: bool

@@ -63,7 +63,7 @@ def told(rows, choice, method="last_value", head=False):
     ranking = SizeSummary(None, rows, choice, [])
     origin = Provenance("", [], [0], [], {}, "", "", None)
     whole = StudySummary(
-        "study", "", "", "", 5, 8, method, True, "probe", "mean", head, [ranking], [], [], origin,
+        "study", "", "", "", 5, 8, method, "probe", "mean", head, [ranking], [], [], origin,
     )  # fmt: skip
     return words.verdict(ranking, whole), " ".join(words.notes(ranking, whole))
 

@@ -235,7 +235,7 @@ def test_scores_rank_too(tmp_path):
     records = [record(n, 0.9, scores={"logme": s}) for n, s in (("vgg", 2.0), ("mlp", 3.0))]
     found = summary(write_study(tmp_path, records, methods=["logme", "last_value"]))
     assert [row.prediction for row in found.rankings[0].rows] == [3.0, 2.0]
-    assert found.is_accuracy is False and found.problems == []
+    assert found.method == "logme" and found.problems == []
 
 
 def test_the_demo_s_folder(tmp_path):
