@@ -73,5 +73,5 @@ def test_a_study_ends_with_a_report(tmp_path, monkeypatch, capsys):
     page = tmp_path / "study" / "report.html"
     assert f"one page: {page}" in capsys.readouterr().out
     text = page.read_text(encoding="utf-8")
-    assert "good is the only candidate with a prediction" in text
+    assert "good is the only candidate after 3 epochs" in text
     assert "RuntimeError: no such layer [bold]here[/bold]" in text
