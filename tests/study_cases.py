@@ -26,6 +26,18 @@ def candidate(function, name=None, **options):
     }
 
 
+def study_fields(folder):
+    """Return the fields of a small study of digits with one candidate."""
+    return {
+        "data": {"spec": "digits", "n_train": [130]},
+        "candidates": [candidate("good")],
+        "training": {"epochs": 4, "early_epochs": 3, "batch_size": 64},
+        "probe": {"units": [8, 6]},
+        "stage": "full",
+        "output": str(folder),
+    }
+
+
 def numbers(record):
     """Return what two runs of a trial must have in common, to the last bit."""
     return [

@@ -24,7 +24,8 @@ import numpy as np
 import edgedyn as ed
 from edgedyn._environment import environment
 from edgedyn._files import to_json, write_text
-from edgedyn.studies.race import cost, replay, schedule
+from edgedyn.studies.halving import cost, schedule
+from edgedyn.studies.race import replay
 from papers.jiang2024.judging import headline
 
 HERE = Path(__file__).parent

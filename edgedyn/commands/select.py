@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def add(commands: Any) -> None:
         metavar="RATE",
         help="what a GPU sustains, for the GPU hours of --dry-run (default 17: one NVIDIA A100)",
     )
-    select.add_argument("--stage", help="early, finish or full; in place of the study's")
+    select.add_argument("--stage", help="early, finish, full or race; in place of the study's")
     select.add_argument("--top", type=int, help="how many candidates go on to the last epoch")
     select.add_argument("--workers", type=int, help="trials at a time")
     select.add_argument("--threads", type=int, help="threads of each trial")
@@ -152,9 +153,7 @@ def _print_rows(study: Any, rows: list[dict[str, Any]]) -> None:
             times = duration(row["seconds"]), duration(row["gpu_seconds"])
             cells.append([row["model"], row["trials"], weights, once, memory, *times])
     header = ["candidate", "trials", "weights", "epoch", "memory", "all", "GPU"]
-    training = study.training
-    epochs = training.epochs if study.stage == "full" else training.early_epochs
-    title = f"{len(study.trials)} trials, {study.stage} stage: {epochs} epochs each"
+    title = f"{len(study.trials)} trials, {study.stage} stage: {study.first_epochs} epochs each"
     print_table(title, header, cells)
 
 
@@ -162,10 +161,6 @@ def _print_sums(study: Any, rows: list[dict[str, Any]], rate: float) -> None:
     """Print what the whole study takes."""
     from edgedyn.studies.cost import GPU, GPU_LAYER_SECONDS, GPU_TFLOPS
     from edgedyn.studies.progress import duration
-    from edgedyn.studies.selection import UNSURE
-
-    def longest(name: str) -> list[float]:
-        return sorted(row.get(name, 0.0) for row in rows)[-(study.finish.top or UNSURE) :]
 
     workers = study.engine.workers
     whole = sum(row.get("seconds", 0.0) for row in rows) / workers
@@ -174,17 +169,47 @@ def _print_sums(study: Any, rows: list[dict[str, Any]], rate: float) -> None:
         f"About {duration(whole)} with {workers} at a time, and up to {workers * most:.0f} MiB; "
         "estimated from a few steps of each."
     )
-    left = longest("finish_seconds")
-    if sum(left):
-        at_a_time = min(workers, len(left) * len(study.training.seeds))
-        print(f"Then up to {duration(sum(left) / at_a_time)} to train the best to the end.")
-    seconds = [row.get("gpu_seconds", 0.0) for row in rows] + longest("gpu_finish_seconds")
-    hours = sum(seconds) / 3600
+    left, n = _finish(study, [row.get("finish_seconds", 0.0) for row in rows])
+    if left:
+        at_a_time = min(workers, n * len(study.training.seeds))
+        print(f"Then up to {duration(left / at_a_time)} to train the best to the end.")
+    if study.stage == "race":
+        print(_race_words(study))
+    seconds = sum(row.get("gpu_seconds", 0.0) for row in rows)
+    seconds += _finish(study, [row.get("gpu_finish_seconds", 0.0) for row in rows])[0]
+    hours = seconds / 3600
     spent = f"{hours:.2g}" if hours < 10 else f"{hours:.0f}"
     gpu = f"one {GPU}" if rate == GPU_TFLOPS else "one"
     print(
         f"About {spent} GPU hours ({gpu} that sustains {rate:g} TFLOP/s, at least "
         f"{1e6 * GPU_LAYER_SECONDS:.0f} microseconds a layer); estimated from counts, not measured."
+    )
+
+
+def _finish(study: Any, values: list[float]) -> tuple[float, int]:
+    """Return what all that follows the first epochs takes at most, and how many go to the end."""
+    from edgedyn.studies.selection import UNSURE
+
+    ordered = sorted(values, reverse=True)
+    if study.stage != "race":
+        n = min(study.finish.top or UNSURE, len(values))
+        return sum(ordered[:n]), n
+    legs = [(after[0] - before[0], after[1]) for before, after in pairwise(study.heats)]
+    epochs = sum(length for length, _ in legs)
+    shares = (length / epochs * sum(ordered[:n]) for length, n in legs)
+    return sum(shares), study.heats[-1][1]
+
+
+def _race_words(study: Any) -> str:
+    """Say who runs how far, and how many epochs that can take."""
+    from edgedyn.studies.halving import cost
+
+    (epoch, n), *later = study.heats
+    parts = [f"{n} candidates to epoch {epoch}", *(f"{k} to {to}" for to, k in later)]
+    most = study.race.budget or n * study.training.epochs
+    return (
+        f"The race: {', '.join(parts)}; {cost(study.heats)} epochs for each seed, up to {most} "
+        "where candidates cannot be told apart."
     )
 
 
@@ -316,9 +341,9 @@ def _report(found: Any) -> None:
     print(f"Named after {found.choice.epochs} epochs: {found.choice}.")
     first = found.chosen[0]
     if found.best_model is None:
-        print(
-            f"Forecast for {first} after {found.study.training.epochs}: {found.forecasts[first]}."
-        )
+        epochs = found.study.training.epochs
+        if first in found.forecasts:
+            print(f"Forecast for {first} after {epochs}: {found.forecasts[first]}.")
         return
     ends = [r for r in found.records if r.model == first and r.status == "completed"]
     test = _mean([r.final_test_accuracy for r in ends])

@@ -231,7 +231,8 @@ def _curve(run: Any, observed: int, longest: int) -> Curve:
     """Return a run's curve."""
     epochs = run.epochs
     accuracy = np.array([e.val_accuracy for e in epochs], float)
-    failed = "" if len(epochs) >= observed else f"{run.status} after {len(epochs)} epochs"
+    word = "stopped" if run.status == "early" else run.status
+    failed = "" if len(epochs) >= observed else f"{word} after {len(epochs)} epochs"
     if not failed and not np.isfinite(accuracy[:observed]).all():
         failed = "accuracy not finite"
     done = run.status == "completed" and len(epochs) == longest

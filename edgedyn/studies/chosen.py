@@ -30,7 +30,8 @@ def study_choice(
 ) -> Choice | None:
     """Return what a study names: the best of several trained to the end, else the early choice.
 
-    A study that trains all candidates to the end judges its early choice, and keeps it.
+    A study that trains all candidates to the end judges its early choice, and keeps it. A race
+    names the best of the last that were compared.
 
     Parameters
     ----------
@@ -41,10 +42,14 @@ def study_choice(
     last : int
         The last epoch.
     stage : str
-        Of the `Study`; ``full`` keeps the early choice.
+        Of the `Study`.
     """
-    ended = None if stage == "full" else _final_choice(records, last)
-    return ended or early_choice(ranking, records)
+    found = None
+    if stage == "race":
+        found = _raced_choice(records)
+    elif stage != "full":
+        found = _final_choice(records, last)
+    return found or early_choice(ranking, records)
 
 
 def early_choice(ranking: Ranking | None, records: Sequence[TrialRecord]) -> Choice | None:
@@ -61,13 +66,29 @@ def early_choice(ranking: Ranking | None, records: Sequence[TrialRecord]) -> Cho
 def _final_choice(records: Sequence[TrialRecord], last: int) -> Choice | None:
     """Return which of the candidates trained to the end, two or more, are the best there."""
     done = [r for r in records if r.status == "completed" and len(r.epochs) == last]
-    values: dict[str, list[float]] = {}
-    for r in done:
-        values.setdefault(r.model, []).append(r.epochs[-1].val_accuracy)
-    if len(values) < 2:
+    return _best_after(done, last) if len({r.model for r in done}) > 1 else None
+
+
+def _raced_choice(records: Sequence[TrialRecord]) -> Choice | None:
+    """Return which of the candidates that came farthest is best after the last common epoch."""
+    reached: dict[str, int] = {}
+    for r in records:
+        if r.status in ("completed", "early"):
+            reached[r.model] = min(reached.get(r.model, len(r.epochs)), len(r.epochs))
+    if not reached:
         return None
+    common = sorted(reached.values())[-min(2, len(reached))]
+    kept = [r for r in records if reached.get(r.model, 0) >= common and len(r.epochs) >= common]
+    return _best_after(kept, common)
+
+
+def _best_after(records: Sequence[TrialRecord], epochs: int) -> Choice:
+    """Compare candidates by their validation accuracy after so many epochs."""
+    values: dict[str, list[float]] = {}
+    for r in records:
+        values.setdefault(r.model, []).append(r.epochs[epochs - 1].val_accuracy)
     order = sorted(values, key=lambda model: -float(np.mean(values[model])))
-    return _chosen(order, done, last)
+    return _chosen(order, records, epochs)
 
 
 def _chosen(order: Sequence[str], records: Sequence[TrialRecord], epochs: int) -> Choice:

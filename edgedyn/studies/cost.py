@@ -37,10 +37,9 @@ def cost(study: Study, seen: Survey, rehearsed: Rehearsal, *, gpu_tflops: float)
         seconds, finish_seconds, gpu_seconds, gpu_finish_seconds, memory_mib, parameters``,
         ``flops`` of one image in inference, and ``missing``, a list of sentences.
     """
-    training = study.training
-    first = training.epochs if study.stage == "full" else training.early_epochs
-    left = training.epochs - first if study.stage == "finish" else 0
-    start, sizes, n_seeds = rehearsed.start_seconds, seen.n_train, len(training.seeds)
+    first = study.first_epochs
+    left = study.training.epochs - first if study.stage in ("finish", "race") else 0
+    start, sizes, n_seeds = rehearsed.start_seconds, seen.n_train, len(study.training.seeds)
 
     def trials(epoch: Callable[[int], float], epochs: int, counts: Sequence[int]) -> float:
         return n_seeds * sum(start + epochs * epoch(n) for n in counts) if epochs else 0.0

@@ -25,6 +25,7 @@ _MUST = {
     "`int` >= 1": "at least 1",
     "`int` >= 0": "0 or more",
     "`float` > 0.0": "above 0",
+    "`float` > 1.0": "above 1",
     "`float` >= 0.0": "at least 0",
     "`float` < 1.0": "below 1",
     f"`str` matching regex {FUNCTION!r}": "'module:function', such as 'my_models:small_vgg'",

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+from msgspec import Meta
 
 from edgedyn import _validate as check
 from edgedyn._job import (
@@ -17,6 +19,7 @@ from edgedyn._job import (
     Whole,
 )
 from edgedyn.studies.fields import check_fields, distinct, store
+from edgedyn.studies.halving import RUNGS, Schedule, affordable, schedule
 
 SPLITS = get_args(Split)
 MIN_OBSERVED = 3  # a line through fewer points says nothing
@@ -196,6 +199,48 @@ class Finish:
 
     def __post_init__(self) -> None:
         check_fields(self, "finish")
+
+
+@dataclass(frozen=True)
+class Race:
+    """How a race leaves candidates behind; see `edgedyn.studies.race`.
+
+    Parameters
+    ----------
+    rungs : tuple of int
+        Epochs after which some are left behind, ascending; those from the last epoch on do not
+        count.
+    reduction : float, optional
+        Above 1: one of so many goes on, and with it all that cannot be told apart from the last of
+        these. By default 2, or with a budget the smallest integer that it allows.
+    confidence : float
+        In (0, 1), of the paired intervals that tell candidates apart.
+    budget : int, optional
+        Epochs of one seed that all candidates together may take; by default all that cannot be
+        told apart go on.
+    """
+
+    rungs: tuple[Positive, ...] = RUNGS
+    reduction: Annotated[float, Meta(gt=1)] | None = None
+    confidence: Annotated[float, Meta(gt=0, lt=1)] = 0.9
+    budget: Positive | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, "race")
+        if list(self.rungs) != sorted(set(self.rungs)):
+            raise ValueError(f"race.rungs must ascend; got {list(self.rungs)}.")
+
+    def plan(self, n: int, epochs: int) -> Schedule:
+        """Return to which epoch how many of n candidates go if all can be told apart.
+
+        Raises
+        ------
+        ValueError
+            For a budget below what that takes.
+        """
+        if self.budget is None or self.reduction is not None:
+            return schedule(n, self.rungs, epochs, self.reduction or 2.0)
+        return affordable(n, self.rungs, epochs, self.budget)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ matter in which order trials end.
 
 from collections.abc import Generator, Mapping, Sequence
 from itertools import pairwise
-from math import ceil, inf
+from math import inf, isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -15,56 +15,11 @@ from numpy.typing import ArrayLike
 
 from edgedyn.predict.pairs import lead
 from edgedyn.studies.chosen import right_after
+from edgedyn.studies.halving import RUNGS, cost, schedule
 from edgedyn.studies.record import TrialRecord
-
-RUNGS = (1, 2, 4, 8, 16)
 
 # Candidates in order, the best first, and which validation samples each got right.
 Seen = tuple[Sequence[str], Mapping[str, ArrayLike]]
-
-
-def schedule(
-    n: int, rungs: Sequence[int], epochs: int, reduction: float = 2.0
-) -> list[tuple[int, int]]:
-    """Return plain halving: to which epoch how many candidates go.
-
-    Parameters
-    ----------
-    n : int
-        Candidates.
-    rungs : sequence of int
-        Epochs after which some are left behind, ascending; those from `epochs` on are left out.
-    epochs : int
-        The last one.
-    reduction : float
-        Above 1: after each rung one of so many goes on, at least one.
-
-    Returns
-    -------
-    list of (int, int)
-        The last entry is ``(epochs, k)``: k candidates are trained to the end.
-
-    Notes
-    -----
-    K. Jamieson and A. Talwalkar, AISTATS 2016, with fixed rungs.
-
-    Examples
-    --------
-    >>> from edgedyn.studies.race import cost, schedule
-    >>> plan = schedule(17, (1, 2, 4, 8, 16), 30)
-    >>> plan, cost(plan)
-    ([(1, 17), (2, 9), (4, 5), (8, 3), (16, 2), (30, 1)], 78)
-    """
-    found = []
-    for rung in [r for r in rungs if r < epochs]:
-        found.append((rung, n))
-        n = ceil(n / reduction)
-    return [*found, (epochs, n)]
-
-
-def cost(plan: Sequence[tuple[int, int]]) -> int:
-    """Return the epochs that a schedule takes for one seed."""
-    return sum((b[0] - a[0]) * b[1] for a, b in pairwise([(0, 0), *plan]))
 
 
 def survivors(
@@ -167,7 +122,8 @@ def heats(
 
     Examples
     --------
-    >>> from edgedyn.studies.race import heats, schedule
+    >>> from edgedyn.studies.halving import schedule
+    >>> from edgedyn.studies.race import heats
     >>> race = heats("abcd", schedule(4, (1, 2), 5))
     >>> next(race), race.send(("abcd", {})), race.send(("ba", {}))
     ((1, ('a', 'b', 'c', 'd')), (2, ('a', 'b')), (5, ('b',)))
@@ -186,6 +142,28 @@ def heats(
             keep = plan[k + 1][1]
             more = room(k, plan, budget - spent)
             alive = survivors(order, keep, correct, confidence=confidence, room=more)
+
+
+def standing(records: Sequence[TrialRecord], alive: Sequence[str], epoch: int) -> Seen:
+    """Return what `heats` asks for: candidates by validation accuracy, and what each had right.
+
+    Parameters
+    ----------
+    records : sequence of TrialRecord
+        Seeds of a candidate are averaged; equal candidates stay in the order of their records. One
+        none of whose runs has come so far is left out.
+    alive : sequence of str
+        Who was trained to the epoch.
+    epoch : int
+        Counted from 1.
+    """
+    values: dict[str, list[float]] = {}
+    for r in records:
+        if r.model in alive and len(r.epochs) >= epoch and r.status != "failed":
+            values.setdefault(r.model, []).append(r.epochs[epoch - 1].val_accuracy)
+    means = {model: float(np.mean(found)) for model, found in values.items()}
+    order = sorted((m for m in means if isfinite(means[m])), key=lambda model: -means[model])
+    return order, right_after(records, order, epoch) if order else {}
 
 
 class Raced(NamedTuple):
@@ -230,18 +208,16 @@ def replay(
     lengths = {len(r.epochs) for r in records}
     if len(lengths) != 1:
         raise ValueError(f"runs must be of equal length; got {sorted(lengths)} epochs.")
-    by: dict[str, list[TrialRecord]] = {}
-    for r in records:
-        by.setdefault(r.model, []).append(r)
-    plan = schedule(len(by), rungs, lengths.pop(), reduction)
-    race = heats(list(by), plan, confidence=confidence or 0.9, budget=budget)
+    names = list(dict.fromkeys(r.model for r in records))
+    plan = schedule(len(names), rungs, lengths.pop(), reduction)
+    race = heats(names, plan, confidence=confidence or 0.9, budget=budget)
     epoch, alive = next(race)
     spent, before = 0, 0
     while True:
         spent, before = spent + (epoch - before) * len(alive), epoch
-        values = {m: [r.epochs[epoch - 1].val_accuracy for r in by[m]] for m in alive}
-        order = sorted(alive, key=lambda model: -float(np.mean(values[model])))
-        correct = right_after(records, order, epoch) if confidence is not None else {}
+        order, correct = standing(records, alive, epoch)
+        if confidence is None:
+            correct = {}
         try:
             epoch, alive = race.send((order, correct))
         except StopIteration:

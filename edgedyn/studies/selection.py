@@ -1,4 +1,4 @@
-"""A whole study: early epochs of every candidate, a ranking, the best to the end."""
+"""A whole study: early epochs of every candidate or a race, a ranking, the best to the end."""
 
 import errno
 import os
@@ -6,8 +6,9 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from edgedyn.studies.engine import Outcome, Pool, pool, run_jobs
 from edgedyn.studies.fresh import run_fresh
 from edgedyn.studies.journal import Journal, record_of
 from edgedyn.studies.progress import Progress, Watcher
+from edgedyn.studies.race import Seen, heats, standing
 from edgedyn.studies.record import TrialRecord, whole
 from edgedyn.studies.store import RecordTable, Store
 from edgedyn.studies.study import Study, Trial
@@ -273,9 +275,9 @@ def _job(study: Study, trial: Trial, **fields: Any) -> Job:
         n_train=trial.n_train,
         settings=msgspec.convert(json_ready(study.settings(trial)), Settings),
         files={name: str(study.path(path)) for name, path in candidate.files.items()},
-        early=study.training.early_epochs,
+        early=study.begun,
         last=study.training.epochs,
-        finish_probe=study.finish.probe if study.stage == "finish" else "keep",
+        finish_probe=study.last_probe,
         scores=tuple(name for name in study.methods if method_named(name).measured_by),
         command=command(),
         paths=(study.folder, os.getcwd()),
@@ -323,20 +325,40 @@ class _Run:
 
     def all_stages(self) -> None:
         """Run what the study's stage asks for, and rank."""
-        training = self.study.training
-        stage = "full" if self.study.stage == "full" else "early"
-        first = training.epochs if stage == "full" else training.early_epochs
-        due = self._due(self.study.trials, first)
-        if due:
-            self.n_validation = _checked(self.study)["n_validation"]
-        self.store.write_study(self.study, environment())
-        if due:
-            self._run(due, first, stage)
-        if self.study.stage == "finish":
-            due = self._due(self._chosen(), training.epochs)
+        for k, (stage, target, trials) in enumerate(self._rounds()):
+            due = self._due(trials, target)
+            if k == 0:
+                if due:
+                    self.n_validation = _checked(self.study)["n_validation"]
+                self.store.write_study(self.study, environment())
             if due:
-                self._run(due, training.epochs, "finish")
+                self._run(due, target, stage)
         self._rank()
+
+    def _rounds(self) -> Iterator[tuple[str, int, Sequence[Trial]]]:
+        """Yield who is to be trained to which epoch; what a round has shown decides the next."""
+        study, training = self.study, self.study.training
+        if study.stage == "race":
+            yield from self._heats()
+        elif study.stage == "full":
+            yield "full", training.epochs, study.trials
+        else:
+            yield "early", training.early_epochs, study.trials
+        if study.stage == "finish":
+            yield "finish", training.epochs, self._chosen()
+
+    def _heats(self) -> Iterator[tuple[str, int, Sequence[Trial]]]:
+        """Yield the rounds of a race; what earlier calls have trained is looked at, not run."""
+        study, trials = self.study, self.study.trials
+        names, limit = [c.name for c in study.candidates], study.race.budget or inf
+        race = heats(names, study.heats, confidence=study.race.confidence, budget=limit)
+        seen: Seen | None = None
+        with suppress(StopIteration):
+            while seen is None or seen[0]:
+                epoch, alive = next(race) if seen is None else race.send(seen)
+                running = [t for t in trials if t.candidate.name in alive]
+                yield f"race to epoch {epoch}", epoch, running
+                seen = standing([self.records[t.key] for t in trials], alive, epoch)
 
     def selection(self, seconds: float) -> Selection:
         """Return the result."""

@@ -263,8 +263,7 @@ class Store:
 
 def _decided_later(study: Study) -> dict[str, Any]:
     """Return what becomes of the probe, and when; settings have it once a trial is so far."""
-    probe = study.finish.probe if study.stage == "finish" else "keep"
-    return {"finish_probe": probe, "early_epochs": study.training.early_epochs}
+    return {"finish_probe": study.last_probe, "early_epochs": study.begun}
 
 
 def _beyond(record: TrialRecord, study: Study) -> list[str]:

@@ -23,6 +23,7 @@ from edgedyn.studies.fields import (
     table,
     unknown_fields,
 )
+from edgedyn.studies.halving import Schedule, cost
 from edgedyn.studies.protocol import (
     Candidate,
     Data,
@@ -30,11 +31,12 @@ from edgedyn.studies.protocol import (
     Finish,
     Lessons,
     Probe,
+    Race,
     Training,
     Watch,
 )
 
-STAGES = ("early", "finish", "full")
+STAGES = ("early", "finish", "full", "race")
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,14 @@ class Study:
 
     Parameters
     ----------
-    data, candidates, probe, training, capacitance, finish, forecast, engine
+    data, candidates, probe, training, capacitance, finish, race, forecast, engine
         The tables of a study file, see `edgedyn.studies.protocol`.
     methods : tuple of str
         What ranks, as for `edgedyn.rank`; the first one chooses.
-    stage : {"early", "finish", "full"}
+    stage : {"early", "finish", "full", "race"}
         ``early``: rank after the early epochs and stop; ``finish``: then train the best to the
-        end; ``full``: train all to the end.
+        end; ``full``: train all to the end; ``race``: leave candidates behind rung by rung, and
+        train the last to the end.
     output, folder : str
         The study's folder; where relative paths start.
 
@@ -78,6 +81,7 @@ class Study:
     capacitance: Watch = field(default_factory=Watch)
     methods: tuple[Text, ...] = ("last_value", "capacitance", "pooled")
     finish: Finish = field(default_factory=Finish)
+    race: Race = field(default_factory=Race)
     forecast: Lessons = field(default_factory=Lessons)
     engine: Engine = field(default_factory=Engine)
     stage: Text = "finish"
@@ -96,6 +100,8 @@ class Study:
         if not self.methods:
             raise ValueError("methods is empty; give at least one, such as ['capacitance'].")
         check.choice(self.stage, "stage", STAGES)
+        if self.stage == "race":
+            self._check_race()
         for candidate in self.candidates:
             for name, path in candidate.files.items():
                 if not self.path(path).is_file():
@@ -108,6 +114,43 @@ class Study:
         # Whole paths: a study's folder is reported on from anywhere.
         whole = tuple(str(self.path(name)) for name in self.forecast.folders)
         store(self, forecast=Lessons(whole))
+
+    def _check_race(self) -> None:
+        """Refuse a race that cannot be run."""
+        sizes, plan, budget = self.data.n_train, self.heats, self.race.budget
+        if len(sizes) > 1:
+            raise ValueError(
+                f"a race is run at one training size; got data.n_train = {list(sizes)}."
+            )
+        if budget is not None and budget < cost(plan):
+            raise ValueError(
+                f"race.budget = {budget} epochs is less than the {cost(plan)} that the race takes; "
+                "give more, fewer rungs or a larger reduction."
+            )
+
+    @property
+    def heats(self) -> Schedule:
+        """To which epoch how many candidates go in a race, if all can be told apart."""
+        return self.race.plan(len(self.candidates), self.training.epochs)
+
+    @property
+    def first_epochs(self) -> int:
+        """Epochs that all candidates are trained for."""
+        if self.stage == "race":
+            return self.heats[0][0]
+        return self.training.epochs if self.stage == "full" else self.training.early_epochs
+
+    @property
+    def begun(self) -> int:
+        """Epochs before the finish: the early ones, in a race those up to the last rung."""
+        if self.stage != "race":
+            return self.training.early_epochs
+        return self.heats[-2][0] if len(self.heats) > 1 else self.training.epochs
+
+    @property
+    def last_probe(self) -> str:
+        """What becomes of the probe in the finish."""
+        return self.finish.probe if self.stage in ("finish", "race") else "keep"
 
     def path(self, path: str) -> Path:
         """Return a path the study names, relative ones from its own folder."""
@@ -158,6 +201,7 @@ _TABLES: dict[str, Any] = dict(
     training=Training,
     capacitance=Watch,
     finish=Finish,
+    race=Race,
     forecast=Lessons,
     engine=Engine,
 )

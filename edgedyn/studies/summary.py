@@ -105,7 +105,8 @@ def summary(
         method=source.methods[0],
         scope=(source.study or {}).get("capacitance", {}).get("scope", "probe"),
         over="run" if source.judged else "mean",
-        head=_head(source.study or {}),
+        head_after=_head_after(source),
+        rungs=_rungs(source),
         rankings=shown,
         cost=_cost(source),
         problems=_problems(source, shown),
@@ -177,8 +178,9 @@ def _study(folder: Path) -> _Source:
         training, methods = study["training"], tuple(study["methods"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"{str(newest)!r} holds no study: {error!r} is amiss.") from None
-    wanted = set(planned)
+    wanted = {trial: k for k, trial in enumerate(planned)}
     kept = [r for r in records if (r.model, r.seed, r.n_train) in wanted]
+    kept.sort(key=lambda r: wanted[r.model, r.seed, r.n_train])  # ties as the study decides them
     if not kept:
         raise ValueError(f"{str(folder)!r} holds no record of the study's trials; run it first.")
     return _Source(
@@ -226,16 +228,28 @@ def _ranking(source: _Source, n_train: int | None, ranking: Ranking | None) -> S
         curves = candidate_curves(name, own, source.observed, source.last, source.n_validation)
         forecast = expected.get(name, NONE)
         found.append(_row(source, n_train, own, curves, ranking, forecast))
-    found.sort(key=lambda row: row.rank if isfinite(row.rank) else inf)
+    found.sort(key=lambda row: (row.rank if isfinite(row.rank) else inf, -row.n_epochs))
     stage = (source.study or {}).get("stage", "full")  # a demo trains all to the end
     choice = study_choice(ranking, records, source.last, stage)
     judged = source.judged or (list(ranking.methods) if ranking else [])
     return SizeSummary(n_train, found, choice, judged)
 
 
-def _head(study: Mapping[str, Any]) -> bool:
-    """Tell whether a study's best candidates get an ordinary head."""
-    return study.get("stage") == "finish" and study.get("finish", {}).get("probe") == "remove"
+def _head_after(source: _Source) -> int:
+    """Return the epoch after which the best candidates get an ordinary head; 0 where none does."""
+    study = source.study or {}
+    if study.get("finish", {}).get("probe") != "remove":
+        return 0
+    taken = (r.settings.get("early_epochs") for r in source.records)
+    return next((n for n in taken if n), source.observed if study["stage"] == "finish" else 0)
+
+
+def _rungs(source: _Source) -> list[int]:
+    """Return the epochs after which a race left candidates behind; none without a race."""
+    study = source.study or {}
+    if study.get("stage") != "race":
+        return []
+    return [rung for rung in study["race"]["rungs"] if rung < source.last]
 
 
 def _taught_from(source: _Source) -> Sequence[str]:

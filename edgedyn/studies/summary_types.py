@@ -230,8 +230,10 @@ class StudySummary:
     scope : {"probe", "network"}
     over : {"mean", "run"}
         How methods were judged; see `edgedyn.rank`.
-    head : bool
-        Whether an ordinary head takes the probe's place for the last epochs.
+    head_after : int
+        The epoch after which an ordinary head takes the probe's place; 0 where none does.
+    rungs : list of int
+        Epochs after which a race left candidates behind; empty without a race.
     rankings : list of SizeSummary
         One a training size, the largest first.
     problems : list of Problem
@@ -247,7 +249,8 @@ class StudySummary:
     method: str
     scope: str
     over: str
-    head: bool
+    head_after: int
+    rungs: list[int]
     rankings: list[SizeSummary]
     cost: list[CandidateCost]
     problems: list[Problem]

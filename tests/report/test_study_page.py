@@ -59,11 +59,12 @@ def rows_with(**fields):
     ]  # fmt: skip
 
 
-def told(rows, choice, method="last_value", head=False):
+def told(rows, choice, method="last_value", head_after=0):
     ranking = SizeSummary(None, rows, choice, [])
     origin = Provenance("", [], [0], [], {}, "", "", None)
     whole = StudySummary(
-        "study", "", "", "", 5, 8, method, "probe", "mean", head, [ranking], [], [], origin,
+        "study", "", "", "", 5, 8, method, "probe", "mean", head_after, [], [ranking], [], [],
+        origin,
     )  # fmt: skip
     return words.verdict(ranking, whole), " ".join(words.notes(ranking, whole))
 
@@ -144,7 +145,7 @@ def test_notes_name_what_the_references_would_choose():
     assert "the last accuracy that was observed, would name it too." in notes
     _, notes = told(rows_with(a=(nan, 0.7, nan), b=(nan, 0.6, nan)), choice_of("ab"))
     assert notes == ""
-    _, notes = told(rows_with(a=(nan, 0.7, nan)), choice_of("a"), head=True)
+    _, notes = told(rows_with(a=(nan, 0.7, nan)), choice_of("a"), head_after=5)
     assert notes.startswith("Forecasts are of training with the probe; the ordinary head")
 
 

@@ -11,7 +11,8 @@ from msgspec import structs
 from report_cases import record
 
 from edgedyn.predict.pairs import lead
-from edgedyn.studies.race import cost, heats, replay, room, schedule, survivors
+from edgedyn.studies.halving import cost, schedule
+from edgedyn.studies.race import heats, replay, room, survivors
 
 RUNGS = (1, 2, 4, 8, 16)
 

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from study_cases import candidate, kill, numbers, trial_processes, wait_for
+from study_cases import (
+    TESTS,
+    candidate,
+    kill,
+    numbers,
+    study_fields,
+    trial_processes,
+    wait_for,
+)
 
 import edgedyn as ed
 from edgedyn._bits import unpack_bits
@@ -24,10 +32,23 @@ from edgedyn.studies.selection import rehearse
 pytestmark = pytest.mark.tensorflow
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Run the study once, for all tests that disturb a copy of it: its folder and its record."""
+    pytest.importorskip("tensorflow", reason="install the extra 'tf'")
+    folder = tmp_path_factory.mktemp("finished") / "study"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(TESTS))
+        (record,) = ed.select(**study_fields(folder)).records
+    return folder, record
+
+
 @pytest.fixture
-def whole(fields):
-    """Return the study's only record, uninterrupted."""
-    return ed.select(**fields).records[0]
+def whole(fields, finished):
+    """Put a finished study where `fields` has its own; return its only record."""
+    folder, record = finished
+    shutil.copytree(folder, fields["output"], symlinks=True)
+    return record
 
 
 def test_a_study_without_interruption_matches_one_by_hand(fields):
@@ -149,6 +170,24 @@ def test_finish_with_an_ordinary_head(fields):
     fields["training"]["early_epochs"] = 4  # but the head is there since the third
     with pytest.raises(ValueError, match="early_epochs: 3 there, 4 now"):
         ed.select(**fields)
+
+
+@pytest.mark.slow
+def test_a_race_gives_the_last_a_head_after_the_last_rung(fields):
+    import keras
+
+    fields["candidates"] = [candidate("good"), candidate("good", "wider", units=16)]
+    fields["stage"], fields["race"] = "race", {"rungs": [1, 2], "budget": 6}
+    found = ed.select(**fields)  # 2 to epoch 1, 1 to 2 and to 4; both to 2 if nearly equal
+    by_name = {r.model: r for r in found.records}
+    best = by_name[found.chosen[0]]
+    assert best.status == "completed" and best.settings["early_epochs"] == 2
+    assert [e.beta_status for e in best.epochs] == ["ok", "ok", "no_probe", "no_probe"]
+    assert keras.models.load_model(found.best_model).layers[-1].name == "head"
+    (other,) = (r for r in found.records if r.model != best.model)
+    assert other.status == "early" and len(other.epochs) <= 2
+    with pytest.raises(ValueError, match="early_epochs: 2 there, 1 now"):
+        ed.select(**{**fields, "race": {"rungs": [1]}})
 
 
 @pytest.mark.slow

@@ -79,7 +79,9 @@ def _counts(summary: StudySummary) -> str:
     sizes = " and ".join(f"{r.n_train:,}" for r in summary.rankings if r.n_train is not None)
     parts = [
         words.plural(len(summary.rankings[0].rows), "candidate"),
-        f"predicted after {summary.observed} of {summary.epochs} epochs",
+        f"a race to {summary.epochs} epochs"
+        if summary.rungs
+        else f"predicted after {summary.observed} of {summary.epochs} epochs",
         words.plural(len(summary.provenance.seeds), "seed"),
         sizes and f"{sizes} training samples",
         summary.date[:10],

@@ -75,7 +75,8 @@ def _named(ranking: SizeSummary, summary: StudySummary) -> str:
     assert choice is not None
     first, *others = choice.chosen
     after = f"after {plural(choice.epochs, 'epoch')}"
-    if choice.epochs < summary.epochs and summary.method != "last_value":
+    early = choice.epochs < summary.epochs and not summary.rungs
+    if early and summary.method != "last_value":
         after = f"by {method_named(summary.method).label} {after}"
     if choice.status != "ok":
         return f"{first} is named {after}, without a measure of how sure that is"
@@ -187,10 +188,10 @@ def notes(ranking: SizeSummary, summary: StudySummary) -> list[str]:
         same = best.model == ranking.choice.chosen[0]
         what = "would name it too" if same else f"would name {best.model}"
         found.append(f"{capital(REFERENCES[name])} {what}{odd}.")
-    if summary.head:
+    if summary.head_after:
         found.append(
             "Forecasts are of training with the probe; the ordinary head that takes its place "
-            f"after epoch {summary.observed} usually reaches more."
+            f"after epoch {summary.head_after} usually reaches more."
         )
     return found
 
