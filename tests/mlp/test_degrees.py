@@ -79,7 +79,8 @@ def test_direct_signed_equals_finite_differences_with_held_errors(targets, nodes
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("targets", TARGETS)
-@pytest.mark.parametrize("nodes", ["kernels", "all"])
+# Kernels are a part of all.
+@pytest.mark.parametrize("nodes", [pytest.param("kernels", marks=pytest.mark.slow), "all"])
 @pytest.mark.parametrize(("coupling", "strength"), KINDS)
 def test_everything_equals_automatic_differentiation(coupling, strength, nodes, targets, bias):
     net, X, y, dense = random_case(4, (3, 4, 3, 2), bias, targets, n_samples=3)

@@ -382,6 +382,7 @@ def test_a_file_of_keras_2_is_a_backbone(folder):
     assert model.output_shape == (None, 64)
 
 
+@pytest.mark.slow
 @realdata
 def test_imagenet_weights_of_mobilenet_are_good_features(folder, cifar10):
     keras.utils.set_random_seed(0)
@@ -408,6 +409,7 @@ def test_the_file_itself_agrees(folder):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 @realdata
 def test_mobilenet_sees_dogs(folder, cifar10):
     """ImageNet's classes 151 to 268 are breeds of dogs."""

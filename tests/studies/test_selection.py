@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from math import isfinite, isnan
@@ -25,7 +26,7 @@ from edgedyn._bits import unpack_bits
 from edgedyn._environment import command
 from edgedyn.predict.methods import METHODS
 from edgedyn.predict.zero_cost import PROXIES
-from edgedyn.studies import selection
+from edgedyn.studies import selection, worker
 from edgedyn.studies.journal import Journal
 from edgedyn.studies.selection import rehearse
 
@@ -345,7 +346,12 @@ def test_changed_data_are_refused(fields, tmp_path):
         ({"probe": {"initializer": "he_norm"}}, "the study cannot be run: .*he_norm"),
     ],
 )
-def test_bad_input_is_found_before_any_trial(fields, change, words):
+def test_bad_input_is_found_before_any_trial(fields, change, words, monkeypatch):
+    # In this process, which has TensorFlow; that it is found in one of its own, too, is tested
+    # with the rehearsal.
+    monkeypatch.chdir(Path.cwd())
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(selection, "run_fresh", worker.run)
     with pytest.raises(ValueError, match=words):
         ed.select(**{**fields, **change})
     assert not list(Path(fields["output"]).glob("trials/*"))
