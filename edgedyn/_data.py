@@ -8,11 +8,9 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgedyn import _validate as check
-
-Array = NDArray[Any]
+from edgedyn._array import Array
 
 _DAMAGED = (  # what numpy and zipfile raise on files that are none, or damaged
     *(OSError, EOFError, ValueError, TypeError, AttributeError, NotImplementedError, RuntimeError),

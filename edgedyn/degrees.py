@@ -7,8 +7,8 @@ from math import isfinite
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edgedyn._array import Array
 from edgedyn.capacitance import (
     Capacitance,
     DivergedError,
@@ -18,7 +18,6 @@ from edgedyn.capacitance import (
     jackknife,
 )
 
-Array = NDArray[Any]
 Shape = tuple[int, ...]
 
 

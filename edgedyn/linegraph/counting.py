@@ -7,11 +7,10 @@ from math import isqrt, nan, prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edgedyn._array import Array
 from edgedyn.linegraph.reach import Parameter, Reach
 
-Array = NDArray[Any]
 _SAFE = 2**62
 
 

@@ -8,18 +8,16 @@ channel, a tap and an input channel. All counting happens between groups.
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from edgedyn._array import Array
 from edgedyn.linegraph.layers import Geometry
 from edgedyn.linegraph.moves import Shape, spread
 from edgedyn.linegraph.terms import Term, rectangles
 from edgedyn.linegraph.windows import counts
-
-Array = NDArray[Any]
 
 
 class Groups(NamedTuple):

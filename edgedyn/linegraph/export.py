@@ -13,16 +13,15 @@ from xml.sax.saxutils import escape
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn._files import atomic
 from edgedyn.linegraph.graph import VALUES, LineGraph
 from edgedyn.linegraph.index import NodeIndex
 from edgedyn.linegraph.limits import check_links
 from edgedyn.linegraph.matrix import index_dtype, length_pieces, row_pieces
 
-Array = NDArray[Any]
 Parts = list[str | Array]
 EXPORT_SUFFIXES = (".npz", ".graphml", ".csv")
 PIECE = 2**15  # nodes or links in memory; some 50 bytes each

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edgedyn._array import Array
 from edgedyn.linegraph.graph import MAX_BYTES, LineGraph
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from edgedyn.linegraph.reach import Parameter, Reach
 
-Array = NDArray[Any]
 Progress = Callable[[float, str], None]
 
 

@@ -6,13 +6,12 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from edgedyn._array import Array
 from edgedyn.linegraph.limits import check_bytes
 from edgedyn.linegraph.reach import Block, Parameter, Reach
 
-Array = NDArray[Any]
 INT32_LIMIT = 2**31 - 1
 
 

@@ -5,9 +5,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from edgedyn._array import Array
 from edgedyn.linegraph.entries import Entries, bias_entries, kernel_entries
 from edgedyn.linegraph.index import LayerNodes
 from edgedyn.linegraph.layers import Layer, Scale
@@ -15,8 +15,6 @@ from edgedyn.linegraph.moves import Along, carry
 from edgedyn.linegraph.network import Network, Operation
 from edgedyn.linegraph.routes import Opaque, Route
 from edgedyn.linegraph.terms import Term, add_up, advance, gather
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

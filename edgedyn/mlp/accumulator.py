@@ -3,9 +3,10 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.capacitance import (
     Capacitance,
     LayerDegrees,
@@ -19,8 +20,6 @@ from edgedyn.degrees import DegreeSums
 from edgedyn.mlp.kinds import KINDS, row_sums
 from edgedyn.mlp.loss import SOFTMAX_LOSSES, loss_curvature
 from edgedyn.mlp.records import LayerRecord, RecordedChain, direct_tile
-
-Array = NDArray[Any]
 
 CHUNK = 1024  # samples taken at a time
 

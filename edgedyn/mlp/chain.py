@@ -6,18 +6,16 @@ scale layers, where they are not they are part of the segments.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.mlp import accumulator
 from edgedyn.mlp.kinds import KINDS
 from edgedyn.mlp.loss import CHAIN_LOSSES, output_cotangent
 from edgedyn.mlp.records import LayerRecord, RecordedChain
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

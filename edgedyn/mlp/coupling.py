@@ -7,17 +7,16 @@ The degrees that beta_eff needs come from closed forms without these matrices, s
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.capacitance import check_choices
 from edgedyn.mlp.loss import loss_curvature
 from edgedyn.mlp.records import LayerRecord, RecordedChain, direct_tile, with_bias_row
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-
-Array = NDArray[Any]
 
 
 def coupling_block(

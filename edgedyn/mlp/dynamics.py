@@ -9,14 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.mlp.coupling import coupling_matrix
 from edgedyn.mlp.loss import loss_curvature
 from edgedyn.mlp.network import ReLUMLP
-
-Array = NDArray[Any]
 
 FLOWS = (
     "complete Hessian",

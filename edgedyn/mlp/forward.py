@@ -4,13 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.mlp.loss import LOSSES, mean_loss, output_cotangent, softmax
 from edgedyn.mlp.records import LayerRecord, RecordedChain
-
-Array = NDArray[Any]
 
 
 class Perceptron(RecordedChain):

@@ -1,12 +1,13 @@
 """Products with the interaction strengths P of a `ReLUMLP`, in closed form."""
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.capacitance import NODES
 from edgedyn.linegraph import line_graph
 from edgedyn.linegraph.interaction import Interaction
@@ -14,8 +15,6 @@ from edgedyn.mlp.records import LayerRecord, RecordedChain
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
-
-Array = NDArray[Any]
 
 
 def interaction(

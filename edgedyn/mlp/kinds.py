@@ -5,14 +5,12 @@ neuron i, ``a_i = gamma_i z_i + beta_i``. All the closed forms need are the same
 products, written once a kind.
 """
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edgedyn._array import Array
 from edgedyn.mlp.records import LayerRecord
-
-Array = NDArray[Any]
 
 
 class LayerKind(Protocol):

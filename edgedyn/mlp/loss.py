@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
-
-Array = NDArray[Any]
+from edgedyn._array import Array
 
 LOSSES = ("cross_entropy", "squared_error")
 # The mean over outputs, as most frameworks define it; `softmax_` means that it acts on softmax(a).

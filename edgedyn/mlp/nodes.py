@@ -10,14 +10,14 @@ from math import factorial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 
 if TYPE_CHECKING:
     from edgedyn.mlp.network import ReLUMLP
 
-Array = NDArray[Any]
 Layers = list[Array]  # of shape (n_samples, n_l), first hidden layer to logits
 RELATIVE, ABSOLUTE = 1e-12, 1e-14  # tolerances of the integration
 MAX_NEURONS = 100_000  # times samples: the state is held at every time

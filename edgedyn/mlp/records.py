@@ -3,12 +3,11 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.mlp.loss import checked_targets, mean_loss
-
-Array = NDArray[Any]
 
 
 class LayerRecord(NamedTuple):

@@ -6,10 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _data
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.mlp.accumulator import chain_capacitance
 from edgedyn.mlp.counterexamples import Counterexample, GaugeRow, counterexamples, gauge_table
 from edgedyn.mlp.coupling import coupling_matrix
@@ -20,7 +21,6 @@ from edgedyn.mlp.network import ReLUMLP
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[Any]
 DEFAULT_LAYERS = (64, 48, 32, 24, 10)
 MAX_BRUTE_FORCE_LINKS = 2_000_000
 

@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.mlp.forward import Perceptron
 from edgedyn.mlp.loss import mean_loss, output_cotangent
 
-Array = NDArray[Any]
 OPTIMIZERS = ("adam", "sgd")
 
 

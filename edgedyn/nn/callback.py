@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.capacitance import Capacitance, DivergedError
 from edgedyn.nn.data.sampling import sample_dataset
 from edgedyn.nn.meter import CapacitanceMeter, check_kind
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = NDArray[Any]
 
 SOURCES = ("model", "features")
 DIVERGED = "diverged"

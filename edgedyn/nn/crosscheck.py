@@ -4,12 +4,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edgedyn._array import Array
 from edgedyn.capacitance import LayerDegrees
 from edgedyn.nn.meter import CapacitanceMeter
-
-Array = NDArray[Any]
 
 TOLERANCES = {"float32": 1e-4, "float64": 1e-10}
 

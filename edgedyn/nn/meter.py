@@ -10,9 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.capacitance import (
     Capacitance,
     DivergedError,
@@ -30,8 +31,6 @@ from edgedyn.nn.graph.extract import extract
 from edgedyn.nn.graph.graph import Graph
 from edgedyn.nn.graph.loss import OutputLoss, output_loss
 from edgedyn.nn.models.probe import probe_input
-
-Array = NDArray[Any]
 
 Progress = Callable[[float, str], None]
 

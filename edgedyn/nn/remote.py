@@ -8,14 +8,14 @@ from uuid import uuid4
 
 import keras
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from edgedyn._array import Array
 from edgedyn.capacitance import Capacitance
 from edgedyn.degrees import DegreeSums
 from edgedyn.nn.graph.loss import OutputLoss
 from edgedyn.nn.meter import CapacitanceMeter, check_samples
 
-Array = NDArray[Any]
 Packed = dict[str, Any]
 
 # The last model that came to this process, compiled: its next parts find it here. Keras builds and

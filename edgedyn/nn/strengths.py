@@ -8,9 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.linegraph import line_graph
 from edgedyn.linegraph.interaction import Interaction
 from edgedyn.nn.graph import sweeps
@@ -19,7 +20,6 @@ from edgedyn.nn.graph.extract import extract
 from edgedyn.nn.graph.graph import nodes_of
 from edgedyn.nn.meter import CapacitanceMeter
 
-Array = NDArray[Any]
 Tensor = Any
 
 

@@ -5,13 +5,12 @@ from math import log
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.predict.curve_base import CurvePredictor, checked_curves, completed, within_completed
-
-Array = NDArray[Any]
 
 FEATURES = ("curve", "curve+summary", "summary")
 FOLDS = 3

@@ -4,12 +4,12 @@ A resampled set is a row of `weights`: how often each candidate occurs in it.
 """
 
 from math import nan
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[Any]
+from edgedyn._array import Array
+
 LEVEL = 0.95
 FEWEST = 3  # candidates that a rank correlation takes
 _BLOCK = 2**22  # signs held at a time

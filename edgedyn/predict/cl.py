@@ -2,16 +2,15 @@
 
 from dataclasses import KW_ONLY, dataclass
 from math import exp, nan
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.predict.curve_base import CurvePredictor, by_curve, completed, within_completed
-
-Array = NDArray[Any]
 
 SOLVERS = ("exact", "gd")
 STEP, STEPS = 0.01, 1000  # of the published gradient descent

@@ -3,12 +3,11 @@
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from edgedyn import _validate as check
-
-Array = NDArray[Any]
+from edgedyn._array import Array
 
 
 class CurvePredictor(BaseEstimator):

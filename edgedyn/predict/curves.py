@@ -32,16 +32,15 @@ Domhan    0.86, truth 0.88
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from edgedyn._array import Array
 from edgedyn.predict.bgrn import BGRN
 from edgedyn.predict.cl import CL
 from edgedyn.predict.curve_base import CurvePredictor, by_curve
 from edgedyn.predict.domhan import Domhan
 
 __all__ = ["BGRN", "CL", "BestValue", "CurvePredictor", "Domhan", "LastValue", "exceedance"]
-
-Array = NDArray[Any]
 
 
 class LastValue(CurvePredictor):

@@ -7,12 +7,12 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.predict.curve_base import CurvePredictor, by_curve
 
-Array = NDArray[Any]
 Fits = dict[str, Array]  # parameters of each family
 
 GRID = 100  # points of [2, T] on which "hard" looks

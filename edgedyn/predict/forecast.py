@@ -8,13 +8,12 @@ from math import isfinite, log, nan, sqrt
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.predict.level import expit, logit
-
-Array = NDArray[Any]
 
 LEVELS = (0.68, 0.95)
 OBSERVED = (2, 3, 4, 5, 7, 10)  # epochs after which a completed curve is looked at

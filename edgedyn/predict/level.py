@@ -1,11 +1,11 @@
 """Level: the last accuracy, shrunk towards what the training and the epoch before say of it."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[Any]
+from edgedyn._array import Array
 
 STEPS, DAMPING = 40, 0.5
 FEWEST = 5  # candidates for a regression on two covariates; fewer share their mean alone

@@ -7,14 +7,12 @@ one; `pool` gives all one slope, as `edgedyn.predict.PooledCapacitanceRegressor`
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from math import nan
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from edgedyn._array import Array
 from edgedyn.predict.window import binomial_variance, noise_along, scores
-
-Array = NDArray[Any]
 
 MIN_OBSERVATIONS = 3
 FLAT = 1e-6

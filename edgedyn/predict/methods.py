@@ -3,15 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, nan
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edgedyn._array import Array
 from edgedyn.predict import lines
 from edgedyn.predict.level import levels
-
-Array = NDArray[Any]
 
 NOT_SHRUNK = "not shrunk: how many samples validate is not known"
 

@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import nan, sqrt
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 from edgedyn import _validate as check
-
-Array = NDArray[Any]
+from edgedyn._array import Array
 
 
 @dataclass(frozen=True)

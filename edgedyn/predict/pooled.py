@@ -3,13 +3,12 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from edgedyn._array import Array
 from edgedyn.predict.lines import pool
-
-Array = NDArray[Any]
 
 
 class PooledCapacitanceRegressor(RegressorMixin, BaseEstimator):

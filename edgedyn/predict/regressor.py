@@ -4,15 +4,14 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import BayesianRidge
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from edgedyn._array import Array
 from edgedyn.predict.lines import FLAT, HYPERPRIOR, MIN_OBSERVATIONS, STEPS, TOLERANCE
 from edgedyn.predict.window import bic_scores, binomial_variance
-
-Array = NDArray[Any]
 
 
 class NeuralCapacitanceRegressor(RegressorMixin, BaseEstimator):

@@ -7,9 +7,9 @@ from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.predict.lines import MIN_OBSERVATIONS
 from edgedyn.predict.methods import Curve, Sight, method_named
 from edgedyn.predict.stopping import Run
@@ -17,7 +17,6 @@ from edgedyn.predict.stopping import Run
 if TYPE_CHECKING:
     import optuna
 
-Array = NDArray[Any]
 # (the candidate's epochs so far, those of the others) -> its worth; NaN where there is none
 Rule = Callable[[Run, Sequence[Run]], float]
 Epochs = Callable[[Any], Iterable[tuple[float, float]]]

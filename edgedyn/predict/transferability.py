@@ -9,11 +9,10 @@ from math import isfinite, nan
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
-
-Array = NDArray[Any]
+from edgedyn._array import Array
 
 TARGETS = ("classes", "values")
 COVARIANCES = ("empirical", "ledoit_wolf")

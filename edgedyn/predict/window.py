@@ -1,11 +1,8 @@
 """Which observations a straight line should see: dropping the transient at the start."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from edgedyn._array import Array
 
 # Median of a chi-square variable with one degree of freedom (0.4549), as MATH section 8 rounds it.
 _CHI2_MEDIAN = 0.455

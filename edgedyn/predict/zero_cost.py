@@ -10,13 +10,12 @@ from math import inf, isfinite, log, nan
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.predict.methods import measured_by
 from edgedyn.predict.transferability import Score
-
-Array = NDArray[Any]
 
 PROXIES = measured_by("zero_cost")
 _JACOB_COV_GUARD = 1e-5

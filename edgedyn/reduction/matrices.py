@@ -11,13 +11,13 @@ from math import isnan, nan
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from edgedyn._array import Array
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
     from scipy.sparse.linalg import LinearOperator
-
-Array = NDArray[Any]
 
 NOT_FINITE = "A contains NaN or infinity (or its sums overflow); weights are finite."
 ACCEPTED = (

@@ -7,9 +7,10 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[Any]
+from edgedyn._array import Array
+
 Function = Callable[..., Any]
 Term = tuple[Function, Function]
 

@@ -5,8 +5,8 @@ from math import isfinite, nan
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edgedyn._array import Array
 from edgedyn._bits import unpack_bits
 from edgedyn.predict.choice import Choice, choose
 from edgedyn.predict.forecast import (
@@ -21,7 +21,6 @@ from edgedyn.predict.rank import Ranking
 from edgedyn.studies.record import TrialRecord
 from edgedyn.studies.store import load_records
 
-Array = NDArray[Any]
 FEWEST = 4  # epochs of a completed curve that teaches something
 
 

@@ -13,9 +13,9 @@ from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgedyn import _data
+from edgedyn._array import Array
 from edgedyn._bits import pack_bits
 from edgedyn.measure import neural_capacitance
 from edgedyn.mlp import ReLUMLP
@@ -30,8 +30,6 @@ from edgedyn.studies.record import EpochRecord, TrialRecord
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Array = NDArray[Any]
 
 WIDTHS = ((32,), (64,), (128,), (64, 32), (64, 64, 32))
 PRETRAINING = {"long": 40, "brief": 2, "none": 0}

@@ -9,13 +9,11 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.capacitance import Capacitance, DivergedError, check_enough, jackknife_groups
 from edgedyn.mlp.accumulator import CHUNK
-
-Array = NDArray[Any]
 
 FAN_IN = 8  # parts that are joined at a time where the tree of joins is built
 

@@ -10,15 +10,13 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.nn.data.images import read_folder, read_image, resize_images
 from edgedyn.nn.data.ordered import first_and_last
 from edgedyn.nn.data.readers import HasValidation, Part, Raw, read_keras, read_npz, read_svhn
 from edgedyn.nn.data.sampling import nested_order, stratified_indices
-
-Array = NDArray[Any]
 
 SPECS = (
     "digits, cifar10, cifar100, fashion_mnist, svhn:PATH, birds:PATH, folder:PATH (one sub-folder "

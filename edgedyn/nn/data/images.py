@@ -1,15 +1,12 @@
 """Image files: finding them in folders, checking them, reading them as RGB."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from edgedyn._array import Array
 from edgedyn.nn.data.readers import DataNotFound, Raw
-
-Array = NDArray[Any]
 
 DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # modes of more than 8 bits a channel
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")

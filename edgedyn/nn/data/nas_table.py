@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edgedyn._array import Array
 from edgedyn.nn.models.nas import Cell, cell_coding, cell_string
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[Any]
 Row = dict[str, Any]
 
 MILLION = 1e6

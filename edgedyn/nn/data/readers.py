@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edgedyn._array import Array
 from edgedyn._data import open_npz
 
-Array = NDArray[Any]
 Part = tuple[Any, Array]  # images or files, and labels
 
 _FASHION = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"

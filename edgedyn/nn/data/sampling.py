@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
-
-Array = NDArray[Any]
+from edgedyn._array import Array
 
 SLACK = 1.5  # a class keeps this many times its present share, so that its share can still grow
 HELD = 4  # samples held at a time, in units of the sample's size

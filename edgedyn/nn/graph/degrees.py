@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
+from edgedyn._array import Array
 from edgedyn.capacitance import Provenance
 from edgedyn.degrees import DegreeSums
 from edgedyn.mlp.loss import SOFTMAX_LOSSES
@@ -16,7 +16,6 @@ from edgedyn.nn.graph.graph import Graph, nodes_of
 from edgedyn.nn.graph.loss import OutputLoss
 from edgedyn.nn.graph.steps import Layer, Shift, read
 
-Array = NDArray[Any]
 Tensor = Any
 
 

@@ -6,12 +6,11 @@ from functools import cached_property
 from typing import Any
 
 from keras import ops
-from numpy.typing import NDArray
 
+from edgedyn._array import Array
 from edgedyn.linegraph import Network
 from edgedyn.nn.graph.steps import Dense, Layer, Map, Shift, Step
 
-Array = NDArray[Any]
 Tensor = Any
 Weights = dict[Any, tuple[Tensor, ...]]  # (kernel, bias) of layers
 INPUT = 0

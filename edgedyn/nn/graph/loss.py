@@ -6,11 +6,11 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from edgedyn._array import Array
 from edgedyn.mlp.loss import checked_labels
 
-Array = NDArray[Any]
 Tensor = Any
 
 ACCEPTED = (

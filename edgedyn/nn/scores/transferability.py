@@ -9,17 +9,16 @@ import keras
 import numpy as np
 from keras import layers as kl
 from keras import ops
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.capacitance import DivergedError
 from edgedyn.nn.graph.autodiff import compiled
 from edgedyn.nn.meter import Progress, check_samples
 from edgedyn.nn.models.probe import has_probe, probe_input
 from edgedyn.predict.methods import measured_by
 from edgedyn.predict.transferability import Score, h_score, leep, logme, nce
-
-Array = NDArray[Any]
 
 SOURCES = ("auto", "softmax", "logits", "none")
 _AFTER_THE_HEAD = (kl.Activation, kl.Softmax, kl.Dropout)

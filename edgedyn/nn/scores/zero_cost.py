@@ -13,10 +13,11 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
 from edgedyn import linegraph as lg
+from edgedyn._array import Array
 from edgedyn.capacitance import DivergedError
 from edgedyn.nn.graph import sweeps
 from edgedyn.nn.graph.autodiff import pull_back
@@ -29,7 +30,6 @@ from edgedyn.predict import zero_cost as formulas
 from edgedyn.predict.methods import method_named
 from edgedyn.predict.transferability import Score
 
-Array = NDArray[Any]
 Tensor = Any
 Call = Callable[[Any, list[Tensor]], Tensor]
 _numpy: Callable[[Tensor], Array] = ops.convert_to_numpy

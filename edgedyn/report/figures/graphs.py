@@ -5,16 +5,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.report.figures._inputs import plain, vector
 from edgedyn.report.figures.style import COLOURS, few_ticks, legend, no_values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Array = NDArray[Any]
 
 NEURON, NODE = 0.16, 0.1  # radii, in units of the distance between two neurons of a layer
 LEAN, NARROW = 0.35, 0.82

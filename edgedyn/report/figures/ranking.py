@@ -5,8 +5,9 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from edgedyn._array import Array
 from edgedyn.predict.methods import method_named
 from edgedyn.report.figures._inputs import attribute, listed, named, numbers, panels, plain, vector
 from edgedyn.report.figures.style import (
@@ -24,7 +25,6 @@ from edgedyn.report.figures.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Array = NDArray[Any]
 BASELINE = "last_value"
 BORDER = (-0.5, 1.5)
 UNRANKED = -2.0  # below any rho

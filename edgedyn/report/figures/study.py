@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
+from edgedyn._array import Array
 from edgedyn.report.figures._inputs import (
     attribute,
     listed,
@@ -31,8 +32,6 @@ from edgedyn.report.figures.style import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Array = NDArray[Any]
 
 MOST_COLOURED = 6  # layers with a colour and a name of their own
 BETA, ACCURACY = r"neural capacitance $\beta_{eff}$", "validation accuracy"

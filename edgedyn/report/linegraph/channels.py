@@ -4,9 +4,8 @@ from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from edgedyn._array import Array
 
 
 class Ends(NamedTuple):
