@@ -193,11 +193,43 @@ def test_the_page_and_the_figures_say_what_is_known(scripts, tmp_path):
         125, 250, 500,
     }  # fmt: skip
     assert "mean over tasks" in scripts["headline"].SENTENCES["close"](result)
+    same = {"name": "identity", "comparisons": 24, "better": 0, "worse": 0}
+    assert result["readings"]["default"] == {**same, "tasks": 1, "seeds": 2}
+    assert "the default is `identity`" in page
     scripts["figures"].main()
     drawn = {p.name for p in (tmp_path / "results").glob("close_*.png")}
     assert {"close_fig2_cifar10_identity.png", "close_fig3a.png", "close_fig3b.png",
             "close_fig3c.png", "close_fig4.png", "close_s1.png", "close_s3.png",
             "close_errors.png", "close_overshoot.png"} <= drawn  # fmt: skip
+
+
+def test_the_default_reading_follows_from_what_is_sure():
+    from papers.jiang2024.close.readings import default
+
+    def row(lead, gain, method="capacitance", task="mean", seeds=3):
+        ends = {f"{name}_{end}": value for name, pair in (("lead", lead), ("gain", gain))
+                for end, value in zip(("low", "high"), pair, strict=True)}  # fmt: skip
+        return {"method": method, "task": task, "seeds": seeds, **ends}
+
+    unsure, better, worse = (-0.1, 0.1), (0.1, 0.2), (-0.2, -0.1)
+    rows = [row(unsure, better), row(worse, better), row(worse, worse, method="pooled"),
+            row(worse, worse, task="cifar10", seeds=2)]  # fmt: skip
+    assert default(rows, "mean") == {
+        "name": "statistics", "comparisons": 4, "better": 2, "worse": 1, "tasks": 1, "seeds": 2,
+    }  # fmt: skip
+    assert default([row(worse, better)], "mean")["name"] == "identity"
+
+
+def test_readings_are_judged_by_their_own_ends(scripts):
+    from papers.jiang2024.close import readings
+
+    write(scripts, "cifar10")
+    write(scripts, "cifar10", "statistics", seeds=(1, 0))
+    found = readings.compare([5], 50, "mean")["rows"]
+    for row in found:
+        # By hand: the same curves and ends in both.
+        assert row["rho"] == row["identity_rho"] and row["lead"] == row["gain"] == 0
+        assert row["error"] == row["identity_error"] and row["seeds"] == 2
 
 
 def test_studies_of_all_variants_can_be_read(scripts):

@@ -318,10 +318,10 @@ def _errors(ours, other, weights, choices):
     for choice, at in rows.items():
         parts = []
         for key in keys_of(choice, choices[0], ours, other):
-            (p, t), (q, _) = ours[key].T, other[key].T
+            (p, t), (q, u) = ours[key].T, other[key].T
             kept = np.isfinite(p) & np.isfinite(q)
             w = weights[at][:, kept]
-            off = [np.abs(np.clip(v[kept], 0, 1) - t[kept]) for v in (p, q)]
+            off = [np.abs(np.clip(v, 0, 1) - true)[kept] for v, true in ((p, t), (q, u))]
             size = np.where(w.sum(axis=1) > 0, w.sum(axis=1), np.nan)
             parts.append([w @ v / size for v in off])
         result[:, at] = np.mean(parts, axis=0)

@@ -15,6 +15,7 @@ from scipy.stats import t as student
 import edgedyn as ed
 from edgedyn._environment import environment
 from edgedyn._files import output_folder, to_json, write_text
+from papers.jiang2024.close import readings
 from papers.jiang2024.close import words as close_words
 from papers.jiang2024.close.evidence import (
     SUBSETS,
@@ -371,11 +372,14 @@ def main():
         for variant in present:
             print(name, variant, flush=True)
             result[name] += compute(variant)
+    result["readings"] = readings.compare(OBSERVED, DRAWS, MEAN)
     result["read_offs"] = {v: found for v in present if (found := read_offs(v))}
     write_text(RESULTS / "close.json", to_json(result) + "\n")
     write_text(HERE / "close.md", close_words.page(result))
     if all_run(result["sources"]):
         headline.write("close")
+    if result["readings"]:
+        headline.write("readings")
 
 
 if __name__ == "__main__":

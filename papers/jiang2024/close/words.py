@@ -27,6 +27,7 @@ def page(result):
         _head(result),
         _convergence(result["convergence"]),
         _verdict(result["table1"]),
+        _readings(result["readings"]),
         _table1(result["table1"], "mean"),
         _table1(result["table1"], "run"),
         _validation(result["validation"]),
@@ -149,6 +150,30 @@ def _verdict(rows):
                 f"value it is {_count(near, 'nearer')}, {_count(near, 'further')}."
             )
     return parts[0] + "\n\n" + "\n".join(parts[1:])
+
+
+def _readings(compared):
+    """Return how the two readings of the frozen probe compare."""
+    if compared is None:
+        return ""
+    rows, found = compared["rows"], compared["default"]
+    columns = ["task", "candidates", "seeds", "epochs", "method", "rho, identity",
+               "rho, statistics", "lead", "error, identity", "error, statistics",
+               "gain"]  # fmt: skip
+    lines = []
+    for row in sorted(rows, key=lambda r: r["task"] != MEAN):
+        cells = [row["task"], GROUPS[row["group"]], row["seeds"], row["observed"]]
+        cells += [name_of(row["method"]), f"{row['identity_rho']:.2f}", f"{row['rho']:.2f}"]
+        cells += [with_interval(row, "lead"), f"{row['identity_error']:.3f}"]
+        lines.append([*cells, f"{row['error']:.3f}", value(row, "gain")])
+    return (
+        "## Which reading of the frozen probe?\n\nThe same trials with both: lead and gain are "
+        "those of `statistics` over `identity`, each judged by its own final accuracies. Of "
+        f"{found['comparisons']} comparisons of the two lines (mean over tasks, in rank and in "
+        f"value) `statistics` is surely better in {found['better']}, surely worse in "
+        f"{found['worse']}: the default is `{found['name']}` (the rule for this is in "
+        "`close/readings.py`).\n\n" + markdown(columns, lines)
+    )
 
 
 def _count(said, word):

@@ -85,7 +85,8 @@ def paired(ours, other, weights, choices):
     Parameters
     ----------
     ours, other : dict of tuple to ndarray, shape (n_models, 2)
-        As `evidence.predictions` gives them for one method. Of single runs, rho is the mean over
+        As `evidence.predictions` gives them for one method, each with the truth that it is judged
+        by. Of single runs, rho is the mean over
         the seeds drawn. If one has the mean of all seeds alone, only candidates are drawn.
     weights : ndarray, shape (1 + n, n_models)
     choices : list of tuple of int
@@ -102,10 +103,10 @@ def paired(ours, other, weights, choices):
     for choice, at in rows.items():
         parts = []
         for key in keys_of(choice, choices[0], ours, other):
-            (p, t), (q, _) = ours[key].T, other[key].T
-            kept = np.isfinite(p) & np.isfinite(q) & np.isfinite(t)
+            (p, t), (q, u) = ours[key].T, other[key].T
+            kept = np.isfinite(ours[key]).all(axis=1) & np.isfinite(other[key]).all(axis=1)
             w = weights[at][:, kept]
-            parts.append([weighted_rho(v[kept], t[kept], w) for v in (p, q)])
+            parts.append([weighted_rho(v[kept], true[kept], w) for v, true in ((p, t), (q, u))])
         result[:, at] = np.mean(parts, axis=0)
     return result
 

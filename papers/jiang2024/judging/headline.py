@@ -95,7 +95,21 @@ def _beside(row):
     }[verdict(row)]
 
 
-SENTENCES = {"table1": zoo, "close": close, "nas": nas}
+def readings(found):
+    """Return which reading of the frozen probe is the default, and why."""
+    one = found["readings"]["default"]
+    return (
+        f"**Which reading of the frozen probe.** The same trials with both ({one['tasks']} tasks, "
+        f"at least {one['seeds']} seeds): `statistics` is surely better in {one['better']} and "
+        f"surely worse in {one['worse']} of {one['comparisons']} comparisons of the lines, in rank "
+        f"and in value, so that the default is `{one['name']}`. Every row: "
+        "[papers/jiang2024/close.md](papers/jiang2024/close.md)."
+    )
+
+
+# Which results a sentence is of, where the names differ.
+RESULTS = {"readings": "close"}
+SENTENCES = {"table1": zoo, "close": close, "readings": readings, "nas": nas}
 
 
 def placed(readme, name, sentence):
@@ -125,8 +139,9 @@ def placed(readme, name, sentence):
 
 
 def write(name):
-    """Put the sentence of results/NAME.json into the README."""
-    result = json.loads((HERE / "results" / f"{name}.json").read_text("utf-8"))
+    """Put a sentence of the results into the README."""
+    path = HERE / "results" / f"{RESULTS.get(name, name)}.json"
+    result = json.loads(path.read_text("utf-8"))
     put(name, SENTENCES[name](result))
 
 
