@@ -11,6 +11,7 @@ Function = Annotated[str, Meta(pattern=FUNCTION)]
 Positive = Annotated[int, Meta(ge=1)]
 Whole = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, lt=1)]
+Augmentation = Literal["flip", "shift", "rotation", "zoom", "contrast", "brightness"]
 Split = Literal["stratified", "ordered"]  # as edgedyn.nn.data.datasets has them
 
 
@@ -56,6 +57,11 @@ class TrainingSettings:
     learning_rate: Annotated[float, Meta(gt=0)] = 1e-3
     batch_size: Positive = 64
     batch_norm_momentum: Annotated[float, Meta(ge=0)] | None = None
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    weight_decay: Annotated[float, Meta(ge=0)] | None = None
+    class_weights: Literal["none", "balanced"] = "none"
+    augmentation: tuple[Augmentation, ...] = ()
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,8 @@ class Job:
     target, early, last : int
         Epochs to come to, of the early stage, of the whole study.
     finish_probe : {"keep", "remove"}
+    patience : int or None
+        Epochs without a better validation accuracy after which the finish ends.
     scores : tuple of str
         Training-free scores to take.
     paths, cwd : tuple of str, str
@@ -160,6 +168,7 @@ class Job:
     early: int = 0
     last: int = 0
     finish_probe: str = "keep"
+    patience: int | None = None
     scores: tuple[str, ...] = ()
     threads: int = 1
     command: str = ""

@@ -121,7 +121,9 @@ class CapacitanceMeter:
             filled = np.concatenate([batch, batch[:1].repeat(short, 0)]) if short else batch
             filled = ops.convert_to_tensor(filled, dtype=self.model.inputs[0].dtype)
             parts.append(ops.convert_to_numpy(self._forward(filled))[: len(batch)])
-        return np.concatenate(parts)
+        found = np.concatenate(parts)
+        # Of a backbone in half precision: bfloat16 is no type of numpy's.
+        return found if found.dtype == np.float64 else found.astype(np.float32, copy=False)
 
     def of_features(self, features: Array, targets: Array) -> Capacitance:
         """Compute the probe's beta_eff in closed form from the features."""

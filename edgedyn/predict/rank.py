@@ -235,7 +235,9 @@ def _curve(run: Any, observed: int, longest: int) -> Curve:
     failed = "" if len(epochs) >= observed else f"{word} after {len(epochs)} epochs"
     if not failed and not np.isfinite(accuracy[:observed]).all():
         failed = "accuracy not finite"
-    done = run.status == "completed" and len(epochs) == longest
+    # One whose finish ended early, for want of anything better, has come to its end, too.
+    whole = len(epochs) == longest or "patience" in getattr(run, "settings", {})
+    done = run.status == "completed" and whole
     measures = [getattr(e, "measures", None) or {} for e in epochs]  # none where it was not kept
     return Curve(
         model=run.model,

@@ -1,6 +1,7 @@
 """What a study names: its choice with the paired evidence, and forecasts of final accuracies."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from math import isfinite, nan
 from typing import Any
 
@@ -18,7 +19,7 @@ from edgedyn.predict.forecast import (
     shipped,
 )
 from edgedyn.predict.rank import Ranking
-from edgedyn.studies.record import TrialRecord
+from edgedyn.studies.record import TrialRecord, at_its_end
 from edgedyn.studies.store import load_records
 
 FEWEST = 4  # epochs of a completed curve that teaches something
@@ -64,8 +65,10 @@ def early_choice(ranking: Ranking | None, records: Sequence[TrialRecord]) -> Cho
 
 def _final_choice(records: Sequence[TrialRecord], last: int) -> Choice | None:
     """Return which of the candidates trained to the end, two or more, are the best there."""
-    done = [r for r in records if r.status == "completed" and len(r.epochs) == last]
-    return _best_after(done, last) if len({r.model for r in done}) > 1 else None
+    done = [r for r in records if at_its_end(r, last)]
+    # Those that ended earlier are as good as what they had then.
+    padded = [replace(r, epochs=r.epochs + r.epochs[-1:] * (last - len(r.epochs))) for r in done]
+    return _best_after(padded, last) if len({r.model for r in done}) > 1 else None
 
 
 def _raced_choice(records: Sequence[TrialRecord]) -> Choice | None:

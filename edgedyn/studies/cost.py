@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edgedyn._job import Rehearsal, Survey
-from edgedyn.studies.study import Study
+from edgedyn.studies.study import FINISHING, Study
 
 # One NVIDIA A100 of 40 GB. NVIDIA/DeepLearningExamples (TensorFlow, ResNet-50 v1.5, README) needs
 # about 47 h for 90 epochs of ImageNet's 1 281 167 images on it, TF32 without XLA: 681 images/s,
@@ -38,7 +38,7 @@ def cost(study: Study, seen: Survey, rehearsed: Rehearsal, *, gpu_tflops: float)
         ``flops`` of one image in inference, and ``missing``, a list of sentences.
     """
     first = study.first_epochs
-    left = study.training.epochs - first if study.stage in ("finish", "race") else 0
+    left = study.training.epochs - first if study.stage in FINISHING else 0
     start, sizes, n_seeds = rehearsed.start_seconds, seen.n_train, len(study.training.seeds)
 
     def trials(epoch: Callable[[int], float], epochs: int, counts: Sequence[int]) -> float:

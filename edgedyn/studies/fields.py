@@ -89,7 +89,7 @@ def _sentence(fault: str, value: Any, kind: Any, name: str) -> Exception:
     """Say in our words what msgspec found wrong."""
     if entry := re.fullmatch(r"(.*) - at `\$\[(\d+)\]`", fault):
         fault, k = entry[1], int(entry[2])
-        name, value = f"{name}[{k}]", value[k]
+        name, value, kind = f"{name}[{k}]", value[k], get_args(kind)[0]
     fault = fault.removeprefix("Expected ").replace(" | null", "")
     expected, of_other_type, _ = fault.partition(", got ")
     if isinstance(value, float) and not of_other_type:

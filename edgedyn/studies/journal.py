@@ -12,7 +12,7 @@ import msgspec
 from edgedyn._environment import environment
 from edgedyn._files import json_ready, write_text
 from edgedyn._job import Job
-from edgedyn.studies.record import EpochRecord, TrialRecord, epoch_record, whole
+from edgedyn.studies.record import EpochRecord, TrialRecord, epoch_record, stalled, whole
 
 LINES, META = "epochs.jsonl", "meta.json"
 
@@ -103,6 +103,12 @@ class Journal:
 _line = msgspec.json.Decoder(dict[str, Any]).decode
 
 
+def ended(journal: Journal, job: Job) -> bool:
+    """Tell whether a job's finish has ended before its last epoch, for want of anything better."""
+    accuracy = [line["val_accuracy"] for line in journal.epochs]
+    return job.target == job.last and stalled(accuracy, job.early, job.patience)
+
+
 def record_of(journal: Journal, job: Job, status: str, reason: str = "") -> TrialRecord:
     """Make a trial's record of its journal.
 
@@ -110,7 +116,8 @@ def record_of(journal: Journal, job: Job, status: str, reason: str = "") -> Tria
     """
     epochs = tuple(_epoch(line, journal) for line in journal.epochs)
     if not status:
-        status = "completed" if len(epochs) >= job.last else "early"
+        done = len(epochs) >= job.last or ended(journal, job)
+        status = "completed" if done else "early"
     meta = journal.meta()
     memory = [line["peak_memory_mib"] for line in journal.lines if line.get("peak_memory_mib")]
     return TrialRecord(

@@ -132,6 +132,18 @@ class Training(TrainingSettings):
     batch_norm_momentum : float, optional
         Set on the candidate's batch norms. Keras' 0.99 takes hundreds of steps to follow; with
         few steps an epoch, 0.9 is better.
+    schedule : {"constant", "cosine", "linear"}
+        How the learning rate falls to 0 over all epochs; with an ordinary head anew over those
+        that it is trained for.
+    weight_decay : float, optional
+        Decoupled, of the optimiser.
+    class_weights : {"none", "balanced"}
+        ``balanced``: in the loss all classes count alike.
+    augmentation : tuple of str
+        Random changes of the training images, in this order: ``flip`` (left and right), ``shift``,
+        ``rotation``, ``zoom``, ``contrast``, ``brightness``.
+    precision : {"float32", "mixed_bfloat16", "mixed_float16"}
+        What candidates that are built for the study compute in; probe and head stay in float32.
     """
 
     epochs: Positive = 50
@@ -150,6 +162,8 @@ class Training(TrainingSettings):
         check.choice(name, "training.optimizer", OPTIMIZERS)
         if "learning_rate" in optimizer:
             raise ValueError("training.optimizer has a learning_rate; give training.learning_rate.")
+        if "weight_decay" in optimizer and self.weight_decay is not None:
+            raise ValueError("training.weight_decay stands in training.optimizer, too; give one.")
         store(self, optimizer={**optimizer, "name": name})
         check_fields(self, "training")
         if not MIN_OBSERVED <= self.early_epochs <= self.epochs:
@@ -160,6 +174,7 @@ class Training(TrainingSettings):
         if not self.seeds:
             raise ValueError("training.seeds is empty; give at least one, such as [0].")
         distinct(self.seeds, "training.seeds")
+        distinct(self.augmentation, "training.augmentation")
         momentum = self.batch_norm_momentum
         if momentum is not None and momentum >= 1:
             raise ValueError(f"training.batch_norm_momentum must be in [0, 1); got {momentum}.")
@@ -192,10 +207,13 @@ class Finish:
         cannot tell them apart.
     probe : {"remove", "keep"}
         ``remove``: an ordinary head (one dense layer) takes the probe's place.
+    patience : int, optional
+        The finish ends early when its best validation accuracy lies so many epochs back.
     """
 
     top: Positive | None = None
     probe: Literal["remove", "keep"] = "remove"
+    patience: Positive | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, "finish")

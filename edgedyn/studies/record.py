@@ -1,6 +1,6 @@
 """One record a trial: one candidate, one seed, fine-tuned once. The schema all studies share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from math import isfinite, nan
 from typing import Any
@@ -8,11 +8,14 @@ from typing import Any
 import msgspec
 
 from edgedyn import _validate as check
+from edgedyn._job import TrainingSettings
 
 # 2: scores; 3: per-epoch times and measures, training size, reason, provenance; 4: which
 # validation samples were right, and what the probe's batch norms do (upgraded from 3)
 SCHEMA = 4
 STATUSES = ("completed", "early", "diverged", "failed")
+# Fields of training that older records do not have.
+LATER = ("schedule", "weight_decay", "class_weights", "augmentation", "precision")
 
 
 class EpochRecord(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -64,8 +67,9 @@ class TrialRecord:
     settings : dict
         What the trial was run with: plain values.
     status : {"completed", "early", "diverged", "failed"}
-        ``early``: stopped as planned after the early epochs; ``diverged``: loss or output became
-        NaN or infinite; ``failed``: see `reason`.
+        ``completed``: trained to the last epoch, or, with a `finish.patience`, until nothing became
+        better; ``early``: stopped as planned after the early epochs; ``diverged``: loss or output
+        became NaN or infinite; ``failed``: see `reason`.
     train_seconds, beta_seconds : float
         Time spent in training and in computing beta_eff, over all epochs.
     scores : dict of str to float
@@ -149,13 +153,48 @@ def epoch_record(values: Mapping[str, Any]) -> EpochRecord:
     return msgspec.convert({**whole(values), **changes}, EpochRecord)
 
 
+def stalled(accuracy: Sequence[float], begun: int, patience: int | None) -> bool:
+    """Tell whether a finish is over before its last epoch.
+
+    Parameters
+    ----------
+    accuracy : sequence of float
+        Validation accuracy after each epoch.
+    begun : int
+        Epochs before the finish.
+    patience : int or None
+        The finish is over when its best epoch lies so many back; None: never.
+
+    Examples
+    --------
+    >>> from edgedyn.studies.record import stalled
+    >>> [stalled((0.9, 0.5, 0.7, 0.6, 0.7)[:n], 1, 2) for n in (3, 4, 5)]
+    [False, False, True]
+    """
+    since = accuracy[begun:]
+    if patience is None or not since:
+        return False
+    best = max(range(len(since)), key=lambda k: since[k])
+    return len(since) - 1 - best >= patience
+
+
+def at_its_end(record: TrialRecord, last: int) -> bool:
+    """Tell whether a run has come to the last epoch, or to the end of its patience."""
+    whole = len(record.epochs) == last or "patience" in record.settings
+    return record.status == "completed" and whole
+
+
 def upgraded_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Say in today's words what an older trial was run with.
 
     Until schema 3 the probe's `batch_norm` was true or false, which meant frozen as Keras has it
     (``identity``) or none, and the moving averages had Keras' momentum of 0.99. Before the data had
-    a `split`, it was ``stratified``.
+    a `split`, it was ``stratified``. Fields of training that there were not yet had their defaults.
     """
+    training = settings.get("training")
+    if isinstance(training, dict):
+        first = {f.name: f.default for f in fields(TrainingSettings) if f.name in LATER}
+        settings = {**settings, "training": {**first, **training}}
     data, probe = settings.get("data"), settings.get("probe")
     if isinstance(data, dict) and "split" not in data:
         settings = {**settings, "data": {**data, "split": "stratified"}}

@@ -29,7 +29,7 @@ from edgedyn.studies.fresh import run_fresh
 from edgedyn.studies.journal import Journal, record_of
 from edgedyn.studies.progress import Progress, Watcher
 from edgedyn.studies.race import Seen, heats, standing
-from edgedyn.studies.record import TrialRecord, whole
+from edgedyn.studies.record import TrialRecord, stalled, whole
 from edgedyn.studies.store import RecordTable, Store
 from edgedyn.studies.study import Study, Trial
 from edgedyn.studies.study_file import load_study
@@ -278,6 +278,7 @@ def _job(study: Study, trial: Trial, **fields: Any) -> Job:
         early=study.begun,
         last=study.training.epochs,
         finish_probe=study.last_probe,
+        patience=study.patience,
         scores=tuple(name for name in study.methods if method_named(name).measured_by),
         command=command(),
         paths=(study.folder, os.getcwd()),
@@ -391,7 +392,10 @@ class _Run:
                 # A full study is for its records; others for the finished networks.
                 kept = target < self.study.training.epochs or self.study.stage == "full"
                 saved = kept or self.store.model_path(trial.key).is_file()
-                done = record.status == "diverged" or (len(record.epochs) >= target and saved)
+                accuracy = [e.val_accuracy for e in record.epochs]
+                begun, patience = self.study.begun, self.study.patience
+                whole = len(accuracy) >= target or stalled(accuracy, begun, patience)
+                done = record.status == "diverged" or (whole and saved)
             if not done:
                 due.append(trial)
         return due

@@ -263,7 +263,8 @@ class Store:
 
 def _decided_later(study: Study) -> dict[str, Any]:
     """Return what becomes of the probe, and when; settings have it once a trial is so far."""
-    return {"finish_probe": study.last_probe, "early_epochs": study.begun}
+    found = {"finish_probe": study.last_probe, "early_epochs": study.begun}
+    return found if study.patience is None else {**found, "patience": study.patience}
 
 
 def _beyond(record: TrialRecord, study: Study) -> list[str]:
@@ -279,7 +280,7 @@ def _beyond(record: TrialRecord, study: Study) -> list[str]:
 def _differences(old: Any, new: Any, where: str = "") -> list[str]:
     """Name the fields that differ; those that only the new one has are decided later."""
     if isinstance(old, dict) and isinstance(new, dict):
-        later = () if where else ("finish_probe", "early_epochs")
+        later = () if where else ("finish_probe", "early_epochs", "patience")
         names = sorted(set(old) | set(new).difference(later))
         return [
             line

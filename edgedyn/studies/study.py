@@ -37,6 +37,7 @@ from edgedyn.studies.protocol import (
 )
 
 STAGES = ("early", "finish", "full", "race")
+FINISHING = ("finish", "race")  # some candidates go on alone
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,20 @@ class Study:
         if not self.methods:
             raise ValueError("methods is empty; give at least one, such as ['capacitance'].")
         check.choice(self.stage, "stage", STAGES)
+        if self.training.precision != "float32" and self.capacitance.scope == "network":
+            raise ValueError(
+                "capacitance.scope = 'network' takes the network in float32; got "
+                f"training.precision = {self.training.precision!r}. Measure the probe instead."
+            )
         if self.stage == "race":
             self._check_race()
+        self._check_paths()
+        # Whole paths: a study's folder is reported on from anywhere.
+        whole = tuple(str(self.path(name)) for name in self.forecast.folders)
+        store(self, forecast=Lessons(whole))
+
+    def _check_paths(self) -> None:
+        """Refuse files and folders that are not there."""
         for candidate in self.candidates:
             for name, path in candidate.files.items():
                 if not self.path(path).is_file():
@@ -111,9 +124,6 @@ class Study:
         for name in self.forecast.folders:
             if not self.path(name).is_dir():
                 raise ValueError(f"forecast.from: there is no folder {name!r}.")
-        # Whole paths: a study's folder is reported on from anywhere.
-        whole = tuple(str(self.path(name)) for name in self.forecast.folders)
-        store(self, forecast=Lessons(whole))
 
     def _check_race(self) -> None:
         """Refuse a race that cannot be run."""
@@ -150,7 +160,12 @@ class Study:
     @property
     def last_probe(self) -> str:
         """What becomes of the probe in the finish."""
-        return self.finish.probe if self.stage in ("finish", "race") else "keep"
+        return self.finish.probe if self.stage in FINISHING else "keep"
+
+    @property
+    def patience(self) -> int | None:
+        """Epochs without anything better after which the finish ends; None: at the last epoch."""
+        return self.finish.patience if self.stage in FINISHING else None
 
     def path(self, path: str) -> Path:
         """Return a path the study names, relative ones from its own folder."""

@@ -6,7 +6,7 @@ from math import isfinite, nan
 import numpy as np
 
 from edgedyn.predict import lines
-from edgedyn.studies.record import TrialRecord
+from edgedyn.studies.record import TrialRecord, at_its_end
 from edgedyn.studies.summary_types import CandidateCurves, LineFit, RunCurves
 
 GRID = 25  # places at which the line's band is drawn
@@ -27,7 +27,7 @@ def candidate_curves(
     whole = [r for r in records if _observed(r, observed)]
     shown = whole or [r for r in records if r.epochs]
     length = min((len(r.epochs) for r in shown), default=0)
-    ended = [r for r in whole if r.status == "completed" and len(r.epochs) == last]
+    ended = [r for r in whole if at_its_end(r, last)]
     done = bool(ended) and len(ended) == len(whole)
     accuracy = _means([[e.val_accuracy for e in r.epochs[:length]] for r in shown])
     beta = _means([[e.beta_eff for e in r.epochs[:length]] for r in shown])

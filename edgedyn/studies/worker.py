@@ -21,7 +21,7 @@ import msgspec
 
 from edgedyn._files import json_ready
 from edgedyn._job import Job
-from edgedyn.studies.journal import Journal, record_of
+from edgedyn.studies.journal import Journal, ended, record_of
 
 DISK = errno.ENOSPC, errno.EDQUOT, errno.EROFS
 ROOM = 64  # MiB that a disk must take, or it is held to be full
@@ -122,8 +122,9 @@ def _finished(journal: Journal, job: Job) -> bool:
     if journal.diverged:
         return True
     n = len(journal.epochs)
-    if n < job.target or job.target < job.last:
-        return n >= job.target
+    whole = n >= job.target or ended(journal, job)
+    if not whole or job.target < job.last:
+        return whole
     tested = any(line.get("test", {}).get("after") == n for line in journal.lines)
     return tested and Path(job.save).is_file()
 
@@ -150,18 +151,19 @@ def _train(job: Job, journal: Journal, folder: Path) -> None:
     first = job.early if head else job.target
     model = trials.with_probe(setup, job)
     watch = trials.watch(setup, job)
+    options: dict[str, Any] = {"report": journal.append, "over": lambda: ended(journal, job)}
     if done[HEAD_CHECKPOINT] == 0:
-        trials.train(model, setup, job, first, folder / CHECKPOINT, journal.append, watch=watch)
+        trials.train(model, setup, job, first, folder / CHECKPOINT, watch=watch, **options)
     if head and not journal.diverged:
-        model = trials.with_head(model, job)
+        model = trials.with_head(model, setup, job)
         backup = folder / HEAD_CHECKPOINT
-        trials.train(model, setup, job, job.target, backup, journal.append, first_epoch=job.early)
+        trials.train(model, setup, job, job.target, backup, first_epoch=job.early, **options)
     if journal.diverged:
         return
     if job.target == job.last:
         trials.save(model, Path(job.save))
         accuracy = trials.test_accuracy(model, setup, job)
-        journal.append({"test": {"after": job.target, "accuracy": accuracy}})
+        journal.append({"test": {"after": len(journal.epochs), "accuracy": accuracy}})
         for name in done:  # the model is saved; optimisers' states would triple the space
             shutil.rmtree(folder / name, ignore_errors=True)
     journal.append({"peak_memory_mib": trials.peak_memory()})
@@ -183,6 +185,8 @@ def _check_meta(job: Job, journal: Journal, provenance: Mapping[str, Any]) -> No
         settings["finish_probe"] = job.finish_probe
         if job.finish_probe == "remove":
             settings["early_epochs"] = job.early  # after which the head took its place
+        if job.patience is not None:
+            settings["patience"] = job.patience
         journal.write_meta({"settings": settings, "provenance": provenance})
 
 

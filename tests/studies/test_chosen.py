@@ -78,6 +78,18 @@ def test_those_trained_to_the_end_are_named_by_their_end():
     assert study_choice(None, [], 4, "finish") is None
 
 
+def test_those_whose_finish_ended_early_are_compared_at_their_end():
+    records = [
+        run("b", 20, 30, 50, 70, status="completed", test=0.7),
+        replace(run("c", 20, 30, 90, status="completed", test=0.9), settings={"patience": 1}),
+    ]
+    found = study_choice(ranked(records), records, 4, "finish")
+    assert found.chosen == ("c",) and found.epochs == 4
+    assert found.leads["b"].value == pytest.approx(0.2)
+    truth = {row.model: row.truth for row in ranked(records).rows}
+    assert truth == {"b": 0.7, "c": 0.9}
+
+
 def test_completed_curves_are_whole_ones():
     records = [
         run("a", 20, 30, 60, 70, status="completed", test=0.68),

@@ -192,6 +192,29 @@ def test_a_race_gives_the_last_a_head_after_the_last_rung(fields):
 
 
 @pytest.mark.slow
+def test_a_practitioner_s_settings_and_a_finish_that_ends_when_nothing_gets_better(fields):
+    fields["training"] |= {
+        "epochs": 30, "learning_rate": 1e-9, "schedule": "cosine", "weight_decay": 1e-4,
+        "class_weights": "balanced", "augmentation": ["flip", "contrast"],
+        "precision": "mixed_bfloat16",
+    }  # fmt: skip
+    fields["stage"], fields["finish"] = "finish", {"patience": 2}
+    found = ed.select(**fields)
+    (record,) = found.records
+    assert record.status == "completed" and len(record.epochs) == 3 + 1 + 2  # nothing is learnt
+    assert isfinite(record.final_test_accuracy) and found.best_model.is_file()
+    assert record.settings["patience"] == 2
+    kept = record.settings["training"]
+    assert kept["augmentation"] == ["flip", "contrast"] and kept["schedule"] == "cosine"
+    assert all(e.beta_status == "ok" for e in record.epochs[:3])
+    before = found.best_model.stat().st_mtime_ns
+    assert numbers(ed.select(**fields).records[0]) == numbers(record)
+    assert found.best_model.stat().st_mtime_ns >= before
+    with pytest.raises(ValueError, match="patience: 2 there, 3 now"):
+        ed.select(**{**fields, "finish": {"patience": 3}})
+
+
+@pytest.mark.slow
 def test_bad_candidates_fail_with_their_reason_and_the_others_go_on(fields):
     names = ("raises", "good", "diverges", "too_large", "killed")
     fields["candidates"] = [candidate(name) for name in names]

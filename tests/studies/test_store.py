@@ -1,6 +1,7 @@
 """Records and journals on disk: what is written is read back, what is broken is set aside."""
 
 import json
+from dataclasses import replace
 from math import inf, isnan, nan
 
 import pytest
@@ -9,10 +10,13 @@ from hypothesis import strategies as st
 
 import edgedyn as ed
 from edgedyn._bits import pack_bits, unpack_bits
+from edgedyn._files import json_ready
 from edgedyn._job import Job
 from edgedyn.studies import EpochRecord, RecordTable, TrialRecord, pack_records
-from edgedyn.studies.journal import Journal, record_of
+from edgedyn.studies.journal import Journal, ended, record_of
+from edgedyn.studies.record import LATER
 from edgedyn.studies.store import Store
+from edgedyn.studies.study import read_study
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 numbers = finite | st.just(nan)
@@ -151,6 +155,30 @@ def test_older_records_say_which_probe_they_had(tmp_path):
         assert probe == {"units": [256, 128], "batch_norm": word, "momentum": 0.99}
     with pytest.raises(ValueError, match="this edgedyn reads 3 and 4"):
         TrialRecord.from_dict({**made().to_dict(), "schema": 2})
+
+
+def test_older_records_had_the_defaults_of_fields_that_came_later(tmp_path):
+    study = read_study({"data": "digits", "candidates": ["VGG16"]})
+    settings = json_ready(study.settings(study.trials[0]))
+    for name in LATER:
+        assert settings["training"].pop(name) == json_ready(getattr(study.training, name))
+    record = made(model="VGG16", settings=settings)
+    records = {study.trials[0].key: replace(record, epochs=record.epochs[:1])}
+    Store(tmp_path).check(study, records)
+    other = read_study({**study.to_dict(), "training": {"schedule": "cosine"}})
+    with pytest.raises(ValueError, match='training.schedule: "constant" there, "cosine" now'):
+        Store(tmp_path).check(other, records)
+
+
+def test_a_finish_without_progress_is_complete(tmp_path):
+    journal, job = Journal(tmp_path), replace(JOB, target=9, last=9, early=1, patience=2)
+    for n, accuracy in enumerate((0.9, 0.4, 0.6, 0.5, 0.6), start=1):
+        status = record_of(journal, job, "").status
+        assert status == "early" and not ended(journal, job)
+        journal.append({**LINE, "epoch": n, "val_accuracy": accuracy})
+    assert ended(journal, job) and record_of(journal, job, "").status == "completed"
+    assert not ended(journal, replace(job, target=1))  # the finish has not begun
+    assert not ended(journal, replace(job, patience=3))
 
 
 @given(st.lists(st.booleans(), max_size=40))

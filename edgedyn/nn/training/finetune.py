@@ -1,7 +1,7 @@
 """Fine-tuning that can be interrupted at any moment and ends with the same numbers."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from math import nan
 from pathlib import Path
@@ -30,8 +30,11 @@ def finetune(
     first_epoch: int = 0,
     batch_size: int = 64,
     seed: int = 0,
+    augmentation: Sequence[keras.Layer] = (),
+    class_weight: Mapping[int, float] | None = None,
     watch: CapacitanceCallback | None = None,
     measure: Measure | None = None,
+    over: Callable[[], bool] | None = None,
 ) -> None:
     """Train from the last backup on, or from the beginning.
 
@@ -48,21 +51,37 @@ def finetune(
         between the two repeats an epoch, and loses none.
     first_epoch, seed : int
         Where training begins when there is no backup; decides each epoch's order of samples.
+    augmentation : sequence of keras.Layer
+        Random layers that the training images go through.
+    class_weight : mapping of int to float, optional
+        Of each class's samples in the training loss.
     watch : CapacitanceCallback, optional
         Measures beta_eff; absent where the probe was taken off.
     measure : callable, optional
         Called after each epoch as ``measure(model, x, y)`` with the samples of `watch`; returns
         numbers by name. One that has a parameter `features` is also given what the probe received.
+    over : callable, optional
+        Asked after each report whether training ends here.
     """
     with keras.device("cpu"):
         order = keras.Variable(np.arange(len(data.train)), dtype="int64", trainable=False)
-    clock = _Clock(order, seed)
+    clock = _Clock(order, seed, augmentation)
     train = data.train.batches_in(order, batch_size)
+    if augmentation:
+        train = train.map(lambda x, y: (_augmented(x, augmentation), y))
     judge = _Validation(data.validation, batch_size)
-    log = _EpochLog(watch, clock, judge, report, measure)
+    log = _EpochLog(watch, clock, judge, report, measure, over)
     callbacks = [clock, *([] if watch is None else [watch]), judge, log, EpochBackup(backup)]
-    options = {"verbose": 0, "shuffle": False}  # the pipeline shuffles
+    options: dict[str, Any] = {"verbose": 0, "shuffle": False}  # the pipeline shuffles
+    options["class_weight"] = class_weight
     model.fit(train, initial_epoch=first_epoch, epochs=epochs, callbacks=callbacks, **options)
+
+
+def _augmented(x: Any, augmentation: Sequence[keras.Layer]) -> Any:
+    """Return a batch of images that has gone through random layers."""
+    for layer in augmentation:
+        x = layer(x, training=True)
+    return x
 
 
 class EpochBackup(keras.callbacks.Callback):
@@ -151,13 +170,16 @@ class _Clock(keras.callbacks.Callback):
     began = 0.0
     seconds = 0.0
 
-    def __init__(self, order: keras.Variable, seed: int) -> None:
+    def __init__(
+        self, order: keras.Variable, seed: int, augmentation: Sequence[keras.Layer] = ()
+    ) -> None:
         super().__init__()
         self.order, self.seed = order, seed
+        self.drawn = [state for layer in augmentation for state in layer.variables]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         # Keras' backups leave the states of random layers out, so a resumed epoch would draw anew.
-        for state in self.model.variables:
+        for state in [*self.model.variables, *self.drawn]:
             if state.path.endswith("seed_generator_state"):
                 seed = keras.ops.convert_to_numpy(state)[0]
                 state.assign([int(seed), epoch * DRAWS])
@@ -198,10 +220,11 @@ class _EpochLog(keras.callbacks.Callback):
         judge: _Validation,
         report: Report,
         measure: Measure | None,
+        over: Callable[[], bool] | None,
     ) -> None:
         super().__init__()
         self.watch, self.clock, self.judge = watch, clock, judge
-        self.report, self.measure = report, measure
+        self.report, self.measure, self.over = report, measure, over
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = {name: float(value) for name, value in (logs or {}).items()}
@@ -231,7 +254,7 @@ class _EpochLog(keras.callbacks.Callback):
                 "diverged": diverged,
             }
         )
-        if diverged:
+        if diverged or (self.over is not None and self.over()):
             self.model.stop_training = True
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import ceil
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,13 +14,14 @@ from typing import Any
 import keras
 
 from edgedyn._environment import environment
-from edgedyn._job import Job, TrainingSettings
+from edgedyn._job import Job
 from edgedyn.nn.callback import CapacitanceCallback
 from edgedyn.nn.data.datasets import PAPER_VALIDATION, Dataset, load_dataset
 from edgedyn.nn.data.readers import HasValidation
 from edgedyn.nn.models.backbones import backbone, known_name
 from edgedyn.nn.models.probe import attach_probe, detach_probe
 from edgedyn.nn.models.weights import load_model, load_weights
+from edgedyn.nn.training import recipe
 from edgedyn.nn.training.finetune import finetune, restore
 
 VALIDATION_SHARE = 0.3
@@ -40,7 +42,8 @@ def prepare(job: Job) -> Setup:
     """Load the data and build the candidate, both as the seed decides."""
     data = dataset(job)
     keras.utils.set_random_seed(job.seed)  # this process is the trial's own
-    model = candidate(job, data.image_shape)
+    with recipe.computing_in(job.settings.training.precision):
+        model = candidate(job, data.image_shape)
     provenance = {
         "environment": {**environment(), "command": job.command},
         "data_fingerprint": data.fingerprint,
@@ -112,26 +115,23 @@ def with_probe(setup: Setup, job: Job) -> keras.Model:
         for layer in setup.backbone.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.momentum = momentum
-    return _compiled(model, job)
+    return _compiled(model, setup, job, job.last)
 
 
-def with_head(model: keras.Model, job: Job) -> keras.Model:
+def with_head(model: keras.Model, setup: Setup, job: Job) -> keras.Model:
     """Take the probe off, put a dense layer in its place, and compile."""
     restore(model, Path(job.folder) / "checkpoint")
-    return _compiled(detach_probe(model, model.output_shape[-1], seed=job.seed), job)
+    headed = detach_probe(model, model.output_shape[-1], seed=job.seed)
+    return _compiled(headed, setup, job, job.last - job.early)
 
 
-def _compiled(model: keras.Model, job: Job) -> keras.Model:
-    """Compile with the study's optimiser."""
-    optimizer = _optimizer(job.settings.training)
+def _compiled(model: keras.Model, setup: Setup, job: Job, epochs: int) -> keras.Model:
+    """Compile with the study's optimiser, whose schedule ends after so many epochs."""
+    training = job.settings.training
+    steps = max(1, epochs * ceil(len(setup.data.train) / training.batch_size))
+    optimizer = recipe.optimizer(training, steps)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
-
-
-def _optimizer(training: TrainingSettings) -> keras.optimizers.Optimizer:
-    """Return the study's optimiser."""
-    options = {**training.optimizer, "learning_rate": training.learning_rate}
-    return keras.optimizers.get({"class_name": options.pop("name"), "config": options})
 
 
 def watch(setup: Setup, job: Job) -> CapacitanceCallback:
@@ -147,13 +147,14 @@ def train(
     job: Job,
     epochs: int,
     backup: Path,
-    report: Callable[[dict[str, Any]], None],
     *,
+    report: Callable[[dict[str, Any]], None],
     first_epoch: int = 0,
     watch: CapacitanceCallback | None = None,
+    over: Callable[[], bool] | None = None,
 ) -> None:
     """Train up to an epoch; see `edgedyn.nn.training.finetune.finetune`."""
-    measures = job.settings.capacitance.measures
+    measures, training = job.settings.capacitance.measures, job.settings.training
     finetune(
         model,
         setup.data,
@@ -161,9 +162,12 @@ def train(
         backup=backup,
         report=report,
         first_epoch=first_epoch,
-        batch_size=job.settings.training.batch_size,
+        batch_size=training.batch_size,
         seed=job.seed,
+        augmentation=recipe.augmentation(training, job.seed),
+        class_weight=recipe.class_weights(training, setup.data.train.y, setup.data.n_classes),
         watch=watch,
+        over=over,
         measure=None if measures is None else factory(measures),
     )
 
@@ -233,7 +237,7 @@ def peak_memory() -> float:
 
 def check_names(job: Job) -> None:
     """Seek every candidate's builder, the optimiser and the initialiser."""
-    _optimizer(job.settings.training)
+    recipe.optimizer(job.settings.training, 1)
     keras.initializers.get(job.settings.probe.initializer)
     for name in job.functions:
         factory(name)
