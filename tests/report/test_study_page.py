@@ -112,6 +112,10 @@ def test_what_the_next_best_would_cost():
     one = choice_of("ab").leads["b"]
     cost = f"would cost {one.value:.3f} ({one.low:.3f} to {one.high:.3f})".replace("-", "−")
     assert f"b in its place {cost} of validation accuracy" in verdict.replace("-", "−")
+    assert "accuracy, how other seeds would do not counted" in verdict
+    several = choose("ab", {name: np.stack([u, u]) for name, u in RIGHT.items()}, epochs=5)
+    verdict, _ = told(rows_with(a=(0.9, 0.5, nan), b=(0.9, 0.5, nan)), several)
+    assert "other seeds" not in verdict
 
 
 @pytest.mark.parametrize(

@@ -89,14 +89,19 @@ def _named(ranking: SizeSummary, summary: StudySummary) -> str:
         return (
             f"{first} and {others[0]}{more} cannot be told apart {after}: {first} is {chance}, and "
             f"{others[0]} in its place would cost {_points(near.value)} ({_points(near.low)} to "
-            f"{_points(near.high)}) of validation accuracy"
+            f"{_points(near.high)}) of validation accuracy{_of_one_seed(near)}"
         )
     name, near = min(choice.leads.items(), key=lambda one: one[1].low)
     word = "ahead of" if near.value >= 0 else "though behind"
     return (
         f"{first} is named {after}, {word} {name} by {_points(near.value)} ({_points(near.low)} to "
-        f"{_points(near.high)}) of validation accuracy; {chance}"
+        f"{_points(near.high)}) of validation accuracy{_of_one_seed(near)}; {chance}"
     )
+
+
+def _of_one_seed(lead: Any) -> str:
+    """Say that how much seeds differ is not in an interval."""
+    return ", how other seeds would do not counted" if lead.n_seeds == 1 else ""
 
 
 def _points(value: float) -> str:
