@@ -78,29 +78,24 @@ def coupling_block(
     if strength == "magnitude":
         target = target._replace(activation=np.abs(target.activation))
         source = source._replace(cotangent=np.abs(source.cotangent))
-    return _direct_block(target, source, len(X), bias[layer - 1], bias[layer], strength)
+    return _direct_block(target, source, bias[layer - 1 : layer + 1], strength)
 
 
 def _direct_block(
-    target: LayerRecord,
-    source: LayerRecord,
-    n_samples: int,
-    target_bias: bool,
-    source_bias: bool,
-    strength: str,
+    target: LayerRecord, source: LayerRecord, bias: tuple[bool, ...], strength: str
 ) -> "csr_array":
     """Assemble the tiles of all shared neurons."""
     from scipy.sparse import coo_array
 
     n_in, n_mid, n_out = target.activation.shape[1], target.mask.shape[1], source.mask.shape[1]
-    tiles = np.stack([direct_tile(target, source, i, target_bias) for i in range(n_mid)])
-    tiles /= n_samples
+    tiles = np.stack([direct_tile(target, source, i, bias[0]) for i in range(n_mid)])
+    tiles /= len(target.activation)
     if strength == "absolute":
         tiles = np.abs(tiles)
     i, j, k = np.ogrid[: tiles.shape[0], : tiles.shape[1], : tiles.shape[2]]
     rows = np.where(j < n_in, i * n_in + j, n_mid * n_in + i)  # the bias row follows the kernel
     columns = k * n_mid + i
-    shape = (n_mid * (n_in + target_bias), n_out * (n_mid + source_bias))
+    shape = (n_mid * (n_in + bias[0]), n_out * (n_mid + bias[1]))
     rows, columns = (np.broadcast_to(a, tiles.shape).ravel() for a in (rows, columns))
     return coo_array((tiles.ravel(), (rows, columns)), shape=shape).tocsr()
 

@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
 from edgedyn._array import Array
+from edgedyn._plain import Plain
 from edgedyn.mlp.coupling import coupling_matrix
 from edgedyn.mlp.loss import loss_curvature
 from edgedyn.mlp.network import ReLUMLP
@@ -35,8 +36,6 @@ def hessian(net: ReLUMLP, X: ArrayLike, y: ArrayLike) -> Array:
 
     Examples
     --------
-    >>> from edgedyn import ReLUMLP
-    >>> from edgedyn.mlp.dynamics import hessian
     >>> hessian(ReLUMLP([[[2.0]], [[3.0]]], loss="squared_error"), [[1.0]], [6.0])
     array([[9., 6.],
            [6., 4.]])
@@ -87,7 +86,7 @@ def layer_of_parameter(net: ReLUMLP) -> Array:
 
 
 @dataclass(frozen=True)
-class EdgeDynamics:
+class EdgeDynamics(Plain):
     """True and linearised edge dynamics from one start near an equilibrium.
 
     Parameters
@@ -124,10 +123,6 @@ class EdgeDynamics:
     growth_rate: dict[str, float]
     nilpotent_residual: float
     direct_norm: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain Python values."""
-        return asdict(self)
 
 
 def edge_dynamics(

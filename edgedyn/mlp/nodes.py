@@ -138,9 +138,7 @@ def image(net: "ReLUMLP", X: Array, x: Layers) -> Layers:
 
     Examples
     --------
-    >>> import numpy as np
     >>> import edgedyn as ed
-    >>> from edgedyn.mlp.nodes import image
     >>> net = ed.ReLUMLP([[[1.0]], [[2.0]]])
     >>> x = [np.array([[5.0]]), np.array([[7.0]])]
     >>> [layer.tolist() for layer in image(net, np.array([[3.0]]), x)]

@@ -141,14 +141,7 @@ class CL(CurvePredictor):
 
 
 def minima(p: Array, c: Array, recency: bool = False) -> Array:
-    """Return the minimum (a, b) of the loss for each completed curve, shape (n_completed, 2).
-
-    Parameters
-    ----------
-    p : ndarray, shape (n_completed, m)
-    c : ndarray, shape (m,)
-    recency : bool
-    """
+    """Return the minima (a, b) of the loss, shape (n, 2), for completed curves p, shape (n, m)."""
     m = len(c)
     w = _weights(m, recency)
     p_mean, c_mean = p @ w / w.sum(), c @ w / w.sum()
@@ -162,22 +155,12 @@ def minima(p: Array, c: Array, recency: bool = False) -> Array:
 
 
 def descents(p: Array, c: Array, starts: Array, recency: bool = False) -> Array:
-    """Return where the published gradient descent ends, in the shape of the starts.
-
-    Parameters
-    ----------
-    p : ndarray, shape (n_completed, m)
-    c : ndarray, shape (m,)
-    starts : ndarray, shape (n_completed, n_starts, 2)
-        Of (a, b).
-    recency : bool
-    """
+    """Return where the published descent ends from starts (a, b), shape (n, n_starts, 2)."""
     m = len(c)
     w = _weights(m, recency)
-    curvature = np.empty((len(p), 2, 2))
-    curvature[:, 0, 0] = (p * p) @ w / m + exp(-m)
-    curvature[:, 0, 1] = curvature[:, 1, 0] = p @ w / m
-    curvature[:, 1, 1] = w.sum() / m
+    corner, side = (p * p) @ w / m + exp(-m), p @ w / m
+    end = np.full(len(p), w.sum() / m)
+    curvature = np.stack([corner, side, side, end], axis=-1).reshape(-1, 2, 2)
     shrink = np.linalg.matrix_power(np.eye(2) - STEP * curvature, STEPS)
     minimum = minima(p, c, recency)[:, None]
     return np.asarray(minimum + (starts - minimum) @ shrink)  # shrink is symmetric

@@ -121,11 +121,7 @@ class Domhan(CurvePredictor):
     def predict_final(self, partial: ArrayLike, target_epoch: int, return_std: bool = False) -> Any:
         """Predict the accuracy at a later epoch; see `CurvePredictor.predict_final`.
 
-        Raises
-        ------
-        ImportError
-            For ``mode="mcmc"`` without emcee.
-        TypeError, ValueError
+        With ``mode="mcmc"`` and no emcee: an ImportError.
         """
         from threadpoolctl import threadpool_limits
 
@@ -176,12 +172,9 @@ class Domhan(CurvePredictor):
     def _plausible(self, fits: Fits, target: int) -> Fits:
         """Keep the families that stay in [0, 1] and are monotone."""
         x = np.linspace(2.0, target, GRID)
-        kept = {}
-        for name, theta in fits.items():
-            f = evaluate(name, x, theta)
-            if np.isfinite(f).all() and 0 <= f[-1] <= 1 and self._rises(f):
-                kept[name] = theta
-        return kept
+        shapes = {name: evaluate(name, x, theta) for name, theta in fits.items()}
+        kept = [k for k, f in shapes.items() if np.isfinite(f).all() and 0 <= f[-1] <= 1]
+        return {name: fits[name] for name in kept if self._rises(shapes[name])}
 
     def _rises(self, f: Array) -> Any:
         """Tell which curves, along the last axis, are monotone enough."""
@@ -286,14 +279,7 @@ def evaluate(name: str, x: Array, theta: Sequence[float] | Array) -> Array:
 
 
 def fit_families(x: Array, y: Array, names: Sequence[str] = tuple(FAMILIES)) -> Fits:
-    """Return the least-squares parameters of each family that can be fitted.
-
-    Parameters
-    ----------
-    x : ndarray, shape (m,)
-        Epochs, from 1.
-    y : ndarray, shape (m,)
-    names : sequence of str
+    """Return the least-squares parameters of each family that can be fitted; x are epochs, from 1.
 
     Examples
     --------

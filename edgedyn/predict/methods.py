@@ -106,7 +106,6 @@ def method_named(name: str) -> Method:
 
     Examples
     --------
-    >>> from edgedyn.predict.methods import method_named
     >>> method_named("naswot").label, method_named("my_score").label, method_named("pooled").kind
     ('NASWOT', 'my score', 'curve')
     """
@@ -119,7 +118,6 @@ def measured_by(function: str) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> from edgedyn.predict.methods import measured_by
     >>> measured_by("transfer_scores")
     ('nce', 'leep', 'logme', 'h_score', 'h_score_shrunk')
     """
@@ -162,8 +160,7 @@ def _usable(curve: Curve, sight: Sight) -> tuple[Array, Array]:
 
 def _degenerate(curve: Curve, sight: Sight) -> str:
     """Say how many epochs are of no use."""
-    bad = ~np.isfinite(curve.beta[: sight.observed])
-    return f"beta_eff degenerate in {int(bad.sum())} epochs"
+    return f"beta_eff degenerate in {(~np.isfinite(curve.beta[: sight.observed])).sum()} epochs"
 
 
 def _level(curves: Sequence[Curve], at: Sequence[int], sight: Sight) -> list[Prediction]:

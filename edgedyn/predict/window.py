@@ -31,7 +31,6 @@ def bic_scores(X: Array, y: Array, n_validation: int | None) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> x = np.array([5.0, 4.0, 3.0, 2.0, 1.0])
     >>> y = np.array([0.1, 0.6, 0.7, 0.8, 0.9])  # the first is off the line
     >>> int(np.argmin(bic_scores(x[:, None], y, 1000))) + 1
@@ -43,14 +42,7 @@ def bic_scores(X: Array, y: Array, n_validation: int | None) -> Array:
 
 
 def scores(rss: Array, s2: Array | float, y: Array) -> Array:
-    """Return BIC(t0) of `bic_scores` from the residual sums; all may be of many curves.
-
-    Parameters
-    ----------
-    rss : ndarray, shape (..., K - 2)
-    s2 : float or ndarray, shape (...)
-    y : ndarray, shape (..., K)
-    """
+    """Return BIC(t0) of `bic_scores` from residual sums (..., K - 2), s^2 (...) and y (..., K)."""
     K = y.shape[-1]
     s2 = np.asarray(s2)[..., None]
     # Squared rounding errors are no noise: a ratio of two of them would choose the window.
