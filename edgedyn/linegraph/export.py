@@ -83,15 +83,7 @@ def write(path: str | PathLike[str], graph: LineGraph, *, max_links: int = 10**9
 def write_npz(path: str | PathLike[str], graph: LineGraph, values: str = "links") -> None:
     """Write the matrix ``P[target, source]`` as `scipy.sparse.load_npz` reads it.
 
-    Parameters
-    ----------
-    path : path
-    graph : LineGraph
-    values : {"links", "multiplicities"}
-        Every link a 1, or the number of its paths, as float64.
-
-    Notes
-    -----
+    The values are float64: of every link a 1 or, with "multiplicities", the number of its paths.
     `numpy.load` finds the nodes in the same file: ``node_layer``, the layer of each, from 1;
     ``node_position``, its index into the layer's kernel, filled up with -1 on the right, or -1 and
     i for bias i; and for each layer its name in ``layer_names`` and its kernel's shape in

@@ -62,13 +62,7 @@ class Layer:
     """An operation with parameters."""
 
     def geometry(self, shape: Shape) -> Geometry:
-        """Return the layer on inputs of the given shape.
-
-        Raises
-        ------
-        TypeError, ValueError
-            For parameters or a shape that do not fit.
-        """
+        """Return the layer on inputs of the given shape; a TypeError or ValueError if none fits."""
         raise NotImplementedError
 
 

@@ -35,18 +35,9 @@ def check_matrix_bytes(
 class Rows:
     """The rows of one parameter's nodes: one pattern of columns for each group of ends.
 
-    Parameters
-    ----------
-    target : Parameter
-    blocks : sequence of Block
-        Into the target, in the order of their sources.
-    origin : int
-        The node that has column 0.
-    values : {"links", "multiplicities"}
-    kind : dtype
-        Of the columns.
-    chosen : ndarray of int, optional
-        The groups of ends that matter, which then are numbered anew; by default all.
+    The blocks lead into the target, in the order of their sources; node `origin` has column 0;
+    `kind` is the columns' type. Where only some groups of ends are `chosen`, they are numbered
+    anew.
     """
 
     def __init__(
@@ -112,14 +103,9 @@ class Rows:
 
 
 class Piece(NamedTuple):
-    """Some consecutive rows of the matrix.
+    """Some consecutive rows of the matrix, from `row` on.
 
-    Parameters
-    ----------
-    row : int
-        The first one.
-    lengths, columns, values : ndarray of int
-        How many links each row has; those of the links, row by row, sorted within a row.
+    How many links each has; the links' columns and values, row by row, sorted within a row.
     """
 
     row: int

@@ -60,10 +60,9 @@ def coupling_block(
 
     Examples
     --------
-    >>> from edgedyn import ReLUMLP
-    >>> from edgedyn.mlp import coupling_block
-    >>> chain = ReLUMLP([[[1.0]], [[2.0]], [[1.0]]], loss="squared_error")
-    >>> coupling_block(chain, [[3.0]], [5.0], 1).toarray()  # e = 1, z = 3, D = 1
+    >>> import edgedyn as ed
+    >>> chain = ed.ReLUMLP([[[1.0]], [[2.0]], [[1.0]]], loss="squared_error")
+    >>> ed.mlp.coupling_block(chain, [[3.0]], [5.0], 1).toarray()  # e = 1, z = 3, D = 1
     array([[3.]])
     """
     check_choices(coupling, strength, nodes)
@@ -157,10 +156,9 @@ def coupling_matrix(
 
     Examples
     --------
-    >>> from edgedyn import ReLUMLP
-    >>> from edgedyn.mlp import coupling_matrix
-    >>> chain = ReLUMLP([[[1.0]], [[2.0]], [[1.0]]], loss="squared_error")
-    >>> coupling_matrix(chain, [[3.0]], [5.0]).toarray()
+    >>> import edgedyn as ed
+    >>> chain = ed.ReLUMLP([[[1.0]], [[2.0]], [[1.0]]], loss="squared_error")
+    >>> ed.mlp.coupling_matrix(chain, [[3.0]], [5.0]).toarray()
     array([[0., 3., 0.],
            [0., 0., 3.],
            [0., 0., 0.]])

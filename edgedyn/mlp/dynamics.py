@@ -47,10 +47,8 @@ def hessian(net: ReLUMLP, X: ArrayLike, y: ArrayLike) -> Array:
         )
     X, y = net.check_data(X, y)
     records = net.records_unchecked(X, y)
-    H = np.empty((net.n_parameters, net.n_parameters), net.dtype)
-    for column, direction in enumerate(np.eye(net.n_parameters, dtype=net.dtype)):
-        H[:, column] = _hessian_vector(net, records, direction)
-    return H
+    unit = np.eye(net.n_parameters, dtype=net.dtype)
+    return np.stack([_hessian_vector(net, records, direction) for direction in unit], axis=1)
 
 
 def _hessian_vector(net: ReLUMLP, records: list[Any], direction: Array) -> Array:
@@ -167,9 +165,8 @@ def edge_dynamics(
     Examples
     --------
     >>> import edgedyn as ed
-    >>> from edgedyn.mlp import edge_dynamics
     >>> net = ed.ReLUMLP([[[1.1]], [[0.9]], [[1.0]]], loss="squared_error")
-    >>> result = edge_dynamics(net, [[1.0], [0.5]], [1.0, 0.5], distance=0.01, seed=0)
+    >>> result = ed.mlp.edge_dynamics(net, [[1.0], [0.5]], [1.0, 0.5], seed=0)
     >>> result.growth_rate["adjacent blocks, both directions"] > 0
     True
     >>> result.growth_rate["complete Hessian"] < 1e-6
@@ -286,8 +283,6 @@ def _linear_flow(A: Array, slope: Array, offset: Array, times: Array) -> Array:
     from scipy.linalg import expm
 
     n = len(offset)
-    generator = np.zeros((n + 1, n + 1))
-    generator[:n, :n] = -A
-    generator[:n, n] = -slope
+    generator = np.block([[-A, -slope[:, None]], [np.zeros((1, n + 1))]])
     start = np.append(offset, 1.0)
     return np.stack([(expm(generator * t) @ start)[:n] for t in times])

@@ -160,10 +160,9 @@ def capacitance_bound(
 
     Examples
     --------
-    >>> from edgedyn import ReLUMLP
-    >>> from edgedyn.mlp import capacitance_bound
-    >>> chain = ReLUMLP([[[1.0]], [[1.0]], [[2.0]]], loss="squared_error")
-    >>> capacitance_bound(chain, [[3.0]], [5.0])  # K = |w3| x, eps = |6 - 5|
+    >>> import edgedyn as ed
+    >>> chain = ed.ReLUMLP([[[1.0]], [[1.0]], [[2.0]]], loss="squared_error")
+    >>> ed.mlp.capacitance_bound(chain, [[3.0]], [5.0])  # K = |w3| x, eps = |6 - 5|
     (6.0, 1.0)
     """
     check.choice(nodes, "nodes", ("kernels", "all"))

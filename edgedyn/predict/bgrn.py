@@ -96,12 +96,11 @@ class BGRN(CurvePredictor):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from edgedyn.predict import curves
+    >>> import numpy as np, edgedyn as ed
     >>> t = np.arange(1, 31)
     >>> height = np.linspace(0.6, 0.9, 12)[:, None]
     >>> done = height - 0.5 * t ** -np.linspace(0.5, 1.0, 12)[:, None]
-    >>> bgrn = curves.BGRN(scale=True, n_draws=50).fit(done[::2])
+    >>> bgrn = ed.predict.curves.BGRN(scale=True, n_draws=50).fit(done[::2])
     >>> error = bgrn.predict_final(done[1::2, :5], target_epoch=30) - done[1::2, -1]
     >>> bool(abs(error).mean() < 0.02)
     True

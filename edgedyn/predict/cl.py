@@ -64,12 +64,11 @@ class CL(CurvePredictor):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from edgedyn.predict import curves
+    >>> import numpy as np, edgedyn as ed
     >>> t = np.arange(1, 51)
     >>> done = [0.80 - 0.60 * t**-0.7, 0.85 - 0.70 * t**-0.5]
     >>> new = 0.75 - 0.65 * t**-0.6
-    >>> value, std = curves.CL().fit(done).predict_final([new[:10]], 50, return_std=True)
+    >>> value, std = ed.predict.curves.CL().fit(done).predict_final([new[:10]], 50, return_std=True)
     >>> print(f"{value[0]:.3f} +- {std[0]:.3f}, truth {new[-1]:.3f}")
     0.690 +- 0.027, truth 0.688
     """

@@ -95,11 +95,10 @@ class Domhan(CurvePredictor):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from edgedyn.predict import curves
+    >>> import numpy as np, edgedyn as ed
     >>> t = np.arange(1, 21)
     >>> y = 0.80 - 0.60 * t**-0.5
-    >>> value, std = curves.Domhan().predict_final([y[:10]], target_epoch=20, return_std=True)
+    >>> value, std = ed.predict.curves.Domhan().predict_final([y[:10]], 20, return_std=True)
     >>> print(f"{value[0]:.2f} +- {std[0]:.2f}, truth {y[-1]:.2f}")
     0.64 +- 0.05, truth 0.67
     """
@@ -151,7 +150,7 @@ class Domhan(CurvePredictor):
 
     def _names(self) -> tuple[str, ...]:
         """Return the families that are used."""
-        return tuple(FAMILIES) if self.families is None else tuple(self.families)
+        return tuple(FAMILIES if self.families is None else self.families)
 
     def _predict(self, observed: Array, target: int) -> tuple[Array, Array, Array]:
         """Predict curve by curve."""

@@ -159,10 +159,8 @@ def _ridge(r: Array, left: Array, n: int) -> Array:
         c = n * r / (n + ratio)
         sse = n * (left + (r - c) ** 2)
         gamma = n / (n + ratio)
-        new = (gamma + 2 * HYPERPRIOR) / (c**2 + 2 * HYPERPRIOR)
-        weight = np.where(going, new, weight)
-        new = (n - gamma + 2 * HYPERPRIOR) / (sse + 2 * HYPERPRIOR)
-        alpha = np.where(going, new, alpha)
+        weight = np.where(going, (gamma + 2 * HYPERPRIOR) / (c**2 + 2 * HYPERPRIOR), weight)
+        alpha = np.where(going, (n - gamma + 2 * HYPERPRIOR) / (sse + 2 * HYPERPRIOR), alpha)
         going &= (step == 0) | (np.abs(before - c) >= TOLERANCE)
         before = c
         if not going.any():

@@ -73,10 +73,8 @@ class Method:
 
     Parameters
     ----------
-    name : str
-        As records, studies and `edgedyn.rank` have it.
-    label : str
-        For people.
+    name, label : str
+        As records, studies and `edgedyn.rank` have it, and for people.
     kind : {"curve", "learned", "score"}
         ``curve``: predicts the final accuracy from the first epochs; ``learned``: likewise, from
         completed curves of other candidates, too; ``score``: measured before training.

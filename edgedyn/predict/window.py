@@ -22,12 +22,8 @@ def bic_scores(X: Array, y: Array, n_validation: int | None) -> Array:
     then has the smallest score; where none is perfectly straight, all scores are infinite and
     ``np.argmin`` gives t0 = 1, all observations.
 
-    Parameters
-    ----------
-    X : ndarray, shape (K, n_features)
-    y : ndarray, shape (K,)
-    n_validation : int or None
-        Validation samples behind each y; None leaves the binomial term out.
+    X has shape (K, n_features), y shape (K,); without the number of validation samples behind each
+    y the binomial term is left out.
 
     Examples
     --------

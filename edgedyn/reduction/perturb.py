@@ -221,9 +221,8 @@ def perturb(
     --------
     >>> import numpy as np, edgedyn as ed
     >>> ring = 4.0 * np.roll(np.eye(6), 1, axis=1)
-    >>> study = ed.reduction.perturb(
-    ...     ring, ed.reduction.gene_regulation(), perturbations=["weights"], fractions=[0, 0.45]
-    ... )
+    >>> genes = ed.reduction.gene_regulation()
+    >>> study = ed.reduction.perturb(ring, genes, perturbations=["weights"], fractions=[0, 0.45])
     >>> print(study.to_frame()[["fraction", "start", "beta_eff", "x_eff", "x_predicted"]].round(4))
        fraction start  beta_eff   x_eff  x_predicted
     0      0.00   low       4.0  0.0000       0.0000
