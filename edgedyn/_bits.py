@@ -12,7 +12,6 @@ def pack_bits(bits: ArrayLike) -> str:
 
     Examples
     --------
-    >>> from edgedyn._bits import pack_bits, unpack_bits
     >>> pack_bits([True, False, True]), unpack_bits("3:oA==").tolist()
     ('3:oA==', [True, False, True])
     """
@@ -21,13 +20,7 @@ def pack_bits(bits: ArrayLike) -> str:
 
 
 def unpack_bits(text: str) -> NDArray[np.bool_]:
-    """Return the bits that `pack_bits` wrote.
-
-    Raises
-    ------
-    ValueError
-        For anything else.
-    """
+    """Return the bits that `pack_bits` wrote; for anything else: a ValueError."""
     count, _, code = text.partition(":")
     try:
         n = int(count)

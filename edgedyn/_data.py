@@ -29,17 +29,10 @@ def digits() -> tuple[Array, Array]:
 def load_table(spec: str) -> tuple[Array, Array]:
     """Return samples and integer labels by name or from a file.
 
-    Parameters
-    ----------
-    spec : str
-        ``digits``, a ``.npz`` file with arrays ``X`` and ``y``, or a ``.csv`` file with one
-        sample a row, the label in the last column, with or without a header line. The columns of
-        a file are standardised; labels are numbered in sorted order.
-
-    Raises
-    ------
-    ValueError
-        For a file that cannot be read, text among the numbers, NaN, or one class only.
+    ``digits``, a ``.npz`` file with arrays ``X`` and ``y``, or a ``.csv`` file with one sample a
+    row, the label in the last column, with or without a header line. The columns of a file are
+    standardised; labels are numbered in sorted order. A file that cannot be read, text among the
+    numbers, NaN, or one class only are a ValueError.
     """
     if spec == "digits":
         return digits()

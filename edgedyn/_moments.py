@@ -18,15 +18,9 @@ def spread(
     Centred before they are multiplied: ``<s_in s_out> - <s>^2`` loses its digits where degrees
     hardly differ. Block by block, so that no second copy of the degrees is held.
 
-    Parameters
-    ----------
-    degrees : iterable of (ndarray, ndarray)
-        In- and out-degrees of the same nodes.
-    mean : float
-        ``<s>``.
-    epsilon : float
-        Machine epsilon of the arithmetic behind the degrees. One that varies by no more than 64
-        of it is constant, and its spread 0: what is left is the rounding of its sums.
+    The mean is ``<s>``, `epsilon` the machine epsilon of the arithmetic behind the degrees. One
+    that varies by no more than 64 of it is constant, and its spread 0: what is left is the rounding
+    of its sums.
 
     Examples
     --------

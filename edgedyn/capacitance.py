@@ -242,15 +242,7 @@ class Provenance:
 def from_degrees(
     layers: Sequence[LayerDegrees], provenance: Provenance, stderr: float | None = None
 ) -> Capacitance:
-    """Form beta_eff, its parts and its status from the degrees of all layers.
-
-    Parameters
-    ----------
-    layers : sequence of LayerDegrees
-        Layer 1 first.
-    provenance : Provenance
-    stderr : float, optional
-    """
+    """Form beta_eff, its parts and its status from the degrees of all layers, layer 1 first."""
     n_nodes = sum(layer.n_nodes for layer in layers)
     in_totals = [_total(layer.in_degree) for layer in layers]
     products = [_dot(layer.in_degree, layer.out_degree) for layer in layers]

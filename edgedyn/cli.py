@@ -33,7 +33,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Examples
     --------
-    >>> from edgedyn.cli import main
     >>> main(["linegraph", "4", "5", "3", "--out", "gb.tiff"])
     2
     """

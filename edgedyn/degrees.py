@@ -44,9 +44,7 @@ class DegreeSums:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from edgedyn.capacitance import Provenance, chain_structure
-    >>> from edgedyn.degrees import DegreeSums
+    >>> from edgedyn.capacitance import chain_structure
     >>> what = Provenance(coupling="direct", strength="magnitude", nodes="kernels",
     ...                   epsilon=2.2e-16, **chain_structure(3, softmax=False))
     >>> sums = DegreeSums([((1,),)] * 3, what)  # a chain of three nodes

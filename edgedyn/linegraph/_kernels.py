@@ -39,7 +39,7 @@ def sort_patterns(starts, columns, values):
 def copy_patterns(groups, starts, columns, links, indptr, indices):
     """Write the CSR rows of nodes from the patterns of their groups; `links` count the rows before.
 
-    `indptr` holds the ends of the rows, one a node.
+    The patterns are columns or values; `indptr` holds the ends of the rows, one a node.
     """
     at = 0
     for row in range(len(groups)):
@@ -49,15 +49,3 @@ def copy_patterns(groups, starts, columns, links, indptr, indices):
             written[k] = pattern[k]
         at += b - a
         indptr[row] = links + at
-
-
-@njit(cache=True)
-def copy_values(groups, starts, values, data):
-    """Write the values of nodes' rows from the patterns of their groups."""
-    at = 0
-    for row in range(len(groups)):
-        a, b = starts[groups[row]], starts[groups[row] + 1]
-        pattern, written = values[a:b], data[at : at + b - a]
-        for k in range(len(pattern)):
-            written[k] = pattern[k]
-        at += b - a

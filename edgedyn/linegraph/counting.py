@@ -1,21 +1,21 @@
 """Degrees of the line graph's nodes and their statistics, group by group, never link by link."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
 from math import isqrt, nan, prod
-from typing import Any
 
 import numpy as np
 
 from edgedyn._array import Array
+from edgedyn._plain import Plain
 from edgedyn.linegraph.reach import Parameter, Reach
 
 _SAFE = 2**62
 
 
 @dataclass(frozen=True)
-class Moments:
+class Moments(Plain):
     r"""Means over all nodes of a directed graph with every link a 1, or its multiplicity.
 
     .. math:: \beta_{eff} = \langle s \rangle + S H, \qquad
@@ -42,10 +42,6 @@ class Moments:
     symmetry: float
     heterogeneity: float
     beta_eff: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain Python values."""
-        return asdict(self)
 
 
 def in_groups(reach: Reach, values: str) -> dict[Parameter, Array]:

@@ -34,15 +34,9 @@ class Groups(NamedTuple):
 class Entries:
     """One parameter, kernel or bias, seen as an array (taps..., inputs, groups, outputs).
 
-    Parameters
-    ----------
-    shape : tuple of int
-        That array's shape.
-    ends, starts : Groups
-        By the ends of the entries' routes, which decide what they receive, and by the beginnings,
-        which decide what they send. A bias sends nothing: its entries are one group.
-    outputs_first : bool
-        Whether the parameter is held with the outputs before the inputs.
+    Grouped by the ends of the entries' routes, which decide what they receive, and by the
+    beginnings, which decide what they send. A bias sends nothing: its entries are one group.
+    `outputs_first` tells whether the parameter is held with the outputs before the inputs.
     """
 
     shape: Shape
@@ -115,12 +109,7 @@ class Entries:
 def kernel_entries(geometry: Geometry, real: Array | None) -> tuple[Entries, tuple[Term, ...]]:
     """Return a kernel's entries, and the paths from them to the layer's own output.
 
-    Parameters
-    ----------
-    geometry : Geometry
-    real : ndarray of bool or None
-        Which neurons of the input are real; None: all. Others are padding, from which no route
-        begins.
+    From neurons of the input that are not `real` (None: all are) but padding no route begins.
     """
     taps, n_in, n_out = geometry.taps, geometry.n_in, geometry.n_out
     kinds, kind = _kinds_of_channels(geometry, real)

@@ -62,7 +62,6 @@ def write(path: str | PathLike[str], graph: LineGraph, *, max_links: int = 10**9
     Examples
     --------
     >>> import tempfile, edgedyn as ed
-    >>> from edgedyn.linegraph.export import write
     >>> from scipy.sparse import load_npz
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write(f"{folder}/gb.npz", ed.line_graph([4, 5, 3]))
@@ -84,15 +83,7 @@ def write(path: str | PathLike[str], graph: LineGraph, *, max_links: int = 10**9
 def write_npz(path: str | PathLike[str], graph: LineGraph, values: str = "links") -> None:
     """Write the matrix ``P[target, source]`` as `scipy.sparse.load_npz` reads it.
 
-    Parameters
-    ----------
-    path : path
-    graph : LineGraph
-    values : {"links", "multiplicities"}
-        Every link a 1, or the number of its paths, as float64.
-
-    Notes
-    -----
+    The values are float64: of every link a 1 or, with "multiplicities", the number of its paths.
     `numpy.load` finds the nodes in the same file: ``node_layer``, the layer of each, from 1;
     ``node_position``, its index into the layer's kernel, filled up with -1 on the right, or -1 and
     i for bias i; and for each layer its name in ``layer_names`` and its kernel's shape in
@@ -101,7 +92,6 @@ def write_npz(path: str | PathLike[str], graph: LineGraph, values: str = "links"
     Examples
     --------
     >>> import tempfile, edgedyn as ed, numpy as np
-    >>> from edgedyn.linegraph.export import write_npz
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_npz(f"{folder}/gb.npz", ed.line_graph([4, 5, 3]))
     ...     with np.load(f"{folder}/gb.npz") as file:
@@ -127,17 +117,15 @@ def write_npz(path: str | PathLike[str], graph: LineGraph, values: str = "links"
         "layer_names": np.array([index.name(k + 1) for k in range(index.n_layers)]),
         "layer_shapes": np.array([_text(layer.kernel_shape) for layer in index.layers]),
     }
+    arrays += [_Member(name, v.dtype, v.shape, iter([v])) for name, v in small.items()]
     # The least compression: the usual one takes several times as long and saves little.
     with (
         atomic(Path(path)) as temporary,
         ZipFile(temporary, "w", ZIP_DEFLATED, compresslevel=1) as archive,
     ):
         for array in arrays:
-            with _member(archive, array.name) as file:
+            with archive.open(f"{array.name}.npy", "w", force_zip64=True) as file:
                 _write_array(file, array)
-        for name, value in small.items():
-            with _member(archive, name) as file:
-                np.lib.format.write_array(file, value, allow_pickle=False)
 
 
 class _Member(NamedTuple):
@@ -147,11 +135,6 @@ class _Member(NamedTuple):
     kind: "np.dtype[Any]"
     shape: tuple[int, ...]
     pieces: Iterator[Array]
-
-
-def _member(archive: ZipFile, name: str) -> IO[bytes]:
-    """Open a member of an npz file for writing."""
-    return archive.open(f"{name}.npy", "w", force_zip64=True)
 
 
 def _write_array(file: IO[bytes], array: _Member) -> None:
@@ -215,7 +198,6 @@ def write_graphml(path: str | PathLike[str], graph: LineGraph) -> None:
     Examples
     --------
     >>> import tempfile, edgedyn as ed, networkx as nx
-    >>> from edgedyn.linegraph.export import write_graphml
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_graphml(f"{folder}/gb.graphml", ed.line_graph([4, 5, 3]))
     ...     nx.read_graphml(f"{folder}/gb.graphml", node_type=int).nodes[7]
@@ -246,7 +228,6 @@ def write_csv(path: str | PathLike[str], graph: LineGraph) -> None:
     --------
     >>> import tempfile, edgedyn as ed
     >>> from pathlib import Path
-    >>> from edgedyn.linegraph.export import write_csv
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_csv(f"{folder}/gb.csv", ed.line_graph([1, 1, 1]))
     ...     for name in ("gb.csv", "gb.nodes.csv"):

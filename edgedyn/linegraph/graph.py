@@ -284,17 +284,10 @@ class LineGraph:
         source = self._source(target, source)
         layers = (target, source)
         blocks = [b for b in self.reach.blocks if (b.target.layer, b.source.layer) == layers]
-        columns = self.index.layer_slice(source)
-        return block_matrix(
-            [p for p in self.reach.parameters if p.layer == target],
-            blocks,
-            (self.index.layer_nodes(target), self.index.layer_nodes(source)),
-            sum(b.n_links for b in blocks),
-            origin=columns.start,
-            values=values,
-            dtype=dtype,
-            max_bytes=max_bytes,
-        )
+        parameters = [p for p in self.reach.parameters if p.layer == target]
+        shape = (self.index.layer_nodes(target), self.index.layer_nodes(source))
+        origin = self.index.layer_slice(source).start
+        return block_matrix(parameters, blocks, shape, origin, values, dtype, max_bytes)
 
     def blocks(self, values: str = "links") -> Iterator[tuple[int, int, "csr_array"]]:
         """Yield ``(target, source, block(target, source))``, one block in memory at a time."""
@@ -338,16 +331,8 @@ class LineGraph:
         check.choice(values, "values", VALUES)
         shape = (self.n_nodes, self.n_nodes)
         check_matrix_bytes(self.n_links, shape, np.dtype(dtype), max_bytes)
-        return block_matrix(
-            self.reach.parameters,
-            self.reach.blocks,
-            shape,
-            self.n_links,
-            origin=0,
-            values=values,
-            dtype=dtype,
-            max_bytes=max_bytes,
-        )
+        reach = self.reach
+        return block_matrix(reach.parameters, reach.blocks, shape, 0, values, dtype, max_bytes)
 
     def to_networkx(self, *, max_links: int = 100_000) -> "nx.DiGraph":
         """Return the graph with edges source -> target.

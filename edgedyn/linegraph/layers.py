@@ -3,7 +3,7 @@
 Shapes are those of one sample, channels last, and kernels are shaped as Keras holds them.
 """
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 from edgedyn import _validate as check
@@ -11,7 +11,7 @@ from edgedyn.linegraph.moves import Shape
 from edgedyn.linegraph.windows import Window, checked_padding, per_axis, transposed_window, window
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Geometry:
     """A layer applied to inputs of a known shape: windows along the positions, mixing of channels.
 
@@ -23,7 +23,7 @@ class Geometry:
         Channels before and after.
     kernel_shape : tuple of int
         As the layer holds it.
-    kernel, bias : bool
+    bias, kernel : bool
         Whether there are such parameters.
     groups : int
         Groups of channels that do not mix.
@@ -39,8 +39,9 @@ class Geometry:
     n_in: int
     n_out: int
     kernel_shape: Shape
-    kernel: bool = True
     bias: bool
+    _: KW_ONLY
+    kernel: bool = True
     groups: int = 1
     channelwise: bool = False
     outputs_first: bool = False
@@ -61,13 +62,7 @@ class Layer:
     """An operation with parameters."""
 
     def geometry(self, shape: Shape) -> Geometry:
-        """Return the layer on inputs of the given shape.
-
-        Raises
-        ------
-        TypeError, ValueError
-            For parameters or a shape that do not fit.
-        """
+        """Return the layer on inputs of the given shape; a TypeError or ValueError if none fits."""
         raise NotImplementedError
 
 
@@ -96,14 +91,9 @@ class Dense(Layer):
         check.choice(self.kernel, "kernel", ("inputs x outputs", "outputs x inputs"))
         turned = self.kernel == "outputs x inputs"
         n = shape[-1]
-        return Geometry(
-            windows=_pointwise(shape),
-            n_in=n,
-            n_out=units,
-            kernel_shape=(units, n) if turned else (n, units),
-            bias=bool(self.bias),
-            outputs_first=turned,
-        )
+        held = (units, n) if turned else (n, units)
+        windows, bias = _pointwise(shape), bool(self.bias)
+        return Geometry(windows, n, units, held, bias, outputs_first=turned)
 
 
 class _Windowed(Layer):
@@ -115,23 +105,20 @@ class _Windowed(Layer):
     padding: Any
     dilation: Any
 
-    def _check_rank(self, shape: Shape) -> None:
-        """Check the number of axes."""
+    def _steps(self, shape: Shape) -> list[tuple[int, ...]]:
+        """Return positions, taps, stride and dilation of each axis, or refuse another number."""
         if len(shape) != self.rank + 1:
             axes = {1: "(positions, channels)", 2: "(rows, columns, channels)"}[self.rank]
             raise ValueError(f"{type(self).__name__} takes inputs {axes}; got shape {shape}.")
-
-    def _steps(self, shape: Shape) -> list[tuple[int, ...]]:
-        """Return positions, taps, stride and dilation of each axis."""
         names = ("kernel_size", "strides", "dilation")
         values = (per_axis(getattr(self, name), self.rank, name) for name in names)
         return list(zip(shape[:-1], *values, strict=True))
 
     def _windows(self, shape: Shape) -> tuple[Window, ...]:
         """Return one window an axis."""
-        self._check_rank(shape)
+        steps, name = self._steps(shape), type(self).__name__
         pads = checked_padding(self.padding, self.rank, "padding")
-        axes, name = zip(self._steps(shape), pads, strict=True), type(self).__name__
+        axes = zip(steps, pads, strict=True)
         return tuple(window(n, k, s, d, pad, name) for (n, k, s, d), pad in axes)
 
 
@@ -168,21 +155,12 @@ class Conv2D(_Windowed):
                 f"groups={groups} must divide the {shape[-1]} channels before and the {filters} "
                 "after."
             )
-        return Geometry(
-            windows=windows,
-            n_in=shape[-1],
-            n_out=filters,
-            kernel_shape=(*(w.taps for w in windows), shape[-1] // groups, filters),
-            bias=bool(self.bias),
-            groups=groups,
-        )
+        held = (*(w.taps for w in windows), shape[-1] // groups, filters)
+        return Geometry(windows, shape[-1], filters, held, bool(self.bias), groups=groups)
 
 
 class Conv1D(Conv2D):
-    """A one-dimensional convolution; kernel (positions, inputs / groups, outputs).
-
-    Parameters are those of `Conv2D`.
-    """
+    """A `Conv2D` along one axis; kernel (positions, inputs / groups, outputs)."""
 
     rank: ClassVar[int] = 1
 
@@ -208,19 +186,12 @@ class Conv2DTranspose(_Windowed):
 
     def geometry(self, shape: Shape) -> Geometry:
         """Return the layer on inputs of the given shape."""
-        self._check_rank(shape)
-        check.choice(self.padding, "padding", ("valid", "same"))
         steps = self._steps(shape)
+        check.choice(self.padding, "padding", ("valid", "same"))
         windows = tuple(transposed_window(n, k, s, d, self.padding) for n, k, s, d in steps)
         filters = check.positive_int(self.filters, "filters")
-        return Geometry(
-            windows=windows,
-            n_in=shape[-1],
-            n_out=filters,
-            kernel_shape=(*(w.taps for w in windows), filters, shape[-1]),
-            bias=bool(self.bias),
-            outputs_first=True,
-        )
+        held = (*(w.taps for w in windows), filters, shape[-1])
+        return Geometry(windows, shape[-1], filters, held, bool(self.bias), outputs_first=True)
 
 
 @dataclass(frozen=True)
@@ -246,15 +217,8 @@ class DepthwiseConv2D(_Windowed):
         """Return the layer on inputs of the given shape."""
         windows, n = self._windows(shape), shape[-1]
         many = check.positive_int(self.multiplier, "multiplier")
-        return Geometry(
-            windows=windows,
-            n_in=n,
-            n_out=n * many,
-            kernel_shape=(*(w.taps for w in windows), n, many),
-            bias=bool(self.bias),
-            groups=n,
-            channelwise=True,
-        )
+        held, bias = (*(w.taps for w in windows), n, many), bool(self.bias)
+        return Geometry(windows, n, n * many, held, bias, groups=n, channelwise=True)
 
 
 @dataclass(frozen=True)
@@ -303,18 +267,9 @@ class Scale(Layer):
 
     def geometry(self, shape: Shape) -> Geometry:
         """Return the layer on inputs of the given shape."""
-        n = shape[-1]
-        return Geometry(
-            windows=_pointwise(shape),
-            n_in=n,
-            n_out=n,
-            kernel_shape=(n,),
-            kernel=bool(self.gamma),
-            bias=bool(self.beta),
-            groups=n,
-            channelwise=True,
-            cuts=bool(self.gamma),
-        )
+        windows, n, gamma = _pointwise(shape), shape[-1], bool(self.gamma)
+        options = {"kernel": gamma, "channelwise": True, "cuts": gamma}
+        return Geometry(windows, n, n, (n,), bool(self.beta), groups=n, **options)
 
 
 def _pointwise(shape: Shape) -> tuple[Window, ...]:

@@ -35,18 +35,9 @@ def check_matrix_bytes(
 class Rows:
     """The rows of one parameter's nodes: one pattern of columns for each group of ends.
 
-    Parameters
-    ----------
-    target : Parameter
-    blocks : sequence of Block
-        Into the target, in the order of their sources.
-    origin : int
-        The node that has column 0.
-    values : {"links", "multiplicities"}
-    kind : dtype
-        Of the columns.
-    chosen : ndarray of int, optional
-        The groups of ends that matter, which then are numbered anew; by default all.
+    The blocks lead into the target, in the order of their sources; node `origin` has column 0;
+    `kind` is the columns' type. Where only some groups of ends are `chosen`, they are numbered
+    anew.
     """
 
     def __init__(
@@ -72,19 +63,10 @@ class Rows:
             matrix, entries = block.counts(values), block.source.entries
             if chosen is not None:
                 matrix = matrix[chosen]
-            fill_patterns(
-                len(lengths),
-                matrix.indptr,
-                matrix.indices,
-                matrix.data,
-                entries.start_numbers,
-                entries.step,
-                entries.fan,
-                block.source.offset - origin,
-                ends,
-                self.columns,
-                self.values,
-            )
+            links = (matrix.indptr, matrix.indices, matrix.data)
+            senders = (entries.start_numbers, entries.step, entries.fan)
+            first = block.source.offset - origin
+            fill_patterns(len(lengths), *links, *senders, first, ends, self.columns, self.values)
         sort_patterns(self.starts, self.columns, self.values)
 
     @cached_property
@@ -100,39 +82,30 @@ class Rows:
         """Links of all rows."""
         return int(np.diff(self.starts) @ self.target.entries.ending)
 
-    def fill(self, links: int, indptr: Array, indices: Array) -> None:
-        """Write the rows' ends and columns; `links` lie before."""
+    def fill(self, links: int, indptr: Array, indices: Array, data: Array | None) -> None:
+        """Write the rows' ends and columns, and where wanted their values; `links` lie before."""
         from edgedyn.linegraph._kernels import copy_patterns
 
         copy_patterns(self.groups, self.starts, self.columns, links, indptr, indices)
-
-    def fill_values(self, data: Array) -> None:
-        """Write the rows' values."""
-        from edgedyn.linegraph._kernels import copy_values
-
-        copy_values(self.groups, self.starts, self.values.astype(data.dtype), data)
+        if data is not None:
+            values = self.values.astype(data.dtype)
+            copy_patterns(self.groups, self.starts, values, links, indptr, data)
 
     def copies(self, groups: Array) -> tuple[Array, Array, Array]:
         """Return the lengths, columns and values of the rows of some nodes, given their groups."""
-        from edgedyn.linegraph._kernels import copy_patterns, copy_values
+        from edgedyn.linegraph._kernels import copy_patterns
 
-        lengths = (self.starts[1:] - self.starts[:-1])[groups]
-        n_links = int(lengths.sum())
-        columns, values = np.empty(n_links, self.columns.dtype), np.empty(n_links, np.int64)
-        copy_patterns(groups, self.starts, self.columns, 0, np.empty_like(lengths), columns)
-        copy_values(groups, self.starts, self.values, values)
+        lengths = np.diff(self.starts)[groups]
+        columns, values = (np.empty(lengths.sum(), p.dtype) for p in (self.columns, self.values))
+        for part, copy in ((self.columns, columns), (self.values, values)):
+            copy_patterns(groups, self.starts, part, 0, np.empty_like(lengths), copy)
         return lengths, columns, values
 
 
 class Piece(NamedTuple):
-    """Some consecutive rows of the matrix.
+    """Some consecutive rows of the matrix, from `row` on.
 
-    Parameters
-    ----------
-    row : int
-        The first one.
-    lengths, columns, values : ndarray of int
-        How many links each row has; those of the links, row by row, sorted within a row.
+    How many links each has; the links' columns and values, row by row, sorted within a row.
     """
 
     row: int
@@ -217,9 +190,8 @@ def structure(
     for parameter in parameters:
         rows = Rows(parameter, [b for b in blocks if b.target is parameter], origin, values, kind)
         end, last = row + parameter.entries.size, links + rows.n_links
-        rows.fill(links, indptr[row + 1 : end + 1], indices[links:last])
-        if data is not None:
-            rows.fill_values(data[links:last])
+        part = None if data is None else data[links:last]
+        rows.fill(links, indptr[row + 1 : end + 1], indices[links:last], part)
         row, links = end, last
     return indices, indptr
 
@@ -228,8 +200,6 @@ def block_matrix(
     parameters: Sequence[Parameter],
     blocks: Sequence[Block],
     shape: tuple[int, int],
-    n_links: int,
-    *,
     origin: int,
     values: str,
     dtype: Any,
@@ -239,7 +209,7 @@ def block_matrix(
 
     Refused where it would take more than `max_bytes`, before anything is allocated.
     """
-    data_kind = np.dtype(dtype)
+    n_links, data_kind = sum(b.n_links for b in blocks), np.dtype(dtype)
     index_kind = check_matrix_bytes(n_links, shape, data_kind, max_bytes)
     with ThreadPoolExecutor(1) as other:  # neither holds the interpreter's lock for long
         data = np.empty(n_links, data_kind)

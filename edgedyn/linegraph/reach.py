@@ -19,14 +19,7 @@ from edgedyn.linegraph.terms import Term, add_up, advance, gather
 
 @dataclass(frozen=True, eq=False)
 class Parameter:
-    """A kernel or a bias, and where its nodes are.
-
-    Parameters
-    ----------
-    layer, offset : int
-        The layer's number, from 1, and that of the first node.
-    entries : Entries
-    """
+    """A kernel or a bias: its layer's number, from 1, that of its first node, and its entries."""
 
     layer: int
     offset: int
@@ -46,12 +39,9 @@ class Parameter:
 class Block:
     """Path counts from the routes' ends of one parameter to the routes' beginnings of another.
 
-    Parameters
-    ----------
-    target, source : Parameter
-        The earlier one, which receives links, and the later one, a kernel, which sends them.
-    paths : csr_array, shape (groups of ends of the target, groups of beginnings of the source)
-        The multiplicity of each link between a member of one group and a member of the other.
+    The earlier one, the target, receives links; the later one, a kernel, sends them. `paths`, shape
+    (groups of ends of the target, groups of beginnings of the source), holds the multiplicity of
+    each link between a member of one group and a member of the other.
     """
 
     target: Parameter
@@ -103,9 +93,8 @@ def layer_nodes(network: Network, nodes: str) -> tuple[LayerNodes, ...]:
         g = operation.geometry
         if g is not None and owns_nodes(operation.what, nodes):
             kernel = g.kernel_shape if g.kernel else (0,)
-            found.append(
-                LayerNodes(kernel, g.n_out if g.bias and nodes == "all" else 0, operation.name)
-            )
+            n_bias = g.n_out if g.bias and nodes == "all" else 0
+            found.append(LayerNodes(kernel, n_bias, operation.name))
     return tuple(found)
 
 

@@ -22,15 +22,10 @@ _MANY_TERMS = 16
 class Term:
     """A product of path counts.
 
-    Parameters
-    ----------
-    factors : tuple of csr_array
-        Matrices (positions along an axis, sources); the sources of all factors together, in
-        C-order, are the columns of the product.
-    axes : tuple of int or None, or None
-        Which factor each axis of the tensor belongs to, None for an axis of length 1 that belongs
-        to none. Factors that no axis names have one row. None altogether: one factor whose rows
-        are the neurons in C-order.
+    Factors are matrices (positions along an axis, sources); the sources of all together, in
+    C-order, are the columns of the product. `axes` tells which factor each axis of the tensor
+    belongs to, None for an axis of length 1 that belongs to none; factors that no axis names have
+    one row. None altogether: one factor whose rows are the neurons in C-order.
     """
 
     factors: tuple[csr_array, ...]

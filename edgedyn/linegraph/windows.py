@@ -17,15 +17,8 @@ class Window:
     """A sliding window along one axis: tap u of output y reads input ``y stride + u dilation - b``.
 
     Transposed, the roles of input and output are exchanged: tap u of input x writes output
-    ``x stride + u dilation - b``. Positions outside are padding and no neurons.
-
-    Parameters
-    ----------
-    n_in, n_out : int
-        Positions before and after.
-    taps, stride, dilation, before : int
-        The last is the padding b in front.
-    transposed : bool
+    ``x stride + u dilation - b``. Positions outside are padding and no neurons; `before` is b, the
+    padding in front.
     """
 
     n_in: int

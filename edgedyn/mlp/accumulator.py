@@ -1,6 +1,6 @@
 """Degrees of the weighted line graph in closed form, summed over samples that come in chunks."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -131,20 +131,14 @@ class DegreeAccumulator(DegreeSums):
     ) -> None:
         self._bias = net.bias_nodes(nodes)
         softmax = net.loss in SOFTMAX_LOSSES and net.kinds[-1] == "dense"
-        super().__init__(
-            [
-                (w.shape, w.shape[:1]) if biased else (w.shape,)
-                for w, biased in zip(net.weights, self._bias, strict=True)
-            ],
-            Provenance(
-                coupling=coupling,
-                strength=strength,
-                nodes=nodes,
-                epsilon=float(np.finfo(net.dtype).eps),
-                **chain_structure(net.n_layers, softmax),
-            ),
-            groups,
+        structure = chain_structure(net.n_layers, softmax)
+        epsilon = float(np.finfo(net.dtype).eps)
+        provenance = Provenance(
+            coupling=coupling, strength=strength, nodes=nodes, epsilon=epsilon, **structure
         )
+        pairs = zip(net.weights, self._bias, strict=True)
+        shapes = [(w.shape, w.shape[:1]) if biased else (w.shape,) for w, biased in pairs]
+        super().__init__(shapes, provenance, groups)
         self.net = net
         self.coupling, self.strength, self.nodes = coupling, strength, nodes
         self._layers = [KINDS[kind] for kind in net.kinds]
@@ -278,10 +272,9 @@ class AbsoluteAccumulator(DegreeAccumulator):
         assert isinstance(other, AbsoluteAccumulator)  # merge() has compared the strengths
         self._records.extend(other._records)
 
-    def _moved(self, by: int) -> "AbsoluteAccumulator":
+    def _moved(self, by: int) -> Self:
         """Return a copy with the samples' numbers raised, which shares the records."""
         moved = super()._moved(by)
-        assert isinstance(moved, AbsoluteAccumulator)
         moved._records = [(r, (group_of + by) % self.groups) for r, group_of in self._records]
         return moved
 

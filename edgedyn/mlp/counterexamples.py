@@ -1,17 +1,18 @@
 """Exact points where all gradients vanish and beta_eff does not, and the softmax gauge."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from edgedyn._plain import Plain
 from edgedyn.mlp.accumulator import chain_capacitance
 from edgedyn.mlp.coupling import coupling_block, coupling_matrix
 from edgedyn.mlp.network import ReLUMLP
 
 
 @dataclass(frozen=True)
-class Counterexample:
+class Counterexample(Plain):
     """A stationary point that does not interpolate.
 
     Parameters
@@ -31,10 +32,6 @@ class Counterexample:
     predicted: float
     signed_norm: float
     absolute_norm: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain Python values."""
-        return asdict(self)
 
 
 def counterexamples(eta: float = 0.25) -> tuple[Counterexample, ...]:
@@ -74,7 +71,7 @@ def _evaluate(name: str, net: ReLUMLP, y: list[Any], predicted: float) -> Counte
 
 
 @dataclass(frozen=True)
-class GaugeRow:
+class GaugeRow(Plain):
     """Signed beta_eff at one depth.
 
     Parameters
@@ -95,10 +92,6 @@ class GaugeRow:
     conditioning: float
     last_block_row_sum: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain Python values."""
-        return asdict(self)
-
 
 def gauge_table(seed: int | np.random.Generator | None = 0) -> tuple[GaugeRow, ...]:
     """Measure the softmax gauge for L = 2..5, beside the squared error, which has none.
@@ -108,7 +101,6 @@ def gauge_table(seed: int | np.random.Generator | None = 0) -> tuple[GaugeRow, .
 
     Examples
     --------
-    >>> from edgedyn.mlp.counterexamples import gauge_table
     >>> [row.status for row in gauge_table() if row.loss == "cross_entropy"][::2]
     ['no_interior_layer', 'gauge_degenerate', 'ok', 'ok']
     """

@@ -60,10 +60,9 @@ def coupling_block(
 
     Examples
     --------
-    >>> from edgedyn import ReLUMLP
-    >>> from edgedyn.mlp import coupling_block
-    >>> chain = ReLUMLP([[[1.0]], [[2.0]], [[1.0]]], loss="squared_error")
-    >>> coupling_block(chain, [[3.0]], [5.0], 1).toarray()  # e = 1, z = 3, D = 1
+    >>> import edgedyn as ed
+    >>> chain = ed.ReLUMLP([[[1.0]], [[2.0]], [[1.0]]], loss="squared_error")
+    >>> ed.mlp.coupling_block(chain, [[3.0]], [5.0], 1).toarray()  # e = 1, z = 3, D = 1
     array([[3.]])
     """
     check_choices(coupling, strength, nodes)
@@ -78,29 +77,24 @@ def coupling_block(
     if strength == "magnitude":
         target = target._replace(activation=np.abs(target.activation))
         source = source._replace(cotangent=np.abs(source.cotangent))
-    return _direct_block(target, source, len(X), bias[layer - 1], bias[layer], strength)
+    return _direct_block(target, source, bias[layer - 1 : layer + 1], strength)
 
 
 def _direct_block(
-    target: LayerRecord,
-    source: LayerRecord,
-    n_samples: int,
-    target_bias: bool,
-    source_bias: bool,
-    strength: str,
+    target: LayerRecord, source: LayerRecord, bias: tuple[bool, ...], strength: str
 ) -> "csr_array":
     """Assemble the tiles of all shared neurons."""
     from scipy.sparse import coo_array
 
     n_in, n_mid, n_out = target.activation.shape[1], target.mask.shape[1], source.mask.shape[1]
-    tiles = np.stack([direct_tile(target, source, i, target_bias) for i in range(n_mid)])
-    tiles /= n_samples
+    tiles = np.stack([direct_tile(target, source, i, bias[0]) for i in range(n_mid)])
+    tiles /= len(target.activation)
     if strength == "absolute":
         tiles = np.abs(tiles)
     i, j, k = np.ogrid[: tiles.shape[0], : tiles.shape[1], : tiles.shape[2]]
     rows = np.where(j < n_in, i * n_in + j, n_mid * n_in + i)  # the bias row follows the kernel
     columns = k * n_mid + i
-    shape = (n_mid * (n_in + target_bias), n_out * (n_mid + source_bias))
+    shape = (n_mid * (n_in + bias[0]), n_out * (n_mid + bias[1]))
     rows, columns = (np.broadcast_to(a, tiles.shape).ravel() for a in (rows, columns))
     return coo_array((tiles.ravel(), (rows, columns)), shape=shape).tocsr()
 
@@ -162,10 +156,9 @@ def coupling_matrix(
 
     Examples
     --------
-    >>> from edgedyn import ReLUMLP
-    >>> from edgedyn.mlp import coupling_matrix
-    >>> chain = ReLUMLP([[[1.0]], [[2.0]], [[1.0]]], loss="squared_error")
-    >>> coupling_matrix(chain, [[3.0]], [5.0]).toarray()
+    >>> import edgedyn as ed
+    >>> chain = ed.ReLUMLP([[[1.0]], [[2.0]], [[1.0]]], loss="squared_error")
+    >>> ed.mlp.coupling_matrix(chain, [[3.0]], [5.0]).toarray()
     array([[0., 3., 0.],
            [0., 0., 3.],
            [0., 0., 0.]])

@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
 from edgedyn._array import Array
+from edgedyn._plain import Plain
 from edgedyn.mlp.coupling import coupling_matrix
 from edgedyn.mlp.loss import loss_curvature
 from edgedyn.mlp.network import ReLUMLP
@@ -35,8 +36,6 @@ def hessian(net: ReLUMLP, X: ArrayLike, y: ArrayLike) -> Array:
 
     Examples
     --------
-    >>> from edgedyn import ReLUMLP
-    >>> from edgedyn.mlp.dynamics import hessian
     >>> hessian(ReLUMLP([[[2.0]], [[3.0]]], loss="squared_error"), [[1.0]], [6.0])
     array([[9., 6.],
            [6., 4.]])
@@ -48,10 +47,8 @@ def hessian(net: ReLUMLP, X: ArrayLike, y: ArrayLike) -> Array:
         )
     X, y = net.check_data(X, y)
     records = net.records_unchecked(X, y)
-    H = np.empty((net.n_parameters, net.n_parameters), net.dtype)
-    for column, direction in enumerate(np.eye(net.n_parameters, dtype=net.dtype)):
-        H[:, column] = _hessian_vector(net, records, direction)
-    return H
+    unit = np.eye(net.n_parameters, dtype=net.dtype)
+    return np.stack([_hessian_vector(net, records, direction) for direction in unit], axis=1)
 
 
 def _hessian_vector(net: ReLUMLP, records: list[Any], direction: Array) -> Array:
@@ -87,7 +84,7 @@ def layer_of_parameter(net: ReLUMLP) -> Array:
 
 
 @dataclass(frozen=True)
-class EdgeDynamics:
+class EdgeDynamics(Plain):
     """True and linearised edge dynamics from one start near an equilibrium.
 
     Parameters
@@ -124,10 +121,6 @@ class EdgeDynamics:
     growth_rate: dict[str, float]
     nilpotent_residual: float
     direct_norm: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain Python values."""
-        return asdict(self)
 
 
 def edge_dynamics(
@@ -172,9 +165,8 @@ def edge_dynamics(
     Examples
     --------
     >>> import edgedyn as ed
-    >>> from edgedyn.mlp import edge_dynamics
     >>> net = ed.ReLUMLP([[[1.1]], [[0.9]], [[1.0]]], loss="squared_error")
-    >>> result = edge_dynamics(net, [[1.0], [0.5]], [1.0, 0.5], distance=0.01, seed=0)
+    >>> result = ed.mlp.edge_dynamics(net, [[1.0], [0.5]], [1.0, 0.5], seed=0)
     >>> result.growth_rate["adjacent blocks, both directions"] > 0
     True
     >>> result.growth_rate["complete Hessian"] < 1e-6
@@ -291,8 +283,6 @@ def _linear_flow(A: Array, slope: Array, offset: Array, times: Array) -> Array:
     from scipy.linalg import expm
 
     n = len(offset)
-    generator = np.zeros((n + 1, n + 1))
-    generator[:n, :n] = -A
-    generator[:n, n] = -slope
+    generator = np.block([[-A, -slope[:, None]], [np.zeros((1, n + 1))]])
     start = np.append(offset, 1.0)
     return np.stack([(expm(generator * t) @ start)[:n] for t in times])

@@ -121,7 +121,6 @@ class Perceptron(RecordedChain):
 
         Examples
         --------
-        >>> import numpy as np
         >>> from edgedyn import ReLUMLP
         >>> net = ReLUMLP([[[1.0]], [[2.0]]], loss="squared_error")
         >>> [float(r.cotangent[0, 0]) for r in net.records([[3.0]], [5.0])]

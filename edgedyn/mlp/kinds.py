@@ -5,64 +5,44 @@ neuron i, ``a_i = gamma_i z_i + beta_i``. All the closed forms need are the same
 products, written once a kind.
 """
 
-from typing import Protocol
-
 import numpy as np
 
 from edgedyn._array import Array
 from edgedyn.mlp.records import LayerRecord
 
 
-class LayerKind(Protocol):
-    """One kind of layer; z are inputs, e cotangents, W weights."""
-
-    mixes: bool
-
-    def sum_in(self, z: Array, bias: bool) -> Array:
-        """Sum the inputs (1 for a bias node) over the weights into each neuron."""
-
-    def sum_out(self, e: Array) -> Array:
-        """Sum the cotangents over the weights out of each input."""
-
-    def gradient(self, e: Array, z: Array) -> Array:
-        """Sum ``e_k z_j`` over samples for every weight."""
-
-    def push(self, z: Array, W: Array) -> Array:
-        """Return ``W z``."""
-
-    def pull(self, e: Array, W: Array) -> Array:
-        """Return ``W' e``."""
-
-    def at(self, record: LayerRecord, neuron: int | None, source: int | None) -> LayerRecord:
-        """Keep only the inputs of one neuron, or the neurons that one input reaches."""
-
-
-class _Dense:
-    """Every input to every neuron."""
+class Dense:
+    """Every input to every neuron; z are inputs, e cotangents, W weights."""
 
     mixes = True
 
     def sum_in(self, z: Array, bias: bool) -> Array:
+        """Sum the inputs (1 for a bias node) over the weights into each neuron."""
         return (row_sums(z) + (1 if bias else 0))[:, None]
 
     def sum_out(self, e: Array) -> Array:
+        """Sum the cotangents over the weights out of each input."""
         return row_sums(e)[:, None]
 
     def gradient(self, e: Array, z: Array) -> Array:
+        """Sum ``e_k z_j`` over samples for every weight."""
         return e.T @ z
 
     def push(self, z: Array, W: Array) -> Array:
+        """Return ``W z``."""
         return z @ W.T
 
     def pull(self, e: Array, W: Array) -> Array:
+        """Return ``W' e``."""
         return e @ W
 
     def at(self, record: LayerRecord, neuron: int | None, source: int | None) -> LayerRecord:
+        """Keep only the inputs of one neuron, or the neurons that one input reaches."""
         return record
 
 
-class _Scale:
-    """Input i to neuron i."""
+class _Scale(Dense):
+    """The same where weights form a diagonal: input i to neuron i."""
 
     mixes = False
 
@@ -87,7 +67,7 @@ class _Scale:
         return record._replace(activation=record.activation[:, neuron, None])
 
 
-KINDS: dict[str, LayerKind] = {"dense": _Dense(), "scale": _Scale()}
+KINDS = {"dense": Dense(), "scale": _Scale()}
 
 
 def row_sums(a: Array) -> Array:

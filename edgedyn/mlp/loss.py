@@ -38,15 +38,13 @@ def checked_targets(
 
 def checked_labels(y: Array, n_classes: int) -> Array:
     """Return integer class labels in 0..n_classes - 1."""
+    wrong = (y < 0) | (y >= n_classes)
     if y.dtype.kind == "f":
-        if not np.isfinite(y).all() or (y != np.floor(y)).any():
-            wrong = y[~np.isfinite(y) | (y != np.floor(y))][0]
-            raise ValueError(f"labels must be integers in 0..{n_classes - 1}; y contains {wrong}.")
-    labels = y.astype(np.int64)
-    if labels.min() < 0 or labels.max() >= n_classes:
-        wrong = labels[(labels < 0) | (labels >= n_classes)][0]
-        raise ValueError(f"labels must be integers in 0..{n_classes - 1}; y contains {wrong}.")
-    return labels
+        wrong |= ~(y == np.floor(y))  # also where it is NaN
+    if wrong.any():
+        found = y[wrong][0]
+        raise ValueError(f"labels must be integers in 0..{n_classes - 1}; y contains {found}.")
+    return y.astype(np.int64)
 
 
 def _target_matrix(y: Array, n_outputs: int, loss: str, dtype: np.dtype[Any]) -> Array:

@@ -47,7 +47,6 @@ class ReLUMLP(Perceptron):
 
     Examples
     --------
-    >>> import numpy as np
     >>> from edgedyn import ReLUMLP
     >>> net = ReLUMLP(weights=[[[1.0, -1.0]], [[2.0], [0.5]]])
     >>> net

@@ -93,9 +93,8 @@ def node_dynamics(
     Examples
     --------
     >>> import edgedyn as ed
-    >>> from edgedyn.mlp import node_dynamics
     >>> net = ed.ReLUMLP([[[1.0, -1.0]], [[2.0]]])
-    >>> way = node_dynamics(net, [[3.0, 1.0]], seed=0)
+    >>> way = ed.mlp.node_dynamics(net, [[3.0, 1.0]], seed=0)
     >>> [layer.round(9).tolist() for layer in way.state], way.map_distance[-1]
     ([[[2.0]], [[4.0]]], 0.0)
     >>> way.distance[0] <= way.bound[0]
@@ -138,9 +137,7 @@ def image(net: "ReLUMLP", X: Array, x: Layers) -> Layers:
 
     Examples
     --------
-    >>> import numpy as np
     >>> import edgedyn as ed
-    >>> from edgedyn.mlp.nodes import image
     >>> net = ed.ReLUMLP([[[1.0]], [[2.0]]])
     >>> x = [np.array([[5.0]]), np.array([[7.0]])]
     >>> [layer.tolist() for layer in image(net, np.array([[3.0]]), x)]

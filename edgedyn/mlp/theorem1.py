@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from math import nan, sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 from edgedyn import _data
 from edgedyn import _validate as check
 from edgedyn._array import Array
+from edgedyn._plain import Plain
 from edgedyn.mlp.accumulator import chain_capacitance
 from edgedyn.mlp.counterexamples import Counterexample, GaugeRow, counterexamples, gauge_table
 from edgedyn.mlp.coupling import coupling_matrix
@@ -59,7 +61,7 @@ class TrajectoryPoint:
 
 
 @dataclass(frozen=True)
-class Theorem1Report:
+class Theorem1Report(Plain):
     """What `verify_theorem1` found, by the letters of papers/jiang2024/theorem1.md.
 
     Parameters
@@ -96,10 +98,6 @@ class Theorem1Report:
     counterexamples: tuple[Counterexample, ...]
     gauge: tuple[GaugeRow, ...]
     dynamics: dict[str, EdgeDynamics]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain Python values."""
-        return asdict(self)
 
     def to_frame(self) -> "pd.DataFrame":
         """Return all runs as one pandas DataFrame, one row a run and epoch."""
@@ -162,10 +160,9 @@ def capacitance_bound(
 
     Examples
     --------
-    >>> from edgedyn import ReLUMLP
-    >>> from edgedyn.mlp import capacitance_bound
-    >>> chain = ReLUMLP([[[1.0]], [[1.0]], [[2.0]]], loss="squared_error")
-    >>> capacitance_bound(chain, [[3.0]], [5.0])  # K = |w3| x, eps = |6 - 5|
+    >>> import edgedyn as ed
+    >>> chain = ed.ReLUMLP([[[1.0]], [[1.0]], [[2.0]]], loss="squared_error")
+    >>> ed.mlp.capacitance_bound(chain, [[3.0]], [5.0])  # K = |w3| x, eps = |6 - 5|
     (6.0, 1.0)
     """
     check.choice(nodes, "nodes", ("kernels", "all"))
@@ -198,10 +195,9 @@ def verify_theorem1(
         Labels in 0..layers[-1] - 1.
     layers : sequence of int
         Neurons per layer, input first; at least four entries (three layers with weights).
-    epochs : int
-        Of each of the three runs, by Adam on mini-batches; at least 2.
-    seed : int
-        Of initial weights, sample order, noise and starts.
+    epochs, seed : int
+        Of each of the three runs, by Adam on mini-batches, at least 2; of initial weights, sample
+        order, noise and starts.
     progress : callable, optional
         Called as ``progress(fraction, what)``.
 
@@ -252,7 +248,7 @@ def verify_theorem1(
         slope=slope,
         slope_stderr=slope_stderr,
         fall=max(betas) / betas[-1],
-        brute_force_error=max(errors) if errors else float("nan"),
+        brute_force_error=max(errors, default=nan),
         floors=floors,
         counterexamples=counterexamples(),
         gauge=gauge_table(seed),
@@ -275,12 +271,10 @@ def log_log_slope(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     du, dv = u - u.mean(), v - v.mean()
     spread = du @ du
     if len(u) < 2 or spread == 0:
-        return float("nan"), float("nan")
+        return nan, nan
     slope = du @ dv / spread
-    if len(u) == 2:
-        return float(slope), float("nan")
     rest = dv - slope * du
-    return float(slope), float(np.sqrt(rest @ rest / (len(u) - 2) / spread))
+    return float(slope), sqrt(rest @ rest / (len(u) - 2) / spread) if len(u) > 2 else nan
 
 
 def _checked(
@@ -347,18 +341,13 @@ def _run(
 
     order = np.random.default_rng([seed, 2])
     net.fit(X, y, epochs=epochs, weight_decay=weight_decay, seed=order, callback=measure)
-    if polish:
-        _polish(net, X, y, weight_decay)
+    if polish:  # go on towards a stationary point, on all samples and with falling steps
+        # Mini-batch noise would hide the floor; line searches (L-BFGS) break off at ReLUs' kinks.
+        train = partial(net.fit, X, y, epochs=200, batch_size=len(X), weight_decay=weight_decay)
+        for rate in (1e-3, 1e-4, 1e-5):
+            train(learning_rate=rate, seed=0)
         points.append(_measure(net, X, y, epochs + 1, weight_decay, False))
     return tuple(points)
-
-
-def _polish(net: ReLUMLP, X: Array, y: Array, weight_decay: float) -> None:
-    """Go on towards a stationary point, on all samples and with falling steps."""
-    # Mini-batch noise would hide the floor; line searches (L-BFGS) break off at the ReLUs' kinks.
-    train = partial(net.fit, X, y, epochs=200, batch_size=len(X), weight_decay=weight_decay, seed=0)
-    for rate in (1e-3, 1e-4, 1e-5):
-        train(learning_rate=rate)
 
 
 def _measure(
@@ -381,16 +370,15 @@ def _measure(
         signed=signed.value,
         signed_conditioning=signed.conditioning,
         signed_status=signed.status,
-        brute_force=_from_matrix(net, X, y) if brute else float("nan"),
+        brute_force=_from_matrix(net, X, y) if brute else nan,
     )
 
 
 def _from_matrix(net: ReLUMLP, X: Array, y: Array) -> float:
     """1'PP1 / 1'P1 with the matrix written out."""
     P = coupling_matrix(net, X, y)
-    ones = np.ones(P.shape[0])
-    delta_in = P @ ones
-    return float((ones @ (P @ delta_in)) / (ones @ delta_in))
+    delta_in = P.sum(axis=1)
+    return float((P @ delta_in).sum() / delta_in.sum())
 
 
 def _dynamics(X: Array, y: Array, n_classes: int, seed: int) -> dict[str, EdgeDynamics]:

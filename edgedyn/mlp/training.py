@@ -1,14 +1,14 @@
 """Mini-batch training of a `ReLUMLP`: SGD and Adam on one parameter vector."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
 from edgedyn._array import Array
+from edgedyn._plain import Plain
 from edgedyn.mlp.forward import Perceptron
 from edgedyn.mlp.loss import mean_loss, output_cotangent
 
@@ -16,7 +16,7 @@ OPTIMIZERS = ("adam", "sgd")
 
 
 @dataclass(frozen=True)
-class TrainingHistory:
+class TrainingHistory(Plain):
     """What training left behind.
 
     Parameters
@@ -30,10 +30,6 @@ class TrainingHistory:
 
     loss: tuple[float, ...]
     status: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain Python values."""
-        return asdict(self)
 
 
 def fit(

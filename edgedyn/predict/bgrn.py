@@ -72,10 +72,8 @@ class BGRN(CurvePredictor):
         Standardise features and targets by the training curves. Needed with architecture columns.
     C, gamma, nu : float, optional
         Fixed instead of searched.
-    n_draws : int
-        Draws of the random search (NASLib takes 1000).
-    seed : int
-        Of the draws and folds.
+    n_draws, seed : int
+        Draws of the random search (NASLib takes 1000), and the seed of the draws and folds.
 
     Attributes
     ----------
@@ -98,12 +96,11 @@ class BGRN(CurvePredictor):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from edgedyn.predict import curves
+    >>> import numpy as np, edgedyn as ed
     >>> t = np.arange(1, 31)
     >>> height = np.linspace(0.6, 0.9, 12)[:, None]
     >>> done = height - 0.5 * t ** -np.linspace(0.5, 1.0, 12)[:, None]
-    >>> bgrn = curves.BGRN(scale=True, n_draws=50).fit(done[::2])
+    >>> bgrn = ed.predict.curves.BGRN(scale=True, n_draws=50).fit(done[::2])
     >>> error = bgrn.predict_final(done[1::2, :5], target_epoch=30) - done[1::2, -1]
     >>> bool(abs(error).mean() < 0.02)
     True
@@ -216,8 +213,11 @@ class BGRN(CurvePredictor):
         Z, z = (X - centre) / spread, (y - level) / unit
         regressor, score, error = None, np.nan, np.nan
         settings: dict[str, float] = {}
-        if n and ridge:
-            regressor = _few(Z, z)
+        if n and ridge:  # of equal targets their mean
+            from sklearn.dummy import DummyRegressor
+            from sklearn.linear_model import BayesianRidge
+
+            regressor = (DummyRegressor() if np.ptp(z) == 0 else BayesianRidge()).fit(Z, z)
         elif n:
             settings, score, error = self._search(Z, z)
             regressor = _svr(settings).fit(Z, z)
@@ -253,26 +253,14 @@ def _svr(settings: dict[str, float]) -> Any:
     return svr
 
 
-def _few(Z: Array, z: Array) -> Any:
-    """Return a Bayesian ridge regression; of equal targets their mean."""
-    from sklearn.dummy import DummyRegressor
-    from sklearn.linear_model import BayesianRidge
-
-    constant = np.ptp(z) == 0
-    return (DummyRegressor() if constant else BayesianRidge()).fit(Z, z)
-
-
 def _apply(model: CurveModel, X: Array) -> tuple[Array, Array]:
     """Return values and deviations in the units of the accuracies."""
     Z = (X - model.centre) / model.spread
-    if not model.ridge:
-        values = model.regressor.predict(Z)
-        stds = np.full(len(Z), model.residual_std)
-    elif hasattr(model.regressor, "lambda_"):
+    if hasattr(model.regressor, "lambda_"):  # the Bayesian ridge
         values, stds = model.regressor.predict(Z, return_std=True)
         stds = stds * model.unit
-    else:  # equal targets, or only one: no noise to be seen
-        values, stds = model.regressor.predict(Z), np.full(len(Z), np.nan)
+    else:  # with equal targets, or only one, no noise was to be seen: NaN
+        values, stds = model.regressor.predict(Z), np.full(len(Z), model.residual_std)
     return values * model.unit + model.level, stds
 
 

@@ -16,13 +16,7 @@ _BLOCK = 2**22  # signs held at a time
 
 
 def counts(drawn: Array, n: int) -> Array:
-    """Return how often each of n candidates occurs in every draw.
-
-    Parameters
-    ----------
-    drawn : ndarray of int, shape (samples, size)
-        Candidates by number.
-    n : int
+    """Return how often each of n candidates occurs in every draw, a row of their numbers.
 
     Examples
     --------
@@ -37,13 +31,8 @@ def counts(drawn: Array, n: int) -> Array:
 def weighted_rho(x: Array, y: Array, weights: Array) -> Array:
     """Return Spearman's rho of samples in which the i-th pair occurs ``weights[:, i]`` times.
 
-    Ties get their mean rank. NaN for fewer than three pairs, or where one side is constant.
-
-    Parameters
-    ----------
-    x, y : ndarray, shape (n,)
-        Finite.
-    weights : ndarray of int, shape (samples, n)
+    Values are finite; ties get their mean rank. NaN for fewer than three pairs, or where one side
+    is constant.
 
     Examples
     --------
@@ -102,14 +91,8 @@ def _ratio(above: Array, below: Array, weights: Array) -> Array:
 def weighted_regret(predicted: Array, truth: Array, weights: Array) -> Array:
     """Return what the choice of the highest prediction loses in such samples.
 
-    Candidates without a prediction are never chosen, but may be the best; among tied predictions
-    the mean truth counts. NaN where no candidate of the sample has both.
-
-    Parameters
-    ----------
-    predicted, truth : ndarray, shape (n,)
-        NaN where there is none.
-    weights : ndarray of int, shape (samples, n)
+    Candidates without a prediction (NaN) are never chosen, but may be the best; among tied
+    predictions the mean truth counts. NaN where no candidate of the sample has both.
 
     Examples
     --------
@@ -123,8 +106,8 @@ def weighted_regret(predicted: Array, truth: Array, weights: Array) -> Array:
     highest = np.where(there, predicted, -np.inf).max(axis=1, initial=-np.inf)
     share = np.where(there & (predicted == highest[:, None]), weights, 0)
     n = share.sum(axis=1)
-    return np.where(n > 0, best - share @ np.where(there.any(axis=0), truth, 0) / np.maximum(n, 1),
-                    nan)  # fmt: skip
+    chosen = share @ np.where(there.any(axis=0), truth, 0) / np.maximum(n, 1)
+    return np.where(n > 0, best - chosen, nan)
 
 
 def interval(values: ArrayLike) -> tuple[float, float]:

@@ -1,19 +1,19 @@
 """Choice: which candidates a ranking names, and how surely, from the samples each got right."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from edgedyn._plain import Plain
 from edgedyn.predict.pairs import Lead, chances, lead
 
 NOT_PAIRED = "not paired: which validation samples were right is not recorded for all candidates"
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Plain):
     """The candidates that a ranking names.
 
     Parameters
@@ -43,10 +43,6 @@ class Choice:
     def is_clear(self) -> bool:
         """Whether one candidate is told apart from all others."""
         return self.status == "ok" and len(self.chosen) == 1
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain Python values."""
-        return asdict(self)
 
     def __str__(self) -> str:
         first, *others = self.chosen
@@ -101,8 +97,6 @@ def choose(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from edgedyn.predict.choice import choose
     >>> seen = np.arange(100)
     >>> right = {"a": seen < 80, "b": (seen < 79) | (seen > 97), "c": seen < 60}
     >>> found = choose(["a", "b", "c"], right)

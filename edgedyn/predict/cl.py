@@ -64,12 +64,11 @@ class CL(CurvePredictor):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from edgedyn.predict import curves
+    >>> import numpy as np, edgedyn as ed
     >>> t = np.arange(1, 51)
     >>> done = [0.80 - 0.60 * t**-0.7, 0.85 - 0.70 * t**-0.5]
     >>> new = 0.75 - 0.65 * t**-0.6
-    >>> value, std = curves.CL().fit(done).predict_final([new[:10]], 50, return_std=True)
+    >>> value, std = ed.predict.curves.CL().fit(done).predict_final([new[:10]], 50, return_std=True)
     >>> print(f"{value[0]:.3f} +- {std[0]:.3f}, truth {new[-1]:.3f}")
     0.690 +- 0.027, truth 0.688
     """
@@ -141,14 +140,7 @@ class CL(CurvePredictor):
 
 
 def minima(p: Array, c: Array, recency: bool = False) -> Array:
-    """Return the minimum (a, b) of the loss for each completed curve, shape (n_completed, 2).
-
-    Parameters
-    ----------
-    p : ndarray, shape (n_completed, m)
-    c : ndarray, shape (m,)
-    recency : bool
-    """
+    """Return the minima (a, b) of the loss, shape (n, 2), for completed curves p, shape (n, m)."""
     m = len(c)
     w = _weights(m, recency)
     p_mean, c_mean = p @ w / w.sum(), c @ w / w.sum()
@@ -162,22 +154,12 @@ def minima(p: Array, c: Array, recency: bool = False) -> Array:
 
 
 def descents(p: Array, c: Array, starts: Array, recency: bool = False) -> Array:
-    """Return where the published gradient descent ends, in the shape of the starts.
-
-    Parameters
-    ----------
-    p : ndarray, shape (n_completed, m)
-    c : ndarray, shape (m,)
-    starts : ndarray, shape (n_completed, n_starts, 2)
-        Of (a, b).
-    recency : bool
-    """
+    """Return where the published descent ends from starts (a, b), shape (n, n_starts, 2)."""
     m = len(c)
     w = _weights(m, recency)
-    curvature = np.empty((len(p), 2, 2))
-    curvature[:, 0, 0] = (p * p) @ w / m + exp(-m)
-    curvature[:, 0, 1] = curvature[:, 1, 0] = p @ w / m
-    curvature[:, 1, 1] = w.sum() / m
+    corner, side = (p * p) @ w / m + exp(-m), p @ w / m
+    end = np.full(len(p), w.sum() / m)
+    curvature = np.stack([corner, side, side, end], axis=-1).reshape(-1, 2, 2)
     shrink = np.linalg.matrix_power(np.eye(2) - STEP * curvature, STEPS)
     minimum = minima(p, c, recency)[:, None]
     return np.asarray(minimum + (starts - minimum) @ shrink)  # shrink is symmetric

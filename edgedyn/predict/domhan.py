@@ -95,11 +95,10 @@ class Domhan(CurvePredictor):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from edgedyn.predict import curves
+    >>> import numpy as np, edgedyn as ed
     >>> t = np.arange(1, 21)
     >>> y = 0.80 - 0.60 * t**-0.5
-    >>> value, std = curves.Domhan().predict_final([y[:10]], target_epoch=20, return_std=True)
+    >>> value, std = ed.predict.curves.Domhan().predict_final([y[:10]], 20, return_std=True)
     >>> print(f"{value[0]:.2f} +- {std[0]:.2f}, truth {y[-1]:.2f}")
     0.64 +- 0.05, truth 0.67
     """
@@ -121,11 +120,7 @@ class Domhan(CurvePredictor):
     def predict_final(self, partial: ArrayLike, target_epoch: int, return_std: bool = False) -> Any:
         """Predict the accuracy at a later epoch; see `CurvePredictor.predict_final`.
 
-        Raises
-        ------
-        ImportError
-            For ``mode="mcmc"`` without emcee.
-        TypeError, ValueError
+        With ``mode="mcmc"`` and no emcee: an ImportError.
         """
         from threadpoolctl import threadpool_limits
 
@@ -155,7 +150,7 @@ class Domhan(CurvePredictor):
 
     def _names(self) -> tuple[str, ...]:
         """Return the families that are used."""
-        return tuple(FAMILIES) if self.families is None else tuple(self.families)
+        return tuple(FAMILIES if self.families is None else self.families)
 
     def _predict(self, observed: Array, target: int) -> tuple[Array, Array, Array]:
         """Predict curve by curve."""
@@ -176,12 +171,9 @@ class Domhan(CurvePredictor):
     def _plausible(self, fits: Fits, target: int) -> Fits:
         """Keep the families that stay in [0, 1] and are monotone."""
         x = np.linspace(2.0, target, GRID)
-        kept = {}
-        for name, theta in fits.items():
-            f = evaluate(name, x, theta)
-            if np.isfinite(f).all() and 0 <= f[-1] <= 1 and self._rises(f):
-                kept[name] = theta
-        return kept
+        shapes = {name: evaluate(name, x, theta) for name, theta in fits.items()}
+        kept = [k for k, f in shapes.items() if np.isfinite(f).all() and 0 <= f[-1] <= 1]
+        return {name: fits[name] for name in kept if self._rises(shapes[name])}
 
     def _rises(self, f: Array) -> Any:
         """Tell which curves, along the last axis, are monotone enough."""
@@ -286,14 +278,7 @@ def evaluate(name: str, x: Array, theta: Sequence[float] | Array) -> Array:
 
 
 def fit_families(x: Array, y: Array, names: Sequence[str] = tuple(FAMILIES)) -> Fits:
-    """Return the least-squares parameters of each family that can be fitted.
-
-    Parameters
-    ----------
-    x : ndarray, shape (m,)
-        Epochs, from 1.
-    y : ndarray, shape (m,)
-    names : sequence of str
+    """Return the least-squares parameters of each family that can be fitted; x are epochs, from 1.
 
     Examples
     --------

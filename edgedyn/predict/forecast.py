@@ -1,11 +1,10 @@
 """Forecast: the final accuracy, with intervals, from the first epochs and curves that ended."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from math import isfinite, log, nan, sqrt
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +12,7 @@ from scipy.stats import norm
 
 from edgedyn import _validate as check
 from edgedyn._array import Array
+from edgedyn._plain import Plain
 from edgedyn.predict.level import expit, logit
 
 LEVELS = (0.68, 0.95)
@@ -49,7 +49,7 @@ class Completed:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Lesson(Plain):
     """What completed curves teach, with and without training accuracy known.
 
     Parameters
@@ -72,13 +72,9 @@ class Lesson:
     n_curves: int
     n_tasks: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain Python values."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
-class Forecast:
+class Forecast(Plain):
     """A final accuracy with its intervals, all inside (0, 1).
 
     Parameters
@@ -96,10 +92,6 @@ class Forecast:
     low_95: float
     high_95: float
     status: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain Python values."""
-        return asdict(self)
 
     def __str__(self) -> str:
         if not isfinite(self.value):
@@ -154,7 +146,6 @@ def forecast(
 
     Examples
     --------
-    >>> from edgedyn.predict.forecast import forecast
     >>> print(forecast([0.30, 0.41, 0.47, 0.52, 0.55], 50, training=0.6).status)
     ok
     """
@@ -166,7 +157,8 @@ def forecast(
     if target < len(seen):
         raise ValueError(f"target must be at least the {len(seen)} epochs seen; got {target}.")
     if len(seen) < 2 or not ((seen >= 0) & (seen <= 1)).all():
-        return _none("fewer than two epochs" if len(seen) < 2 else "accuracy not in [0, 1]")
+        why = "fewer than two epochs" if len(seen) < 2 else "accuracy not in [0, 1]"
+        return Forecast(nan, nan, nan, nan, nan, why)
     known = training is not None and isfinite(training)
     used = lesson or shipped(known)
     far = log(target / len(seen))
@@ -213,8 +205,6 @@ def learn(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from edgedyn.predict.forecast import Completed, forecast, learn
     >>> t = np.arange(1, 31)
     >>> def rising(end, task):  # a line in the logarithm of the epoch
     ...     logits = np.log(t) / np.log(30) * (end + 2) - 2
@@ -230,7 +220,8 @@ def learn(
             f"learning a forecast takes at least 5 curves of {2 * LEAST_RATIO} epochs; got {n}. "
             "Give more, or a prior."
         )
-    c = _fitted(rows, np.ones(len(rows.y), bool), prior)
+    everything = np.ones(len(rows.y), bool)
+    c = _fitted(rows, everything, prior)
     errors = np.full(len(rows.y), nan)
     for out, rest in rows.left_out():
         if rest.any() or prior is not None:
@@ -238,34 +229,25 @@ def learn(
     kept = np.isfinite(errors)
     sizes = np.abs(errors[kept]) / rows.far[kept]
     widths = [_quantile(sizes, rows.weight[kept], p, n) for p in LEVELS]
-    gram = rows.gram(np.ones(len(rows.y), bool)) / rows.weight.sum()
-    largest = float(rows.far.max())
+    gram = rows.gram(everything) / rows.weight.sum()
+    largest, n_tasks = float(rows.far.max()), len(set(rows.task.tolist()))
     if prior is not None:
         share = PRIOR_CURVES / (n + PRIOR_CURVES)
         widths = [w + share * (p - w) for w, p in zip(widths, prior.half_widths, strict=True)]
         largest = max(largest, prior.largest)
-    return Lesson(
-        tuple(map(float, c)),
-        tuple(widths),
-        tuple(tuple(map(float, row)) for row in gram),
-        largest,
-        n + (prior.n_curves if prior else 0),
-        len(set(rows.task.tolist())) + (prior.n_tasks if prior else 0),
-    )
+        n, n_tasks = n + prior.n_curves, n_tasks + prior.n_tasks
+    whole = tuple(map(tuple, gram.tolist()))
+    return Lesson(tuple(c.tolist()), tuple(widths), whole, largest, n, n_tasks)
 
 
 @cache
 def shipped(with_training: bool = True) -> Lesson:
-    """Return the shipped lesson, learnt from named curves by ``validation/forecast.py``.
+    """Return the shipped lesson for known or unknown training accuracies.
 
-    Parameters
-    ----------
-    with_training : bool
-        Whether training accuracies are known.
+    Learnt from named curves by ``validation/forecast.py``.
 
     Examples
     --------
-    >>> from edgedyn.predict.forecast import shipped
     >>> shipped().n_tasks > 2
     True
     """
@@ -279,11 +261,6 @@ def shipped(with_training: bool = True) -> Lesson:
 # Features and rows -------------------------------------------------------------------------------
 
 
-def _none(why: str) -> Forecast:
-    """Return that there is no forecast."""
-    return Forecast(nan, nan, nan, nan, nan, why)
-
-
 def _logits(accuracy: Array, n: int) -> Array:
     """Return logits that stay finite at 0 and 1."""
     return logit((accuracy * n + 0.5) / (n + 1))
@@ -291,10 +268,9 @@ def _logits(accuracy: Array, n: int) -> Array:
 
 def _last(curve: Completed, observed: int) -> tuple[float, float]:
     """Return the logit of the last accuracy seen and its sampling variance."""
-    p = (float(np.asarray(curve.accuracy)[observed - 1]) * curve.n_samples + 0.5) / (
-        curve.n_samples + 1
-    )
-    return log(p / (1 - p)), 1 / (curve.n_samples * p * (1 - p))
+    n = curve.n_samples
+    p = (float(np.asarray(curve.accuracy)[observed - 1]) * n + 0.5) / (n + 1)
+    return log(p / (1 - p)), 1 / (n * p * (1 - p))
 
 
 def _features(curve: Completed, observed: int, target: int) -> Array:

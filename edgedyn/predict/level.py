@@ -70,7 +70,6 @@ def levels(
 
     Examples
     --------
-    >>> from edgedyn.predict.level import levels
     >>> found = levels([0.62, 0.70, 0.66, 0.58, 0.75], [0.60, 0.64, 0.66, 0.57, 0.70], 50)
     >>> found.accuracy.round(2), found.weight.round(1)
     (array([0.62, 0.67, 0.68, 0.58, 0.74]), array([0.2, 0.2, 0.2, 0.2, 0.2]))
@@ -118,19 +117,16 @@ def _design(covariates: list[Array]) -> Array:
     n = len(covariates[0])
     columns = [np.ones(n)]
     if n >= FEWEST:
-        for values in covariates:
-            spread = values.std()
-            if spread > 1e-9 * (1 + np.abs(values).max()):
-                columns.append((values - values.mean()) / spread)
+        varied = [v for v in covariates if v.std() > 1e-9 * (1 + np.abs(v).max())]
+        columns += [(v - v.mean()) / v.std() for v in varied]
     return np.stack(columns, axis=1)
 
 
 def _shrunk(y: Array, n: Array, x: Array) -> Levels:
     """Iterate the regression, the sampling variances at its fit, and tau."""
-    few = len(y) < 3
-    fitted = y if few else np.full_like(y, y.mean())
+    fitted = y if len(y) < 3 else np.full_like(y, y.mean())
     v = 1 / (n * expit(fitted) * expit(-fitted))
-    if few:
+    if len(y) < 3:
         return _levels(y, v, np.ones_like(y))
     penalty = np.diag([0.0] + [1.0] * (x.shape[1] - 1))
     tau2 = float(v.mean())

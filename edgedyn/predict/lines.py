@@ -96,9 +96,8 @@ def fit(
 
     Examples
     --------
-    >>> from edgedyn.predict import lines
-    >>> found = lines.fit([[0.5, 0.4, 0.3, 0.2], [3.0, 2.0, 1.0, float("nan")]],
-    ...                   [[0.6, 0.7, 0.8, 0.9], [0.2, 0.3, 0.4, 0.5]])
+    >>> found = fit([[0.5, 0.4, 0.3, 0.2], [3.0, 2.0, 1.0, float("nan")]],
+    ...             [[0.6, 0.7, 0.8, 0.9], [0.2, 0.3, 0.4, 0.5]])
     >>> found.final.round(3), found.n
     (array([1.1, 0.5]), array([4, 3]))
     """
@@ -160,10 +159,8 @@ def _ridge(r: Array, left: Array, n: int) -> Array:
         c = n * r / (n + ratio)
         sse = n * (left + (r - c) ** 2)
         gamma = n / (n + ratio)
-        new = (gamma + 2 * HYPERPRIOR) / (c**2 + 2 * HYPERPRIOR)
-        weight = np.where(going, new, weight)
-        new = (n - gamma + 2 * HYPERPRIOR) / (sse + 2 * HYPERPRIOR)
-        alpha = np.where(going, new, alpha)
+        weight = np.where(going, (gamma + 2 * HYPERPRIOR) / (c**2 + 2 * HYPERPRIOR), weight)
+        alpha = np.where(going, (n - gamma + 2 * HYPERPRIOR) / (sse + 2 * HYPERPRIOR), alpha)
         going &= (step == 0) | (np.abs(before - c) >= TOLERANCE)
         before = c
         if not going.any():
@@ -230,11 +227,9 @@ def pool(beta: Sequence[Array], accuracy: Sequence[Array]) -> Pooled:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from edgedyn.predict import lines
     >>> beta = [np.array([[4.0], [3.0], [2.0]]), np.array([[40.0], [30.0], [20.0]])]
     >>> accuracy = [np.array([0.4, 0.5, 0.6]), np.array([0.5, 0.6, 0.7])]
-    >>> lines.pool(beta, accuracy).final.round(6)
+    >>> pool(beta, accuracy).final.round(6)
     array([0.8, 0.9])
     """
     units = np.array([b[-RECENT:].mean(axis=0) for b in beta])

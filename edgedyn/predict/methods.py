@@ -73,10 +73,8 @@ class Method:
 
     Parameters
     ----------
-    name : str
-        As records, studies and `edgedyn.rank` have it.
-    label : str
-        For people.
+    name, label : str
+        As records, studies and `edgedyn.rank` have it, and for people.
     kind : {"curve", "learned", "score"}
         ``curve``: predicts the final accuracy from the first epochs; ``learned``: likewise, from
         completed curves of other candidates, too; ``score``: measured before training.
@@ -106,7 +104,6 @@ def method_named(name: str) -> Method:
 
     Examples
     --------
-    >>> from edgedyn.predict.methods import method_named
     >>> method_named("naswot").label, method_named("my_score").label, method_named("pooled").kind
     ('NASWOT', 'my score', 'curve')
     """
@@ -119,7 +116,6 @@ def measured_by(function: str) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> from edgedyn.predict.methods import measured_by
     >>> measured_by("transfer_scores")
     ('nce', 'leep', 'logme', 'h_score', 'h_score_shrunk')
     """
@@ -162,8 +158,7 @@ def _usable(curve: Curve, sight: Sight) -> tuple[Array, Array]:
 
 def _degenerate(curve: Curve, sight: Sight) -> str:
     """Say how many epochs are of no use."""
-    bad = ~np.isfinite(curve.beta[: sight.observed])
-    return f"beta_eff degenerate in {int(bad.sum())} epochs"
+    return f"beta_eff degenerate in {(~np.isfinite(curve.beta[: sight.observed])).sum()} epochs"
 
 
 def _level(curves: Sequence[Curve], at: Sequence[int], sight: Sight) -> list[Prediction]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedyn import _validate as check
+from edgedyn._plain import Plain
 from edgedyn.predict.methods import METHODS, Curve, Method, Prediction, Sight, method_named
 from edgedyn.predict.rank_quality import Judgement, judge
 
@@ -53,7 +54,7 @@ class RankedModel:
 
 
 @dataclass(frozen=True)
-class Ranking:
+class Ranking(Plain):
     """Predictions of all methods, and how well they rank.
 
     Parameters
@@ -93,10 +94,6 @@ class Ranking:
         import pandas as pd
 
         return pd.DataFrame([asdict(row) for row in self.rows])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain Python values."""
-        return asdict(self)
 
     def __str__(self) -> str:
         lines = [
@@ -165,7 +162,8 @@ def rank(
     """
     runs = _checked(records, observed)
     names = list(dict.fromkeys(methods))
-    known = _known(runs)
+    scores = {name for run in runs for name in getattr(run, "scores", {})}
+    known = [m.name for m in METHODS.values() if m.is_accuracy] + sorted(scores)
     for name in names:
         check.choice(name, "method", known)
     check.choice(over, "over", OVER)
@@ -178,7 +176,10 @@ def rank(
         began = time.perf_counter()
         rows[name] = [_rows(method_named(name), g, observed, n_validation) for g in groups]
         seconds[name] = (time.perf_counter() - began) / max(sum(map(len, rows[name])), 1)
-    tables = {name: [_table(group) for group in found] for name, found in rows.items()}
+    tables = {  # (prediction, truth) of each candidate of a group
+        name: [{row.model: (row.prediction, row.truth) for row in group} for group in found]
+        for name, found in rows.items()
+    }
     asked = {name: tables[name] for name in names}
     judged = tuple(
         judge(name, table, tables["last_value"], asked, n_bootstrap, rng, seconds[name])
@@ -189,12 +190,6 @@ def rank(
 
 
 # Curves ------------------------------------------------------------------------------------------
-
-
-def _known(runs: list[Any]) -> list[str]:
-    """Return all methods that can be asked for: scores are those that the records carry."""
-    scores = {name for run in runs for name in getattr(run, "scores", {})}
-    return [m.name for m in METHODS.values() if m.is_accuracy] + sorted(scores)
 
 
 def _checked(records: Sequence[Any], observed: int) -> list[Any]:
@@ -292,8 +287,3 @@ def _ranks(values: NDArray[Any]) -> NDArray[Any]:
     _, kind, sizes = np.unique(-values[kept], return_inverse=True, return_counts=True)
     ranks[kept] = (np.cumsum(sizes) - (sizes - 1) / 2)[kind]
     return ranks
-
-
-def _table(rows: list[RankedModel]) -> dict[str, tuple[float, float]]:
-    """Return (prediction, truth) of each candidate of a group."""
-    return {row.model: (row.prediction, row.truth) for row in rows}

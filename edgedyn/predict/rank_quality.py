@@ -71,16 +71,9 @@ def judge(
     rng: np.random.Generator,
     seconds: float,
 ) -> Judgement:
-    """Judge one method, which took so many seconds.
+    """Judge one method by its own and the last value's predictions, seed by seed.
 
-    Parameters
-    ----------
-    tables, last : sequence of Table
-        The method's and the last value's predictions, seed by seed.
-    by_method : mapping of str to sequence of Table
-        Those of all methods, for the relative improvement.
-    n_bootstrap : int
-        Resamplings of candidates and seeds, drawn from `rng`.
+    Those of all methods are for the relative improvement; `rng` draws candidates and seeds.
     """
     each = [_columns(table) for table in tables]
     n_models = min((int(np.isfinite(p + t).sum()) for p, t in each), default=0)
@@ -118,7 +111,7 @@ def spearman(predicted: ArrayLike, truth: ArrayLike) -> float:
     """
     p, t = _vectors(predicted, truth)
     kept = np.isfinite(p) & np.isfinite(t)
-    return float(weighted_rho(p[kept], t[kept], _once(kept.sum()))[0])
+    return float(weighted_rho(p[kept], t[kept], np.ones((1, kept.sum()), int))[0])
 
 
 def regret(predicted: ArrayLike, truth: ArrayLike) -> float:
@@ -132,7 +125,7 @@ def regret(predicted: ArrayLike, truth: ArrayLike) -> float:
     0.1
     """
     p, t = _vectors(predicted, truth)
-    return float(weighted_regret(p, t, _once(len(p)))[0])
+    return float(weighted_regret(p, t, np.ones((1, len(p)), int))[0])
 
 
 def _vectors(predicted: ArrayLike, truth: ArrayLike) -> tuple[Array, Array]:
@@ -145,11 +138,6 @@ def _vectors(predicted: ArrayLike, truth: ArrayLike) -> tuple[Array, Array]:
     return p, t
 
 
-def _once(n: int) -> NDArray[np.int64]:
-    """Return the weights of all candidates as they are."""
-    return np.ones((1, n), np.int64)
-
-
 def regret_of_first(predicted: Array, truth: Array, n: int) -> float:
     """Return the accuracy lost by the best of the n highest predictions.
 
@@ -158,7 +146,6 @@ def regret_of_first(predicted: Array, truth: Array, n: int) -> float:
 
     Examples
     --------
-    >>> import numpy as np
     >>> truth = np.array([0.5, 0.6, 0.7, 0.9])
     >>> round(regret_of_first(np.array([0.9, 0.8, 0.7, 0.1]), truth, 3), 12)
     0.2

@@ -135,12 +135,7 @@ class NeuralCapacitanceRegressor(RegressorMixin, BaseEstimator):
     def band(self, X: ArrayLike) -> tuple[Array, Array]:
         """Return the line's values, not clipped, and the standard deviations of these means.
 
-        Both of shape (n,); the deviations are those of slope and intercept, without the noise of a
-        new observation, and infinite where a flat column leaves the values observed.
-
-        Parameters
-        ----------
-        X : array_like, shape (n, n_features)
+        As `predict` with ``return_std``, without the noise of a new observation.
         """
         check_is_fitted(self)
         beta: Array = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite=False)
@@ -163,15 +158,8 @@ class NeuralCapacitanceRegressor(RegressorMixin, BaseEstimator):
         """Validate the data; scikit-learn's words on NaN and short data would mislead here."""
         if getattr(X, "shape", None) == (0,) or (isinstance(X, list | tuple) and not X):
             X = np.empty((0, 1))  # every epoch was dropped
-        beta, accuracy = validate_data(
-            self,
-            X,
-            y,
-            dtype=np.float64,
-            y_numeric=True,
-            ensure_all_finite=False,
-            ensure_min_samples=0,
-        )
+        as_they_are: dict[str, Any] = {"ensure_all_finite": False, "ensure_min_samples": 0}
+        beta, accuracy = validate_data(self, X, y, dtype=np.float64, y_numeric=True, **as_they_are)
         n = len(accuracy)
         if n < MIN_OBSERVATIONS:
             raise ValueError(

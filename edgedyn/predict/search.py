@@ -84,10 +84,8 @@ def search(
         of all candidates so far; ``capacitance``: the paper's line, the last accuracy before the
         third epoch; ``last_value``: the last accuracy. Or a function of two arguments, the
         candidate's `edgedyn.predict.stopping.Run` and the list of the others'.
-    epochs : int
-        Of a candidate, at most.
-    first : int
-        After which the first decision is made.
+    epochs, first : int
+        Of a candidate, at most, and after which the first decision is made.
     budget : int, optional
         Epochs to spend altogether; by default as many as it takes to see every candidate.
     seed : int

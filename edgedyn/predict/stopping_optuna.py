@@ -34,27 +34,19 @@ class CapacitancePruner(BasePruner):
 
     Examples
     --------
-    >>> import edgedyn as ed, optuna
+    >>> import optuna
     >>> from edgedyn.predict.stopping import CapacitancePruner, report_epoch
-    >>> from sklearn.datasets import load_digits
-    >>> X, y = load_digits(return_X_y=True)
-    >>> X = X / 16
-    >>> def objective(trial):
-    ...     width = trial.suggest_int("width", 2, 32)
-    ...     net = ed.ReLUMLP.random([64, width, 16, 10], seed=0)
+    >>> def objective(trial):  # in place of training and `edgedyn.neural_capacitance`
+    ...     final = trial.suggest_float("final", 0.0, 1.0)
     ...     for epoch in range(12):
-    ...         net.fit(X[:1200], y[:1200], learning_rate=3e-3, seed=epoch)
-    ...         accuracy = net.score(X[1200:], y[1200:])
-    ...         beta = ed.neural_capacitance(net, X[:1200], y[:1200]).value
-    ...         report_epoch(trial, epoch, accuracy=accuracy, beta_eff=beta)
+    ...         beta = 0.8**epoch
+    ...         report_epoch(trial, epoch, accuracy=final - 0.2 * beta, beta_eff=beta)
     ...         if trial.should_prune():
     ...             raise optuna.TrialPruned
-    ...     return accuracy
-    >>> study = optuna.create_study(
-    ...     direction="maximize", pruner=CapacitancePruner(n_validation=597)
-    ... )
-    >>> for width in (32, 2):  # these two first
-    ...     study.enqueue_trial({"width": width})
+    ...     return final
+    >>> study = optuna.create_study(direction="maximize", pruner=CapacitancePruner())
+    >>> for final in (0.9, 0.5):  # these two first
+    ...     study.enqueue_trial({"final": final})
     >>> study.optimize(objective, n_trials=2)
     >>> [(trial.state.name, trial.last_step) for trial in study.trials]
     [('COMPLETE', 11), ('PRUNED', 4)]
@@ -79,11 +71,10 @@ class CapacitancePruner(BasePruner):
                 "CapacitancePruner compares accuracies; got a study that minimizes: create it with "
                 "direction='maximize' and report accuracies."
             )
-        if len(trial.intermediate_values) >= self.rule.observed and (
-            ATTRIBUTE not in trial.user_attrs
-        ):
+        n = len(trial.intermediate_values)
+        if n >= self.rule.observed and ATTRIBUTE not in trial.user_attrs:
             raise ValueError(
-                f"trial {trial.number} has reported {len(trial.intermediate_values)} values and no "
+                f"trial {trial.number} has reported {n} values and no "
                 "beta_eff; report both with edgedyn.predict.stopping.report_epoch."
             )
         others = study.get_trials(deepcopy=False, states=_COUNTED)
@@ -132,7 +123,5 @@ def _run(trial: FrozenTrial) -> Run:
     steps = sorted(trial.intermediate_values)
     betas = trial.user_attrs.get(ATTRIBUTE, {})
     found = [betas.get(str(step)) for step in steps]
-    return Run(
-        [trial.intermediate_values[step] for step in steps],
-        [nan if beta is None else beta for beta in found],
-    )
+    accuracies = [trial.intermediate_values[step] for step in steps]
+    return Run(accuracies, [nan if beta is None else beta for beta in found])

@@ -122,9 +122,9 @@ class StoppingRule:
         if self.confidence >= 1:
             raise ValueError(f"confidence must be below 1; got {confidence}.")
         self.keep = check.positive_int(keep, "keep")
-        self.n_validation = (
-            None if n_validation is None else check.positive_int(n_validation, "n_validation")
-        )
+        if n_validation is not None:
+            check.positive_int(n_validation, "n_validation")
+        self.n_validation = n_validation
 
     def bound(self, run: Run) -> float:
         """Return the upper bound `U` of a run's final accuracy; infinite without a prediction."""

@@ -22,16 +22,11 @@ def bic_scores(X: Array, y: Array, n_validation: int | None) -> Array:
     then has the smallest score; where none is perfectly straight, all scores are infinite and
     ``np.argmin`` gives t0 = 1, all observations.
 
-    Parameters
-    ----------
-    X : ndarray, shape (K, n_features)
-    y : ndarray, shape (K,)
-    n_validation : int or None
-        Validation samples behind each y; None leaves the binomial term out.
+    X has shape (K, n_features), y shape (K,); without the number of validation samples behind each
+    y the binomial term is left out.
 
     Examples
     --------
-    >>> import numpy as np
     >>> x = np.array([5.0, 4.0, 3.0, 2.0, 1.0])
     >>> y = np.array([0.1, 0.6, 0.7, 0.8, 0.9])  # the first is off the line
     >>> int(np.argmin(bic_scores(x[:, None], y, 1000))) + 1
@@ -43,14 +38,7 @@ def bic_scores(X: Array, y: Array, n_validation: int | None) -> Array:
 
 
 def scores(rss: Array, s2: Array | float, y: Array) -> Array:
-    """Return BIC(t0) of `bic_scores` from the residual sums; all may be of many curves.
-
-    Parameters
-    ----------
-    rss : ndarray, shape (..., K - 2)
-    s2 : float or ndarray, shape (...)
-    y : ndarray, shape (..., K)
-    """
+    """Return BIC(t0) of `bic_scores` from residual sums (..., K - 2), s^2 (...) and y (..., K)."""
     K = y.shape[-1]
     s2 = np.asarray(s2)[..., None]
     # Squared rounding errors are no noise: a ratio of two of them would choose the window.

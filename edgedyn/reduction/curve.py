@@ -122,9 +122,8 @@ def resilience_curve(system: Pair, betas: ArrayLike, receiver: float = 1.0) -> R
         for x, stable in steady_points(system, beta, receiver):
             branch = 0 if trivial and x == 0 else 1 + int(np.searchsorted(folds, x))
             rows.append((beta, x, stable, branch))
-    columns = list(zip(*rows, strict=True)) or [()] * 4
-    kinds = zip(_COLUMNS.items(), columns, strict=True)
-    points = {name: np.array(column, kind) for (name, kind), column in kinds}
+    table = np.array(rows, list(_COLUMNS.items()))
+    points = {name: table[name].copy() for name in _COLUMNS}
     return ResilienceCurve(system.name, **points, critical=critical)
 
 

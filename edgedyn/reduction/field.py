@@ -20,15 +20,9 @@ _CHUNK = 2**20
 class Linearisation:
     """The rate at a state and its derivatives, ``J v = diagonal * v + links(v)``.
 
-    Parameters
-    ----------
-    rate, own, diagonal : ndarray
-        ``f(x_i) + sum_j A_ij g(x_i, x_j)``, ``f(x_i)``, and the derivative of the rate by the
-        node's own state, as receiver.
-    links : callable
-        Product with the derivatives by the senders' states.
-    cooperative : bool
-        Whether these are known to be all >= 0.
+    The rate is ``f(x_i) + sum_j A_ij g(x_i, x_j)``, its `own` part ``f(x_i)``, the diagonal its
+    derivative by the node's own state, as receiver; `links` multiplies with the derivatives by the
+    senders' states, and `cooperative` tells whether these are known to be all >= 0.
     """
 
     rate: Array

@@ -66,10 +66,8 @@ def gene_regulation(B: float = 1.0, f: float = 1.0, h: float = 2.0) -> System:
 
     Parameters
     ----------
-    B : float
-        Degradation rate, per time for f = 1.
-    f : float
-        Order of the degradation: 1 for simple decay, 2 for pairs.
+    B, f : float
+        Rate of the degradation, per time for f = 1, and its order: 1 for simple decay, 2 for pairs.
     h : float
         Hill coefficient, the cooperation of the activation.
 
@@ -149,10 +147,8 @@ def neuronal(tau: float = 1.0, mu: float = 3.0) -> System:
 
     Parameters
     ----------
-    tau : float
-        Steepness of the response, per activity.
-    mu : float
-        Threshold of the response, an activity.
+    tau, mu : float
+        Steepness of the response, per activity, and its threshold, an activity.
 
     Raises
     ------
@@ -192,10 +188,8 @@ def linear_diffusion(B: float = 1.0, F: float = 1.0) -> System:
 
     Parameters
     ----------
-    B : float
-        Decay rate, per time.
-    F : float
-        Feed, amount per time.
+    B, F : float
+        Decay rate, per time, and feed, amount per time.
 
     Raises
     ------

@@ -100,9 +100,8 @@ def remove_nodes(A: Any, fraction: float, rng: np.random.Generator) -> "csr_arra
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from edgedyn.reduction import remove_nodes
-    >>> remove_nodes(np.ones((10, 10)), 0.3, np.random.default_rng(0)).shape
+    >>> import numpy as np, edgedyn as ed
+    >>> ed.reduction.remove_nodes(np.ones((10, 10)), 0.3, np.random.default_rng(0)).shape
     (7, 7)
     """
     _check_fraction(fraction)
@@ -121,22 +120,15 @@ def remove_links(A: Any, fraction: float, rng: np.random.Generator) -> "csr_arra
 
     Parameters
     ----------
-    A : array_like, scipy.sparse, networkx graph, LineGraph or Interaction
-        As for `edgedyn.reduce`.
+    A, rng
+        As for `remove_nodes`, with the same errors.
     fraction : float
         In [0, 1].
-    rng : numpy.random.Generator
-
-    Raises
-    ------
-    TypeError, ValueError
-        For another fraction or generator, or a network that is not one.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from edgedyn.reduction import remove_links
-    >>> left = remove_links(np.ones((4, 4)), 0.5, np.random.default_rng(0)).toarray()
+    >>> import numpy as np, edgedyn as ed
+    >>> left = ed.reduction.remove_links(np.ones((4, 4)), 0.5, np.random.default_rng(0)).toarray()
     >>> bool((left == left.T).all()), int(np.triu(left).sum())  # 5 of 10 undirected links
     (True, 5)
     """
@@ -169,21 +161,15 @@ def weaken(A: Any, fraction: float) -> "csr_array":
 
     Parameters
     ----------
-    A : array_like, scipy.sparse, networkx graph, LineGraph or Interaction
-        As for `edgedyn.reduce`.
+    A
+        As for `remove_nodes`, with the same errors.
     fraction : float
         At most 1, where nothing is left; negative values strengthen.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For another fraction, or a network that is not one.
 
     Examples
     --------
     >>> import edgedyn as ed
-    >>> from edgedyn.reduction import weaken
-    >>> ed.reduce(weaken([[0, 4], [4, 0]], 0.25)).beta_eff
+    >>> ed.reduce(ed.reduction.weaken([[0, 4], [4, 0]], 0.25)).beta_eff
     3.0
     """
     if check.real_number(fraction, "fraction") > 1:
@@ -235,9 +221,8 @@ def perturb(
     --------
     >>> import numpy as np, edgedyn as ed
     >>> ring = 4.0 * np.roll(np.eye(6), 1, axis=1)
-    >>> study = ed.reduction.perturb(
-    ...     ring, ed.reduction.gene_regulation(), perturbations=["weights"], fractions=[0, 0.45]
-    ... )
+    >>> genes = ed.reduction.gene_regulation()
+    >>> study = ed.reduction.perturb(ring, genes, perturbations=["weights"], fractions=[0, 0.45])
     >>> print(study.to_frame()[["fraction", "start", "beta_eff", "x_eff", "x_predicted"]].round(4))
        fraction start  beta_eff   x_eff  x_predicted
     0      0.00   low       4.0  0.0000       0.0000

@@ -201,9 +201,8 @@ def time_course(
     Examples
     --------
     >>> import numpy as np, edgedyn as ed
-    >>> course = ed.reduction.time_course(
-    ...     np.zeros((1, 1)), ed.reduction.linear_diffusion(), [3.0], [0.0, 1.0]
-    ... )
+    >>> decay = ed.reduction.linear_diffusion()
+    >>> course = ed.reduction.time_course([[0.0]], decay, [3.0], [0.0, 1.0])
     >>> bool(np.isclose(course.x[-1, 0], 1 + 2 * np.exp(-1)))
     True
     """

@@ -94,9 +94,8 @@ class System(Pair):
 
         Examples
         --------
-        >>> import numpy as np
         >>> from edgedyn.reduction import sis
-        >>> sis().rhs(np.array([[0, 3], [0, 0]]), [0.5, 0.5])
+        >>> sis().rhs([[0, 3], [0, 0]], [0.5, 0.5])
         array([ 0.25, -0.5 ])
         """
         return self.on(A)(np.asarray(x, np.float64))
