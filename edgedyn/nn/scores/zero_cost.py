@@ -23,7 +23,7 @@ from edgedyn.nn.graph import sweeps
 from edgedyn.nn.graph.autodiff import pull_back
 from edgedyn.nn.graph.extract import extract
 from edgedyn.nn.graph.graph import INPUT, Graph
-from edgedyn.nn.graph.loss import OutputLoss, output_loss
+from edgedyn.nn.graph.loss import OutputLoss, loss_of
 from edgedyn.nn.graph.steps import ChannelAffine, Dense, Elementwise, Layer, Linear, Step, read
 from edgedyn.nn.meter import Progress, check_samples
 from edgedyn.predict import zero_cost as formulas
@@ -157,8 +157,7 @@ def zero_cost(
     graph = extract(in_float64(model))
     network_loss, targets = None, None
     if y is not None:
-        given = model.loss if loss is None and getattr(model, "compiled", False) else loss
-        network_loss = output_loss(given, graph.softmax)
+        network_loss = loss_of(model, loss, graph.softmax)
         targets = network_loss.targets(y, len(x), model.output_shape[-1], graph.dtype)
     draw = np.random.default_rng(seed)
     batch = Batch(graph, x, targets, network_loss, draw, zen_repeats)
@@ -187,11 +186,7 @@ class Batch:
         self.graph, self.loss, self.draw, self.zen_repeats = graph, loss, draw, zen_repeats
         self.layers = [step for step in graph.steps if isinstance(step, Layer)]
         self.kernels = [read(layer.kernel) for layer in self.layers]
-        self.x = ops.convert_to_tensor(x, dtype=graph.dtype)
-        self.targets: Tensor = None
-        if targets is not None:
-            kind = "int32" if targets.ndim == 1 else graph.dtype
-            self.targets = ops.convert_to_tensor(targets, dtype=kind)
+        self.x, self.targets = graph.tensors(x, targets)
         self._kept: dict[str, Any] = {}
         self._alone: dict[str, float] = {}
         self._needs: dict[str, set[str]] = {}
