@@ -1,8 +1,8 @@
 """Small networks for small images: candidates of studies on a laptop, and of the examples.
 
 Each is a functional `keras.Model` that takes images of `input_shape` (height, width, 3) in 0..255
-and gives features; weights are random, as ``keras.utils.set_random_seed`` decides. The `strides` of
-a first convolution are 1; 2 make all that follows four times cheaper.
+and gives features; weights are random, as ``keras.utils.set_random_seed`` decides. `strides` are
+those of the first convolution; 2 makes all that follows four times cheaper.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ IMAGE = (32, 32, 3)
 
 
 def mlp(input_shape: Shape = IMAGE, units: Sequence[int] = (128, 64)) -> keras.Model:
-    """Return a perceptron of so many `units` in its layers.
+    """Return a perceptron: one dense layer with ReLU for each of `units`.
 
     Examples
     --------
@@ -32,9 +32,7 @@ def mlp(input_shape: Shape = IMAGE, units: Sequence[int] = (128, 64)) -> keras.M
 
 
 def cnn(input_shape: Shape = IMAGE, width: int = 16, depth: int = 2) -> keras.Model:
-    """Return `depth` plain convolutions, each followed by a pooling, `width` channels at first.
-
-    The channels are doubled at each.
+    """Return `depth` convolutions, a pooling after each; `width` channels, doubled at each.
 
     Examples
     --------
@@ -52,8 +50,8 @@ def cnn(input_shape: Shape = IMAGE, width: int = 16, depth: int = 2) -> keras.Mo
 def vgg(input_shape: Shape = IMAGE, width: int = 16, stages: int = 2) -> keras.Model:
     """Return a small VGG: two convolutions with batch norm and a pooling, stage by stage.
 
-    Simonyan and Zisserman, ICLR 2015. The first stage has `width` channels, each next one twice as
-    many.
+    Simonyan and Zisserman, ICLR 2015. Of the `stages` the first has `width` channels, each further
+    one twice as many.
 
     Examples
     --------
@@ -99,7 +97,7 @@ def densenet(
 ) -> keras.Model:
     """Return a small densely connected network: two blocks with a transition between.
 
-    Huang et al., CVPR 2017. Each block has so many `layers`, each of which adds `growth` channels.
+    Huang et al., CVPR 2017. A block has so many `layers`, and each of these adds `growth` channels.
 
     Examples
     --------

@@ -242,7 +242,8 @@ class Batch:
     def _agreement(self) -> Array | None:
         """Return in how many units each pair of samples agrees; None without ReLU."""
         u = self.get("values")
-        codes = [_numpy(u[s.inputs[0]] > 0) for s in self.graph.steps if _rectifier(s)]
+        rectifiers = [step for step in self.graph.steps if _word(step) in RECTIFIERS]
+        codes = [_numpy(u[step.inputs[0]] > 0) for step in rectifiers]
         return formulas.agreement(codes) if codes else None
 
     # The proxies -------------------------------------------------------------------------------
@@ -429,15 +430,12 @@ def _features(graph: Graph) -> int:
 
 
 def _word(step: Any) -> str:
-    """Return an elementwise function's name in small letters."""
-    function = getattr(step, "function", None)
+    """Return an elementwise function's name in small letters; nothing for other steps."""
+    if not isinstance(step, Elementwise):
+        return ""
+    function = step.function
     name = str(getattr(function, "__name__", type(function).__name__))
     return name.lower().replace("_", "")
-
-
-def _rectifier(step: Any) -> bool:
-    """Tell whether a step is a ReLU."""
-    return isinstance(step, Elementwise) and _word(step) in RECTIFIERS
 
 
 def _positive(step: Any, u: list[Tensor]) -> Tensor:
@@ -446,7 +444,7 @@ def _positive(step: Any, u: list[Tensor]) -> Tensor:
         return u[0]
     if isinstance(step, Linear):
         return step.absolute(*u)
-    if isinstance(step, Elementwise) and _word(step) == "relu6":
+    if _word(step) == "relu6":
         return ops.relu(u[0])
     return step.forward(*u)
 
