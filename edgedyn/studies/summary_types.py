@@ -18,7 +18,7 @@ class LineFit:
     value: float  # at beta_eff = 0, as std
     std: float
     slope: float
-    first: int  # epoch of the window, counted from 1
+    first: int  # the window's first epoch, counted from 1
     n: int  # epochs in the window
     status: str  # "ok" or "flat"
     reach: float  # how far the line is extended to 0, in units of the range of the window's values
@@ -124,7 +124,7 @@ class Problem:
     seed: int | None = None  # None of a prediction
     reason: str = ""  # why a run stopped
     status: str = ""  # the method's, or that of degenerate values
-    epochs: tuple[int, ...] = ()  # had before a run stopped, or with degenerate values
+    epochs: tuple[int, ...] = ()  # those before a run stopped, or those with degenerate values
     value: float = nan  # the prediction that lies outside, or the slope
     method: str = ""  # whose prediction it is, its label
 

@@ -31,7 +31,7 @@ class Graph:
     logits: int  # the tensor the loss acts on; a softmax after it belongs to the loss
     softmax: bool  # whether there is one
     input_shape: tuple[int | None, ...]  # of one sample
-    shapes: dict[int, tuple[int | None, ...]]  # what Keras says of some tensors', by number
+    shapes: dict[int, tuple[int | None, ...]]  # as Keras has them; of some tensors, by number
     downstream: set[int]  # tensors that depend on a layer's parameters
 
     @cached_property
