@@ -14,26 +14,14 @@ TOLERANCES = {"float32": 1e-4, "float64": 1e-10}
 
 @dataclass(frozen=True)
 class CrossCheck:
-    """How far two independent routes to the probe's degrees lie apart.
+    """How far two independent routes to the probe's degrees lie apart."""
 
-    Parameters
-    ----------
-    closed_form, autodiff : float
-        beta_eff by either route; NaN where it is degenerate.
-    in_degree, out_degree : float
-        Largest difference of a degree, in units of the largest degree.
-    tolerance : float
-        1e-4 for float32, 1e-10 for float64.
-    passed : bool
-        Whether the degrees agree within it, and the values within it over their conditioning.
-    """
-
-    closed_form: float
+    closed_form: float  # beta_eff by either route; NaN where it is degenerate
     autodiff: float
-    in_degree: float
+    in_degree: float  # largest difference of a degree, in units of the largest degree
     out_degree: float
     tolerance: float
-    passed: bool
+    passed: bool  # the degrees agree within it, and the values within it over their conditioning
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as plain Python values."""
@@ -52,19 +40,9 @@ def cross_check(meter: CapacitanceMeter, features: Array, targets: Array) -> Cro
     """Compute a probe's degrees twice: in closed form, and by automatic differentiation.
 
     The second route differentiates the Keras layers themselves: the direct coupling by two sweeps
-    (`edgedyn.nn.graph.sweeps`), the full one by Hessian-vector products.
-
-    Parameters
-    ----------
-    meter : CapacitanceMeter
-        Of scope "probe", strength "magnitude" or "signed".
-    features, targets : ndarray
-        From its `features` and `check_data`.
-
-    Raises
-    ------
-    ValueError
-        For another scope, or the strength "absolute", which needs every entry of P.
+    (`edgedyn.nn.graph.sweeps`), the full one by Hessian-vector products. Features and targets are
+    from the meter's `features` and `check_data`. ValueError for another scope than the probe's, or
+    the strength "absolute", which needs every entry of P.
     """
     if meter.scope != "probe" or meter.strength == "absolute":
         raise ValueError(

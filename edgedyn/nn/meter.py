@@ -29,7 +29,7 @@ from edgedyn.nn.graph.chain import to_chain
 from edgedyn.nn.graph.degrees import GraphDegrees
 from edgedyn.nn.graph.extract import extract
 from edgedyn.nn.graph.graph import Graph
-from edgedyn.nn.graph.loss import OutputLoss, output_loss
+from edgedyn.nn.graph.loss import OutputLoss, loss_of
 from edgedyn.nn.models.probe import probe_input
 
 Progress = Callable[[float, str], None]
@@ -90,10 +90,7 @@ class CapacitanceMeter:
     @cached_property
     def loss(self) -> OutputLoss:
         """The loss: the given one, the compiled one, or sparse categorical cross-entropy."""
-        given = self.loss_given
-        if given is None and getattr(self.model, "compiled", False):
-            given = self.model.loss
-        return output_loss(given, self.graph.softmax)
+        return loss_of(self.model, self.loss_given, self.graph.softmax)
 
     def check_data(self, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         """Return samples as they are and targets as the loss takes them, or say what is wrong."""
@@ -112,16 +109,8 @@ class CapacitanceMeter:
 
     def features(self, x: Array, progress: Progress | None = None) -> Array:
         """Return what the probe receives, shape (n_samples, n_features)."""
-        parts = []
-        for start in range(0, len(x), self.batch_size):
-            if progress is not None:
-                progress(start / len(x), "features")
-            batch = x[start : start + self.batch_size]
-            short = self.batch_size - len(batch) if start else 0  # one shape, one compilation
-            filled = np.concatenate([batch, batch[:1].repeat(short, 0)]) if short else batch
-            filled = ops.convert_to_tensor(filled, dtype=self.model.inputs[0].dtype)
-            parts.append(ops.convert_to_numpy(self._forward(filled))[: len(batch)])
-        found = np.concatenate(parts)
+        dtype = self.model.inputs[0].dtype
+        found = in_batches(self._forward, x, self.batch_size, dtype, progress)[0]
         # Of a backbone in half precision: bfloat16 is no type of numpy's.
         return found if found.dtype == np.float64 else found.astype(np.float32, copy=False)
 
@@ -179,6 +168,23 @@ class CapacitanceMeter:
                 batch = slice(start, start + size)
                 self._network.add(sums, own[batch], own_targets[batch], g)
         return sums
+
+
+def in_batches(
+    forward: Callable[[Any], Any], x: Array, size: int, dtype: Any, progress: Progress | None
+) -> list[Array]:
+    """Return what a function with one or more outputs gives for all samples, batch by batch."""
+    found = []
+    for start in range(0, len(x), size):
+        if progress is not None:
+            progress(start / len(x), "features")
+        batch = x[start : start + size]
+        short = size - len(batch) if start else 0  # one shape, one compilation
+        filled = np.concatenate([batch, batch[:1].repeat(short, 0)]) if short else batch
+        results = forward(ops.convert_to_tensor(filled, dtype=dtype))
+        outputs = results if isinstance(results, list | tuple) else [results]
+        found.append([ops.convert_to_numpy(output)[: len(batch)] for output in outputs])
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
 def check_kind(scope: str, coupling: str, strength: str, nodes: str) -> None:

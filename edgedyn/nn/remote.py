@@ -28,11 +28,7 @@ _HOME = os.getpid()
 def pack(model: keras.Model, **options: Any) -> Packed:
     """Return a model with what is to be measured, as plain values and arrays.
 
-    Parameters
-    ----------
-    model : keras.Model
-    **options
-        Those of `edgedyn.nn.neural_capacitance`, whose errors are raised here.
+    `options` are those of `edgedyn.nn.neural_capacitance`, whose errors are raised here.
     """
     meter = CapacitanceMeter(model, **options)
     loss = asdict(meter.loss)
@@ -57,10 +53,7 @@ def check_shape(packed: Packed, shape: tuple[int, ...], dtype: Any) -> None:
 def count(packed: Packed, x: ArrayLike, y: ArrayLike) -> tuple[DegreeSums, Array | None]:
     """Return a part's sums of degrees, and its samples' classes where the loss knows them.
 
-    Raises
-    ------
-    RuntimeError
-        In a process that was forked from one with TensorFlow, which would not return.
+    RuntimeError in a process that was forked from one with TensorFlow, which would not return.
     """
     if os.getpid() != _HOME:
         raise RuntimeError(

@@ -62,27 +62,12 @@ def write_theorem1(folder: Path, report: Any, environment: dict[str, Any]) -> No
 def write_line_graph(
     path: Path | str, graph: Any, *, values: ArrayLike | None = None, name: str | None = None
 ) -> None:
-    """Draw a line graph in the format of the file's suffix.
+    """Draw a `LineGraph` or an `Interaction` in the format of the file's suffix.
 
-    Parameters
-    ----------
-    path : path
-        ``.png``, ``.svg`` or ``.html`` (one interactive page, no network requests).
-        `edgedyn.linegraph.export.write` writes the links themselves.
-    graph : edgedyn.LineGraph or edgedyn.linegraph.Interaction
-        In a picture a small perceptron without bias nodes is drawn node by node beside its
-        neurons, others layer by layer beside their degrees. On a page every graph of at most
-        10 000 links and 2000 nodes is drawn node by node beside its network, and an interaction's
-        strengths P are the weights of the links.
-    values : array_like, shape (n_nodes,), optional
-        The parameters' values in the order of the nodes; pages show them.
-    name : str, optional
-        The network's name, the title of a page.
-
-    Raises
-    ------
-    ValueError
-        For another suffix, values of another shape, or a picture of an interaction or of values.
+    ``.png``, ``.svg``: a small perceptron without bias nodes is drawn node by node beside its
+    neurons, others layer by layer beside their degrees. ``.html``: one interactive page, see
+    `edgedyn.report.linegraph.page.graph_page`. `edgedyn.linegraph.export.write` writes the links
+    themselves. ValueError for another suffix, and for a picture of an interaction or of values.
     """
     path = Path(path)
     if path.suffix not in DRAWING_SUFFIXES:

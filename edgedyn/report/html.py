@@ -108,28 +108,12 @@ def page(
     scripts: Sequence[str] = (),
     styles: Sequence[str] = ("common.css",),
 ) -> str:
-    """Return a whole page.
+    """Return a whole page; title and body are escaped unless they are Markup.
 
-    Parameters
-    ----------
-    title : str
-        Plain text.
-    body : Markup
-        Any other text is escaped.
-    scripts : sequence of str
-        JavaScript, run in this order after the body has been read; each is allowed by its hash.
-    styles : sequence of str
-        Names of style sheets among the package's assets.
-
-    Raises
-    ------
-    ValueError
-        For a script that would end its own element.
-
-    Notes
-    -----
-    Styles are allowed inline, since plotting libraries write some into their drawings; ``style``
-    attributes can load nothing under ``default-src 'none'``.
+    `scripts` are JavaScript, run in this order after the body has been read, each allowed by its
+    hash; ValueError for one that would end its own element. `styles` are names of style sheets
+    among the package's assets. They are allowed inline, since plotting libraries write some into
+    their drawings; ``style`` attributes can load nothing under ``default-src 'none'``.
 
     Examples
     --------

@@ -23,19 +23,10 @@ BETA_PASSES = {"probe": 1, "network": 2 * (1 + BACKWARD)}
 def cost(study: Study, seen: Survey, rehearsed: Rehearsal, *, gpu_tflops: float) -> dict[str, Any]:
     """Return what all trials of a candidate take.
 
-    Parameters
-    ----------
-    seen, rehearsed
-        Of the data and of the candidate, from `edgedyn.nn.training.rehearsal`.
-    gpu_tflops : float
-        What a GPU sustains, in 1e12 floating-point operations a second.
-
-    Returns
-    -------
-    dict
-        ``trials, epochs``, ``epoch_seconds`` (with the most training images), ``start_seconds,
-        seconds, finish_seconds, gpu_seconds, gpu_finish_seconds, memory_mib, parameters``,
-        ``flops`` of one image in inference, and ``missing``, a list of sentences.
+    `seen` (of the data) and `rehearsed` (of the candidate) are `edgedyn.nn.training.rehearsal`'s;
+    `gpu_tflops` is what a GPU sustains, in 1e12 floating-point operations a second. Of the results
+    ``epoch_seconds`` is with the most training images, ``flops`` of one image in inference, and
+    ``missing`` a list of sentences.
     """
     first = study.first_epochs
     left = study.training.epochs - first if study.stage in FINISHING else 0
@@ -74,15 +65,9 @@ def gpu_epoch_seconds(
 ) -> float:
     """Estimate an epoch on a GPU from counts: no GPU is asked.
 
-    A batch takes its floating-point operations divided by what the GPU sustains, but no less than
-    `GPU_LAYER_SECONDS` a layer; training three times the forward pass.
-
-    Parameters
-    ----------
-    flops, layers
-        Of one image in inference; of the network.
-    tflops : float
-        What the GPU sustains.
+    A batch takes its floating-point operations (`flops` of one image in inference) divided by what
+    the GPU sustains, but no less than `GPU_LAYER_SECONDS` a layer; training three times the forward
+    pass.
 
     Examples
     --------

@@ -167,15 +167,8 @@ def run_demo(
                 backbone = _pretrained(X[y < 5], y[y < 5], widths, pretraining, s)
                 records.append(_trial(model, backbone, split, epochs, s))
     report(1.0, "done")
-    ranking = rank(
-        records,
-        METHODS,
-        observed=OBSERVED,
-        over="run",
-        n_validation=N_VALIDATION,
-        n_bootstrap=RESAMPLINGS,
-        seed=seed,
-    )
+    options = {"n_validation": N_VALIDATION, "n_bootstrap": RESAMPLINGS, "seed": seed}
+    ranking = rank(records, METHODS, observed=OBSERVED, over="run", **options)
     settings = {
         "source": "digits 0-4",
         "target": "digits 5-9",
@@ -256,15 +249,9 @@ def _trial(
         )
         trained = time.perf_counter()
 
-    history = net.fit(
-        X,
-        y,
-        epochs=epochs,
-        batch_size=BATCH_SIZE,
-        learning_rate=LEARNING_RATE,
-        seed=np.random.default_rng([seed, 8]),
-        callback=observe,
-    )
+    options: dict[str, Any] = {"batch_size": BATCH_SIZE, "learning_rate": LEARNING_RATE}
+    rng = np.random.default_rng([seed, 8])
+    history = net.fit(X, y, epochs=epochs, **options, seed=rng, callback=observe)
     return TrialRecord(
         model=model,
         data="digits 5-9",

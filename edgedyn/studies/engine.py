@@ -51,13 +51,8 @@ class Pool:
 def pool(engine: Engine, folder: Path, executor: Executor | None = None) -> Iterator[Pool]:
     """Yield what runs a study's jobs; end its processes afterwards, but leave one's own executor.
 
-    Raises
-    ------
-    ImportError
-        Where Dask is asked for and not installed.
-    ValueError
-        For a scheduler that does not answer, has no workers, or whose workers do not see the
-        study's folder or have another edgedyn.
+    ImportError where Dask is asked for and not installed; ValueError for a scheduler that does not
+    answer, has no workers, or whose workers do not see the study's folder or have another edgedyn.
     """
     threads = engine.threads or max(1, (os.cpu_count() or 1) // engine.workers)
     if executor is not None:
@@ -163,18 +158,10 @@ def run_jobs(
     progress_of: Callable[[str], int] = lambda key: 0,
     tick: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run jobs and hand over each outcome as it comes.
+    """Run jobs, given by key, and hand over each outcome as it comes, in this thread.
 
-    Parameters
-    ----------
-    jobs, where
-        Jobs by key, and what runs them.
-    on_outcome : callable
-        Called with the key and the outcome, in this thread.
-    retries : int
-        How often a job whose process or worker was lost is run again without having got further.
-    progress_of, tick : callable
-        How far a job has come; called about twice a second.
+    A job whose process or worker was lost is run again, at most `retries` times without having got
+    further by `progress_of`; `tick` is called about twice a second.
     """
     ended: queue.SimpleQueue[tuple[str, Future[Outcome]]] = queue.SimpleQueue()
     attempts = dict.fromkeys(jobs, 0)

@@ -18,28 +18,16 @@ RANKING_SHARE = 0.05  # of the time: ranking thousands of records takes a second
 
 @dataclass(frozen=True)
 class Progress:
-    """A study at a moment.
-
-    Parameters
-    ----------
-    stage, done, failed, total
-        Its stage, and trials of that.
-    running : tuple of (str, int, int, int)
-        Candidate, seed, epochs done and wanted.
-    fraction, seconds_left : float
-        Of the stage's epochs; NaN before the first epoch has ended.
-    ranking : Ranking or None
-        Of what has been seen so far.
-    """
+    """A study at a moment."""
 
     stage: str
-    done: int
+    done: int  # trials of the stage, as failed and total
     failed: int
     total: int
-    running: tuple[tuple[str, int, int, int], ...]
-    fraction: float
-    seconds_left: float
-    ranking: Ranking | None
+    running: tuple[tuple[str, int, int, int], ...]  # candidate, seed, epochs done and wanted
+    fraction: float  # of the stage's epochs
+    seconds_left: float  # NaN before the first epoch has ended
+    ranking: Ranking | None  # of what has been seen so far
 
 
 class Watcher:

@@ -18,16 +18,8 @@ def load_study(
 ) -> Study:
     """Return a study from a file, from its fields, or from both.
 
-    Parameters
-    ----------
-    study : path, mapping, Study or None
-    fields : mapping
-        Replace the study's; tables are merged.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For files that cannot be read and fields that are wrong.
+    `fields` replace the study's; tables are merged. TypeError or ValueError for files that cannot
+    be read and fields that are wrong.
 
     Examples
     --------
@@ -79,10 +71,7 @@ def _merged(values: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, A
 def study_toml(values: Mapping[str, Any]) -> str:
     """Return the study file (TOML) of a study's plain values, so that a report can be reproduced.
 
-    Parameters
-    ----------
-    values : mapping
-        As `edgedyn.studies.Study.to_dict` returns them; what is None is left out.
+    `values` are as `edgedyn.studies.Study.to_dict` returns them; what is None is left out.
 
     Examples
     --------

@@ -49,7 +49,7 @@ class _Source:
     methods: tuple[str, ...]
     environment: Mapping[str, Any]
     planned: list[tuple[str, int, int | None]] = field(default_factory=list)
-    study: Mapping[str, Any] | None = None
+    study: Mapping[str, Any] = field(default_factory=dict)  # empty where it is not known
     settings: Mapping[str, Any] = field(default_factory=dict)
     judged: list[Judgement] | None = None
     n_validation: int | None = None
@@ -58,23 +58,12 @@ class _Source:
 def summary(
     folder: Path | str, rankings: Mapping[int | None, Ranking] | None = None
 ) -> StudySummary:
-    """Summarise a study's or demo's folder as a `StudySummary`, for a report.
+    """Summarise the folder of ``edgedyn select`` or ``edgedyn demo`` for a report.
 
     Everything is computed from the records, so that interrupted studies have a summary too. Needs
-    no TensorFlow.
-
-    Parameters
-    ----------
-    folder : path
-        Of ``edgedyn select`` or ``edgedyn demo``.
-    rankings : mapping of (int or None) to Ranking, optional
-        `edgedyn.studies.Selection.rankings` of the study that has just ended; by default its
-        records are ranked.
-
-    Raises
-    ------
-    ValueError
-        For a folder with neither records nor a demo's results, or with files that cannot be read.
+    no TensorFlow. `rankings` are `edgedyn.studies.Selection.rankings` of a study that has just
+    ended; by default its records are ranked. ValueError for a folder with neither records nor a
+    demo's results, or with files that cannot be read.
 
     Examples
     --------
@@ -103,7 +92,7 @@ def summary(
         observed=source.observed,
         epochs=source.last,
         method=source.methods[0],
-        scope=(source.study or {}).get("capacitance", {}).get("scope", "probe"),
+        scope=source.study.get("capacitance", {}).get("scope", "probe"),
         over="run" if source.judged else "mean",
         head_after=_head_after(source),
         rungs=_rungs(source),
@@ -221,7 +210,8 @@ def _ranking(source: _Source, n_train: int | None, ranking: Ranking | None) -> S
     """Return what the report shows of one training size."""
     found = []
     records = [r for r in source.records if r.n_train == n_train]
-    taught = taught_by(f for f in _taught_from(source) if Path(f).is_dir())
+    others = source.study.get("forecast", {}).get("from", ())
+    taught = taught_by(f for f in others if Path(f).is_dir())
     expected = forecasts(records, source.observed, source.last, source.n_validation, taught)
     for name in dict.fromkeys(model for model, _, n in source.planned if n == n_train):
         own = [r for r in records if r.model == name]
@@ -229,7 +219,7 @@ def _ranking(source: _Source, n_train: int | None, ranking: Ranking | None) -> S
         forecast = expected.get(name, NONE)
         found.append(_row(source, n_train, own, curves, ranking, forecast))
     found.sort(key=lambda row: (row.rank if isfinite(row.rank) else inf, -row.n_epochs))
-    stage = (source.study or {}).get("stage", "full")  # a demo trains all to the end
+    stage = source.study.get("stage", "full")  # a demo trains all to the end
     choice = study_choice(ranking, records, source.last, stage)
     judged = source.judged or (list(ranking.methods) if ranking else [])
     return SizeSummary(n_train, found, choice, judged)
@@ -237,25 +227,18 @@ def _ranking(source: _Source, n_train: int | None, ranking: Ranking | None) -> S
 
 def _head_after(source: _Source) -> int:
     """Return the epoch after which the best candidates get an ordinary head; 0 where none does."""
-    study = source.study or {}
-    if study.get("finish", {}).get("probe") != "remove":
+    if source.study.get("finish", {}).get("probe") != "remove":
         return 0
     taken = (r.settings.get("early_epochs") for r in source.records)
-    return next((n for n in taken if n), source.observed if study["stage"] == "finish" else 0)
+    planned = source.observed if source.study["stage"] == "finish" else 0
+    return next((n for n in taken if n), planned)
 
 
 def _rungs(source: _Source) -> list[int]:
     """Return the epochs after which a race left candidates behind; none without a race."""
-    study = source.study or {}
-    if study.get("stage") != "race":
+    if source.study.get("stage") != "race":
         return []
-    return [rung for rung in study["race"]["rungs"] if rung < source.last]
-
-
-def _taught_from(source: _Source) -> Sequence[str]:
-    """Return the other studies that a study's forecasts learn from."""
-    found: Sequence[str] = (source.study or {}).get("forecast", {}).get("from", ())
-    return found
+    return [rung for rung in source.study["race"]["rungs"] if rung < source.last]
 
 
 def _row(
@@ -379,6 +362,6 @@ def _provenance(source: _Source) -> Provenance:
         data=list(data.values()),
         settings=dict(source.settings),
         study=study_toml(source.study) if source.study else "",
-        output=(source.study or {}).get("output", ""),
+        output=source.study.get("output", ""),
         seed=source.environment.get("seed"),
     )

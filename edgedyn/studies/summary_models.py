@@ -17,12 +17,8 @@ def candidate_curves(
 ) -> CandidateCurves:
     """Return one candidate's curves and fit, averaged over seeds as `edgedyn.rank` does.
 
-    Parameters
-    ----------
-    records : sequence of TrialRecord
-        The candidate's runs with one training size; may be empty.
-    observed, last : int
-        The early epochs, and those of a whole run.
+    `records` are its runs with one training size, maybe none; `observed` and `last` the early
+    epochs and those of a whole run.
     """
     whole = [r for r in records if _observed(r, observed)]
     shown = whole or [r for r in records if r.epochs]
@@ -31,12 +27,16 @@ def candidate_curves(
     done = bool(ended) and len(ended) == len(whole)
     accuracy = _means([[e.val_accuracy for e in r.epochs[:length]] for r in shown])
     beta = _means([[e.beta_eff for e in r.epochs[:length]] for r in shown])
+    runs = [
+        RunCurves(r.seed, [e.val_accuracy for e in r.epochs], [e.beta_eff for e in r.epochs])
+        for r in shown
+    ]
     return CandidateCurves(
         model=name,
         accuracy=accuracy,
         beta=beta,
         statuses=[_worst([r.epochs[k].beta_status for r in shown]) for k in range(length)],
-        runs=[_run(r) for r in shown] if len(shown) > 1 else [],
+        runs=runs if len(runs) > 1 else [],
         last_value=accuracy[observed - 1] if whole else nan,
         validation=_mean([r.epochs[-1].val_accuracy for r in ended]) if done else nan,
         test=_mean([r.final_test_accuracy for r in ended]) if done else nan,
@@ -80,12 +80,6 @@ def _observed(record: TrialRecord, observed: int) -> bool:
     """Tell whether a run has the early epochs."""
     early = record.epochs[:observed]
     return len(early) == observed and all(isfinite(e.val_accuracy) for e in early)
-
-
-def _run(record: TrialRecord) -> RunCurves:
-    """Return a run's own curves."""
-    accuracy = [e.val_accuracy for e in record.epochs]
-    return RunCurves(record.seed, accuracy, [e.beta_eff for e in record.epochs])
 
 
 def _means(rows: Sequence[Sequence[float]]) -> list[float]:

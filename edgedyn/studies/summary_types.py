@@ -13,31 +13,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LineFit:
-    """The paper's line through one candidate's early epochs, and its band.
+    """The paper's line through one candidate's early epochs, and its band."""
 
-    Parameters
-    ----------
-    value, std, slope : float
-        The line at beta_eff = 0; its slope.
-    first, n : int
-        The epoch at which the window begins, counted from 1; epochs in the window.
-    status : {"ok", "flat"}
-    reach : float
-        How far beyond the window's values, in units of their range, the line is extended to 0.
-    grid, mean, band : list of float
-        The line, and the standard deviation of its mean.
-    """
-
-    value: float
+    value: float  # at beta_eff = 0, as std
     std: float
     slope: float
-    first: int
-    n: int
-    status: str
-    reach: float
+    first: int  # the window's first epoch, counted from 1
+    n: int  # epochs in the window
+    status: str  # "ok" or "flat"
+    reach: float  # how far the line is extended to 0, in units of the range of the window's values
     grid: list[float]
     mean: list[float]
-    band: list[float]
+    band: list[float]  # standard deviations of the mean
 
 
 @dataclass(frozen=True)
@@ -51,32 +38,21 @@ class RunCurves:
 
 @dataclass(frozen=True)
 class CandidateCurves:
-    """One candidate's curves and fit with one training size.
-
-    Parameters
-    ----------
-    accuracy, beta, statuses : list
-        One value an epoch; means over the runs that were observed long enough.
-    runs : list of RunCurves
-        Single runs, where there are several.
-    last_value, validation, test : float
-        The last accuracy that was observed; those at the end, NaN unless every run that was
-        observed long enough was completed.
-    n_runs, n_whole, n_completed : int
-        Runs; those observed long enough; those trained to the end.
-    """
+    """One candidate's curves and fit with one training size."""
 
     model: str
+    # One value an epoch: means over the runs that were observed long enough.
     accuracy: list[float]
     beta: list[float]
     statuses: list[str]
-    runs: list[RunCurves]
-    last_value: float
+    runs: list[RunCurves]  # single runs, where there are several
+    last_value: float  # that was observed
+    # At the end; NaN unless every run that was observed long enough was completed.
     validation: float
     test: float
     n_runs: int
-    n_whole: int
-    n_completed: int
+    n_whole: int  # observed long enough
+    n_completed: int  # trained to the end
     fit: LineFit | None
 
 
@@ -91,31 +67,20 @@ class MethodValue:
 
 @dataclass(frozen=True)
 class RankingRow:
-    """One candidate's row of a ranking.
-
-    Parameters
-    ----------
-    rank, prediction, std, status
-        By the method that chooses; see `edgedyn.predict.rank.RankedModel`.
-    forecast : Forecast
-        Of the final accuracy, whichever method chooses.
-    n_epochs, n_planned : int
-        Epochs of the run that has fewest; runs that the study asks for.
-    failed, reasons : list of str
-        "failed" or "diverged", one a run that stopped so; why, each once.
-    """
+    """One candidate's row of a ranking."""
 
     curves: CandidateCurves
+    # By the method that chooses; see `edgedyn.predict.rank.RankedModel`.
     rank: float
     prediction: float
     std: float
     status: str
     by_method: Mapping[str, MethodValue]
-    forecast: "Forecast"
-    n_epochs: int
-    n_planned: int
-    failed: list[str]
-    reasons: list[str]
+    forecast: "Forecast"  # of the final accuracy, whichever method chooses
+    n_epochs: int  # of the run that has fewest
+    n_planned: int  # runs that the study asks for
+    failed: list[str]  # "failed" or "diverged", one a run that stopped so
+    reasons: list[str]  # why, each once
 
     @property
     def model(self) -> str:
@@ -149,34 +114,19 @@ class CandidateCost:
 
 @dataclass(frozen=True)
 class Problem:
-    """What went wrong with a run, or why a prediction should not be trusted.
+    """What went wrong with a run, or why a prediction should not be trusted."""
 
-    Parameters
-    ----------
-    kind : str
-        Of a run: "missing", "failed", "diverged", "degenerate"; of a prediction: "outside",
-        "status", "forecast", "flat", "slope".
-    seed : int or None
-        None of a prediction.
-    reason, status : str
-        Why a run stopped; the method's status, or that of degenerate values.
-    epochs : tuple of int
-        Those that a run had before it stopped, or those with degenerate values.
-    value : float
-        The prediction that lies outside, or the slope.
-    method : str
-        Whose prediction it is, its label.
-    """
-
+    # Of a run "missing", "failed", "diverged" or "degenerate"; of a prediction "outside", "status",
+    # "forecast", "flat" or "slope".
     kind: str
     model: str
     n_train: int | None
-    seed: int | None = None
-    reason: str = ""
-    status: str = ""
-    epochs: tuple[int, ...] = ()
-    value: float = nan
-    method: str = ""
+    seed: int | None = None  # None of a prediction
+    reason: str = ""  # why a run stopped
+    status: str = ""  # the method's, or that of degenerate values
+    epochs: tuple[int, ...] = ()  # those before a run stopped, or those with degenerate values
+    value: float = nan  # the prediction that lies outside, or the slope
+    method: str = ""  # whose prediction it is, its label
 
 
 @dataclass(frozen=True)
@@ -194,64 +144,34 @@ class DataUsed:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the numbers come from: versions, machines, data, settings and what to run again.
-
-    Parameters
-    ----------
-    environments : list of mapping
-        As the folder holds them: versions and machine.
-    settings, seed : mapping, int or None
-        A demo's.
-    study, output : str
-        The study file, and the folder it names; empty where they are not known.
-    """
+    """Where the numbers come from: versions, machines, data, settings and what to run again."""
 
     command: str
-    environments: list[Mapping[str, Any]]
+    environments: list[Mapping[str, Any]]  # as the folder holds them: versions and machine
     seeds: list[int]
     data: list[DataUsed]
-    settings: Mapping[str, Any]
-    study: str
-    output: str
-    seed: int | None
+    settings: Mapping[str, Any]  # a demo's
+    study: str  # the study file; empty where it is not known
+    output: str  # the folder that it names
+    seed: int | None  # a demo's
 
 
 @dataclass(frozen=True)
 class StudySummary:
-    """Everything a report says of a study or a demo.
+    """Everything a report says of a study or a demo."""
 
-    Parameters
-    ----------
-    kind : {"study", "demo"}
-    observed, epochs : int
-        Early epochs, and those of a whole run.
-    method : str
-        Which chooses.
-    scope : {"probe", "network"}
-    over : {"mean", "run"}
-        How methods were judged; see `edgedyn.rank`.
-    head_after : int
-        The epoch after which an ordinary head takes the probe's place; 0 where none does.
-    rungs : list of int
-        Epochs after which a race left candidates behind; empty without a race.
-    rankings : list of SizeSummary
-        One a training size, the largest first.
-    problems : list of Problem
-        What went wrong or should not be trusted.
-    """
-
-    kind: str
+    kind: str  # "study" or "demo"
     folder: str
     data: str
     date: str
-    observed: int
-    epochs: int
-    method: str
+    observed: int  # early epochs
+    epochs: int  # of a whole run
+    method: str  # which chooses
     scope: str
-    over: str
-    head_after: int
-    rungs: list[int]
-    rankings: list[SizeSummary]
+    over: str  # how methods were judged, "mean" or "run"; see `edgedyn.rank`
+    head_after: int  # the epoch after which an ordinary head takes the probe's place; 0 for none
+    rungs: list[int]  # epochs after which a race left candidates behind; empty without a race
+    rankings: list[SizeSummary]  # one a training size, the largest first
     cost: list[CandidateCost]
     problems: list[Problem]
     provenance: Provenance

@@ -12,13 +12,9 @@ def first_and_last(raw: Raw, n_train: int | None, n_validation: int) -> tuple[Pa
 
     Jiang et al. (2024) vary the number of training samples this way. Nothing is drawn, so all
     seeds see the same images. A validation part of its own is taken as it is, whatever
-    `n_validation`; with `n_train` None all train that do not validate.
-
-    Raises
-    ------
-    ValueError
-        Where the parts would overlap or exceed the images (by how many), a class has no training
-        image, or only one class validates.
+    `n_validation`; with `n_train` None all train that do not validate. ValueError where the parts
+    would overlap or exceed the images (by how many), a class has no training image, or only one
+    class validates.
 
     Examples
     --------

@@ -43,17 +43,10 @@ class HasValidation(ValueError):
 
 @dataclass(frozen=True)
 class Raw:
-    """Images (or files) and labels as they were found, before they are split.
-
-    Parameters
-    ----------
-    train, validation, test : (images, labels)
-        The latter two None where the source has no such part.
-    class_names : tuple of str
-    """
+    """Images (or files) and labels as they were found, before they are split."""
 
     train: Part
-    validation: Part | None
+    validation: Part | None  # None where the source has no such part
     test: Part | None
     class_names: tuple[str, ...]
 

@@ -15,16 +15,9 @@ CLASSES_FIRST = "give at least one sample of each of two classes"
 
 
 def stratified_indices(labels: ArrayLike, n: int, rng: np.random.Generator) -> Array:
-    """Return sorted indices of a sample in which each class has its share.
+    """Return sorted indices of a sample of size n (or all) in which each class has its share.
 
     Shares are by largest remainder; at least one of each class where `n` allows it.
-
-    Parameters
-    ----------
-    labels : array_like, shape (n_samples,)
-    n : int
-        Size of the sample; all indices where there are not more.
-    rng : numpy.random.Generator
 
     Examples
     --------
@@ -51,11 +44,6 @@ def nested_order(labels: ArrayLike, rng: np.random.Generator) -> Array:
 
     Classes take turns, each turn in a random order; within a class the order is random. So the
     classes of any beginning differ by at most one sample, as long as the smaller ones last.
-
-    Parameters
-    ----------
-    labels : array_like, shape (n_samples,)
-    rng : numpy.random.Generator
 
     Examples
     --------
@@ -105,26 +93,14 @@ def sample_dataset(
 ) -> tuple[Array, Array]:
     """Return a stratified sample of arrays, or of a ``tf.data.Dataset`` of ``(x, y)`` pairs.
 
-    The targets are in the form they were given.
+    It has size `n`, or all samples where there are not more, and targets in the form they were
+    given: integer labels of shape (n_samples,) or (n_samples, 1), or rows of one entry a class,
+    whose largest counts. A data set, batched or not, comes with `y` None; it is read once, holding
+    at most about ``4 n`` samples at a time. With `n_classes` labels must be in 0..n_classes-1, and
+    rows must have n_classes entries.
 
-    Parameters
-    ----------
-    x : array_like or tf.data.Dataset
-        A data set, batched or not, is read once, holding at most about ``4 n`` samples at a time.
-    y : array_like or None
-        Integer labels of shape (n_samples,) or (n_samples, 1), or rows of one entry a class,
-        whose largest counts; None with a data set.
-    n : int
-        Size of the sample; all samples where there are not more.
-    rng : numpy.random.Generator
-    n_classes : int, optional
-        If given, labels must be in 0..n_classes-1, and rows must have n_classes entries.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For an infinite or empty data set, arrays of different length, targets that are no
-        classes, or one class only.
+    TypeError or ValueError for an infinite or empty data set, arrays of different length, targets
+    that are no classes, or one class only.
 
     Examples
     --------

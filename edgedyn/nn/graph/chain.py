@@ -14,10 +14,7 @@ from edgedyn.nn.graph.steps import ChannelAffine, Dense, Elementwise, Layer, Sca
 def to_chain(graph: Graph, loss: str) -> ReLUChain:
     """Return the graph's closed form at its present parameters (copied).
 
-    Raises
-    ------
-    ValueError
-        For a graph that branches, or a step the closed form does not know, by name.
+    ValueError for a graph that branches, or a step the closed form does not know, by name.
     """
     layers: list[ChainLayer] = []
     at = INPUT

@@ -25,17 +25,9 @@ class GraphDegrees:
     Direct: two sweeps a batch (`edgedyn.nn.graph.sweeps`), whatever the number of pairs. Full: one
     Hessian-vector product a layer, ``H 1_B``, read at B's predecessors (in-degrees) and successors
     (out-degrees). The parameters are read anew for each batch, so one object serves a whole
-    training run.
-
-    Parameters
-    ----------
-    graph : Graph
-    loss : OutputLoss
-    batch_size : int
-        Every batch is filled up to this size with samples of weight 0, so that the compiled
-        functions see one shape.
-    **kind
-        The checked `coupling`, `strength` ("magnitude" or "signed") and `nodes`.
+    training run. Every batch is filled up to `batch_size` with samples of weight 0, so that the
+    compiled functions see one shape. `kind` is the checked `coupling`, `strength` ("magnitude" or
+    "signed") and `nodes`.
     """
 
     def __init__(self, graph: Graph, loss: OutputLoss, batch_size: int, **kind: str) -> None:
@@ -54,10 +46,7 @@ class GraphDegrees:
     def add(self, sums: DegreeSums, x: Array, targets: Array, group: int = 0) -> None:
         """Add a batch of at most `batch_size` samples, all of one group.
 
-        Raises
-        ------
-        DivergedError
-            If the network's output is not finite; nothing is added then.
+        DivergedError if the network's output is not finite; nothing is added then.
         """
         n = len(x)
         x, targets, weight = self._filled(x, targets)

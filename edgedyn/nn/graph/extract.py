@@ -19,21 +19,10 @@ from edgedyn.nn.graph.steps import Elementwise, Layer, Linear, Map, Shift, Step
 def extract(model: keras.Model, *, nodes: str = "kernels") -> Graph:
     """Return the steps of a sequential or functional model, nested models unrolled.
 
-    Parameters
-    ----------
-    model : keras.Model
-        One input, one output, channels last.
-    nodes : {"kernels", "all"}
-        ``kernels``: biases and batch norms are parameter-free; ``all``: biases are nodes and
-        batch norms become scale layers.
-
-    Raises
-    ------
-    TypeError
-        For anything but a built sequential or functional Keras model.
-    ValueError
-        For a layer that is not known, by name and type, a layer used twice, mixed precision, a
-        softmax before the end, several inputs or outputs.
+    By `nodes` biases and batch norms are parameter-free (``kernels``), or biases are nodes and
+    batch norms become scale layers (``all``). TypeError for anything but a built sequential or
+    functional Keras model; ValueError for a layer that is not known, by name and type, a layer used
+    twice, mixed precision, channels first, a softmax before the end, several inputs or outputs.
 
     Examples
     --------

@@ -25,30 +25,14 @@ def nodes_of(layer: Layer | Shift) -> list[Any]:
 
 @dataclass(frozen=True)
 class Graph:
-    """What `extract` makes of a Keras model.
+    """What `extract` makes of a Keras model."""
 
-    Parameters
-    ----------
-    steps : tuple of Step
-        In topological order; tensor 0 is the input.
-    logits : int
-        The tensor the loss acts on; a softmax after it belongs to the loss.
-    softmax : bool
-        Whether there is one.
-    input_shape : tuple of int or None
-        Of one sample.
-    shapes : dict
-        What Keras says of some tensors' shapes, by number.
-    downstream : set of int
-        Tensors that depend on a layer's parameters.
-    """
-
-    steps: tuple[Step, ...]
-    logits: int
-    softmax: bool
-    input_shape: tuple[int | None, ...]
-    shapes: dict[int, tuple[int | None, ...]]
-    downstream: set[int]
+    steps: tuple[Step, ...]  # in topological order; tensor 0 is the input
+    logits: int  # the tensor the loss acts on; a softmax after it belongs to the loss
+    softmax: bool  # whether there is one
+    input_shape: tuple[int | None, ...]  # of one sample
+    shapes: dict[int, tuple[int | None, ...]]  # as Keras has them; of some tensors, by number
+    downstream: set[int]  # tensors that depend on a layer's parameters
 
     @cached_property
     def layers(self) -> tuple[Layer | Shift, ...]:
@@ -96,19 +80,16 @@ class Graph:
             found[layer] = (None, *parts) if isinstance(layer, Shift) else (*parts, None)[:2]
         return found
 
-    def tensors(self, x: Array, targets: Array) -> tuple[Tensor, Tensor]:
+    def tensors(self, x: Array, targets: Array | None) -> tuple[Tensor, Tensor]:
         """Return samples and targets in the precision of the parameters; labels are integers."""
+        samples = ops.convert_to_tensor(x, self.dtype)
+        if targets is None:
+            return samples, None
         kind = "int32" if targets.ndim == 1 else self.dtype
-        return ops.convert_to_tensor(x, self.dtype), ops.convert_to_tensor(targets, kind)
+        return samples, ops.convert_to_tensor(targets, kind)
 
     def network(self) -> Network:
-        """Return the structure alone.
-
-        Raises
-        ------
-        ValueError
-            Where the size of the input is not fixed.
-        """
+        """Return the structure alone; ValueError where the size of the input is not fixed."""
         if None in self.input_shape:
             raise ValueError(
                 f"a line graph needs inputs of a fixed size; the model takes {self.input_shape}: "

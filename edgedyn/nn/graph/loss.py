@@ -26,30 +26,20 @@ _CLASSES = {
 
 @dataclass(frozen=True)
 class OutputLoss:
-    """A loss as a function of the logits.
+    """A loss as a function of the logits."""
 
-    Parameters
-    ----------
-    name : {"cross_entropy", "mean_squared_error", "softmax_mean_squared_error"}
-        As `edgedyn.mlp.ReLUChain` names them.
-    sparse : bool
-        Whether targets are integer labels.
-    smoothing : float
-        Label smoothing, in [0, 1).
-    """
-
+    # As `edgedyn.mlp.ReLUChain` names them: "cross_entropy", "mean_squared_error" or
+    # "softmax_mean_squared_error".
     name: str
-    sparse: bool
-    smoothing: float = 0.0
+    sparse: bool  # whether targets are integer labels
+    smoothing: float = 0.0  # of labels, in [0, 1)
 
     def targets(self, y: ArrayLike, n_samples: int, n_outputs: int, dtype: Any) -> Array:
         """Return checked targets: labels, or one row a sample with the smoothing applied.
 
-        Raises
-        ------
-        TypeError, ValueError
-            For shapes that do not fit, labels that are no integers in ``0..n_outputs - 1``, NaN or
-            infinity, rows that are no probabilities (cross-entropy), one class only.
+        TypeError or ValueError for shapes that do not fit, labels that are no integers in
+        ``0..n_outputs - 1``, NaN or infinity, rows that are no probabilities (cross-entropy), one
+        class only.
         """
         targets = self.part_of_targets(y, n_samples, n_outputs, dtype)
         classes = self.classes(targets)
@@ -123,18 +113,9 @@ class OutputLoss:
 def output_loss(loss: Any, softmax: bool) -> OutputLoss:
     """Translate a Keras loss (name, function or object), or refuse it by name.
 
-    Parameters
-    ----------
-    loss : str, callable, keras.losses.Loss, OutputLoss or None
-        None stands for sparse categorical cross-entropy; an `OutputLoss` is returned as it is.
-    softmax : bool
-        Whether the network ends in a softmax.
-
-    Raises
-    ------
-    ValueError
-        For any other loss, by name; for logits where a softmax gives probabilities, and the
-        reverse.
+    None stands for sparse categorical cross-entropy; an `OutputLoss` is returned as it is.
+    `softmax`: whether the network ends in one. ValueError for any other loss, and for logits where
+    a softmax gives probabilities or the reverse.
 
     Examples
     --------
@@ -161,6 +142,12 @@ def output_loss(loss: Any, softmax: bool) -> OutputLoss:
         )
     smoothing = float(options.get("label_smoothing") or 0.0)
     return OutputLoss("cross_entropy", name.startswith("sparse"), smoothing)
+
+
+def loss_of(model: Any, given: Any, softmax: bool) -> OutputLoss:
+    """Translate the given loss, else the one the model is compiled with, else the default."""
+    own = getattr(model, "compiled", False) and given is None
+    return output_loss(model.loss if own else given, softmax)
 
 
 def _name_and_options(loss: Any) -> tuple[str, dict[str, Any]]:

@@ -19,21 +19,12 @@ Tensor = Any
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One operation between numbered tensors.
-
-    Parameters
-    ----------
-    name : str
-    inputs : tuple of int
-    output : int
-    structure : edgedyn.linegraph layer or route
-        What it is to the line graph.
-    """
+    """One operation between numbered tensors."""
 
     name: str
     inputs: tuple[int, ...]
     output: int
-    structure: Any = field(kw_only=True)
+    structure: Any = field(kw_only=True)  # what it is to the line graph: a layer or a route of it
 
 
 def read(variable: Any) -> Tensor:
@@ -46,24 +37,13 @@ def read(variable: Any) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Layer(Step):
-    """An operation ``f(kernel, u) + bias``, linear in the kernel; the kernel's entries are nodes.
+    """An operation ``f(kernel, u) + bias``, linear in the kernel, whose entries are nodes."""
 
-    Parameters
-    ----------
-    kernel : variable
-        As the Keras layer holds it.
-    bias : variable or None
-    bias_is_node : bool
-        Whether there is a bias that belongs to the line graph.
-    outputs, groups : int
-        Channels it gives, and groups of channels that do not mix.
-    """
-
-    kernel: Any
-    bias: Any
-    bias_is_node: bool
-    outputs: int
-    groups: int
+    kernel: Any  # the variable that the Keras layer holds
+    bias: Any  # a variable, or None
+    bias_is_node: bool  # whether there is a bias that belongs to the line graph
+    outputs: int  # channels it gives
+    groups: int  # of channels that do not mix
 
     def apply(self, kernel: Tensor, u: Tensor) -> Tensor:
         """Return ``f(kernel, u)``, without bias."""

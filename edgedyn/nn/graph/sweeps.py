@@ -50,11 +50,8 @@ def in_degrees(
                 if step.bias_is_node:
                     degrees[step].append(_all_but_last(received))
             if step.inputs[0] in graph.downstream:
-                pulled = (
-                    step.ones_pull(u, error)
-                    if weights is None
-                    else step.pull(u, error, weights[step][0])
-                )
+                kernel = None if weights is None else weights[step][0]
+                pulled = step.ones_pull(u, error) if kernel is None else step.pull(u, error, kernel)
                 _add_to(q, graph, step.inputs, [pulled])
         elif received is not None and step.output in graph.downstream:
             if isinstance(step, Shift):

@@ -34,20 +34,13 @@ def AlexNet(
     second, fourth and fifth in two groups as published, overlapping 3x3/2 max pooling after the
     first, second and fifth, ReLU; the top is dense 4096-4096-`classes` with dropout of one half.
 
-    Parameters
-    ----------
-    weights : None
-        There are no weights to download; the initialisation is random (Keras' defaults).
-    input_shape : tuple, optional
-        By default (227, 227, 3).
-    pooling : {None, "avg", "max"}
-        Without the top: None keeps the last feature map (6x6x256 at 227x227).
-    include_top, input_tensor, classes, classifier_activation, name
-        As in ``keras.applications``.
+    Parameters are those of ``keras.applications``; there are no `weights` to download, the
+    initialisation is random (Keras' defaults). `input_shape` is (227, 227, 3) by default.
 
     Notes
     -----
-    2,334,080 parameters without the top, 60,965,224 with the top for 1000 classes. Left out: the
+    2,334,080 parameters without the top, 60,965,224 with the top for 1000 classes; without it and
+    `pooling` the last feature map is 6x6x256 at 227x227. Left out: the
     local response normalisation (Keras has no such layer; Simonyan and Zisserman, ICLR 2015,
     measured no gain from it) and the paper's own initialisation.
 

@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 POOLINGS = {"avg": kl.GlobalAveragePooling2D, "max": kl.GlobalMaxPooling2D}
 SMALLEST_SIDE = 8  # below, an image is more likely a mistake than an image
 _MEAN, _STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-_CAFFE_MEAN = np.array([103.939, 116.779, 123.68])  # blue, green, red
+# Preprocessing of RGB in 0..255: the channels' order, a scale and an offset.
+_PREPROCESSING: dict[str, tuple[int, Any, Any]] = {
+    "none": (1, 1.0, 0.0),
+    "tf": (1, 1 / 127.5, -1.0),
+    "torch": (1, (1 / 255 / _STD).tolist(), (-_MEAN / _STD).tolist()),
+    "caffe": (-1, 1.0, [-103.939, -116.779, -123.68]),  # blue, green, red
+}
 # What backbone() decides itself.
 _FIXED = {"include_top", "weights", "input_tensor", "input_shape", "pooling", "name"}
 _FIXED |= {"classes", "classifier_activation"}
@@ -208,20 +214,9 @@ def architecture(
     """Build a network as it was published, without preprocessing and without values.
 
     For its line graph: the parameters have shapes only, which takes no memory, so that nothing can
-    be computed with it. `backbone` makes models to train.
-
-    Parameters
-    ----------
-    name : str
-        One of `list_backbones`, or any other model of ``keras.applications``.
-    input_shape : (height, width, channels)
-    include_top : bool
-        Whether with the classifier of 1000 ImageNet classes.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name, or a size the network cannot take.
+    be computed with it. `backbone` makes models to train. Any model of ``keras.applications`` and
+    AlexNet, with or without the classifier of 1000 ImageNet classes; ValueError for an unknown name
+    or a size the network cannot take.
 
     Examples
     --------
@@ -229,12 +224,10 @@ def architecture(
     >>> architecture("MobileNet", (96, 96, 3)).count_params()
     4253864
     """
-    known = known_name(name)
-    build = AlexNet if known == "AlexNet" else getattr(keras.applications, known)
+    name = known_name(name)
     shape = tuple(check.positive_int(n, "input_shape") for n in input_shape)
-    with warnings.catch_warnings(), without_values():
-        warnings.filterwarnings("ignore", ".*input_shape.*", UserWarning)
-        return build(weights=None, include_top=include_top, input_shape=shape)
+    with without_values():
+        return _built(name, None, include_top=include_top, input_shape=shape)
 
 
 # Checks -----------------------------------------------------------------------------------------
@@ -275,7 +268,7 @@ def _named(name: str, imagenet: bool, shape: Any, pooling: str, kw: dict[str, An
     """Build a model on top of its preprocessing, in one flat graph."""
     if keras.config.image_data_format() != "channels_last":
         raise ValueError("backbones need Keras' image data format to be 'channels_last'.")
-    build = AlexNet if name == "AlexNet" else getattr(keras.applications, name)
+    build = _function(name)
     accepted = set(inspect.signature(build).parameters) - _FIXED
     if unknown := sorted(set(kw) - accepted):
         raise ValueError(
@@ -292,21 +285,24 @@ def _named(name: str, imagenet: bool, shape: Any, pooling: str, kw: dict[str, An
     x = _preprocessed(_resized(inputs, info), _mode(name, build))
     static = None if None in x.shape[1:] else tuple(x.shape[1:])
     kw = {**kw, "input_tensor": x, "input_shape": static, "pooling": pooling}
-    application = _built(name, build, imagenet, **kw)
+    application = _built(name, "imagenet" if imagenet else None, include_top=False, **kw)
     return keras.Model(inputs, application.output, name=name)
 
 
-def _built(
-    name: str, build: Callable[..., keras.Model], imagenet: bool, **arguments: Any
-) -> keras.Model:
-    """Call a function of keras.applications; say it plainly where it cannot download."""
+def _function(name: str) -> Callable[..., keras.Model]:
+    """Return what builds a named model."""
+    return AlexNet if name == "AlexNet" else getattr(keras.applications, name)
+
+
+def _built(name: str, weights: str | None, **arguments: Any) -> keras.Model:
+    """Build a named model; say it plainly where its weights cannot be downloaded."""
     try:
         with warnings.catch_warnings():
             # MobileNet says that it takes the weights of size 224 for other sizes.
             warnings.filterwarnings("ignore", ".*input_shape.*", UserWarning)
-            return build(include_top=False, weights="imagenet" if imagenet else None, **arguments)
+            return _function(name)(weights=weights, **arguments)
     except Exception as error:  # a failed download is a bare Exception of Keras
-        if imagenet and (isinstance(error, OSError) or "URL fetch failure" in str(error)):
+        if weights and (isinstance(error, OSError) or "URL fetch failure" in str(error)):
             raise WeightsNotFound(
                 f"the ImageNet weights of {name} could not be downloaded; give a local file with "
                 "weights=PATH, or weights=None for random weights."
@@ -331,15 +327,10 @@ def _mode(name: str, build: Callable[..., keras.Model]) -> str:
     if name == "AlexNet":
         return "torch"
     pixels = np.linspace(0.0, 255.0, 12).reshape(1, 2, 2, 3)
-    known = {
-        "none": pixels,
-        "tf": pixels / 127.5 - 1.0,
-        "torch": (pixels / 255.0 - _MEAN) / _STD,
-        "caffe": pixels[..., ::-1] - _CAFFE_MEAN,
-    }
     own = getattr(sys.modules[build.__module__], "preprocess_input", None)
     result = None if own is None else np.asarray(own(pixels.copy()))
-    for mode, expected in known.items():
+    for mode, (order, scale, offset) in _PREPROCESSING.items():
+        expected = pixels[..., ::order] * scale + offset
         if result is not None and np.allclose(result, expected, atol=1e-3):
             return mode
     raise ValueError(
@@ -350,13 +341,9 @@ def _mode(name: str, build: Callable[..., keras.Model]) -> str:
 
 def _preprocessed(x: Any, mode: str) -> Any:
     """Turn RGB in 0..255 into what a model was trained on."""
-    if mode == "tf":
-        return kl.Rescaling(1 / 127.5, offset=-1.0)(x)
-    if mode == "torch":
-        return kl.Rescaling((1 / 255 / _STD).tolist(), offset=(-_MEAN / _STD).tolist())(x)
-    if mode == "caffe":
-        return kl.Rescaling(1.0, offset=(-_CAFFE_MEAN).tolist())(ops.flip(x, axis=-1))
-    return x
+    order, scale, offset = _PREPROCESSING[mode]
+    x = ops.flip(x, axis=-1) if order < 0 else x
+    return x if mode == "none" else kl.Rescaling(scale, offset=offset)(x)
 
 
 # Models of one's own ----------------------------------------------------------------------------

@@ -12,31 +12,16 @@ _TRANSPOSED = (kl.Conv1DTranspose, kl.Conv2DTranspose, kl.Conv3DTranspose)
 
 @dataclass(frozen=True)
 class Work:
-    """What one image costs in inference; NaN where a shape depends on the image.
+    """What one image costs in inference; NaN where a shape depends on the image."""
 
-    Parameters
-    ----------
-    flops : float
-        Two for each product of a kernel's entry: convolutions and dense layers alone, which are
-        nearly all.
-    activations : float
-        Numbers in the outputs of all layers.
-    layers : int
-        Inputs not counted.
-    """
-
+    # Two for each product of a kernel's entry: convolutions and dense layers alone, nearly all.
     flops: float
-    activations: float
-    layers: int
+    activations: float  # numbers in the outputs of all layers
+    layers: int  # inputs not counted
 
 
 def work(model: keras.Model) -> Work:
-    """Count what a model does with one image.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Sequential or functional; nested models are counted layer by layer.
+    """Count what a sequential or functional model does with one image, nested ones layer by layer.
 
     Examples
     --------

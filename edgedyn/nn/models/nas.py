@@ -123,17 +123,7 @@ def nas201(
 
 
 def cell_coding(cell: Sequence[int] | str) -> Cell:
-    """Return a cell in either form as six numbers.
-
-    Parameters
-    ----------
-    cell : sequence of 6 int, or str
-        As for `nas201`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For anything else.
+    """Return a cell in either form that `nas201` takes as six numbers, or refuse it.
 
     Examples
     --------
@@ -154,9 +144,7 @@ def cell_coding(cell: Sequence[int] | str) -> Cell:
 
 
 def cell_string(cell: Sequence[int] | str) -> str:
-    """Return a cell in either form as the official text.
-
-    Parameters and errors are those of `cell_coding`.
+    """Return a cell in either form that `nas201` takes as the official text, or refuse it.
 
     Examples
     --------

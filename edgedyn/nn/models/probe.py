@@ -175,13 +175,7 @@ def detach_probe(
 
 
 def probe_input(model: keras.Model) -> Any:
-    """Return the symbolic tensor of features that a model's probe receives.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For a model that is no Keras model, or has no probe.
-    """
+    """Return the symbolic tensor of features that a model's probe receives, or refuse the model."""
     if not isinstance(model, keras.Model):
         raise TypeError(f"model must be a Keras model; got {type(model).__name__}.")
     for layer in model.layers:

@@ -1,7 +1,8 @@
 """Small networks for small images: candidates of studies on a laptop, and of the examples.
 
-Each is a functional `keras.Model` that takes images of shape (height, width, 3) in 0..255 and gives
-features; weights are random, as ``keras.utils.set_random_seed`` decides.
+Each is a functional `keras.Model` that takes images of `input_shape` (height, width, 3) in 0..255
+and gives features; weights are random, as ``keras.utils.set_random_seed`` decides. `strides` are
+those of the first convolution; 2 makes all that follows four times cheaper.
 """
 
 from collections.abc import Sequence
@@ -15,12 +16,7 @@ IMAGE = (32, 32, 3)
 
 
 def mlp(input_shape: Shape = IMAGE, units: Sequence[int] = (128, 64)) -> keras.Model:
-    """Return a perceptron.
-
-    Parameters
-    ----------
-    input_shape : (height, width, 3)
-    units : sequence of int
+    """Return a perceptron: one dense layer with ReLU for each of `units`.
 
     Examples
     --------
@@ -36,13 +32,7 @@ def mlp(input_shape: Shape = IMAGE, units: Sequence[int] = (128, 64)) -> keras.M
 
 
 def cnn(input_shape: Shape = IMAGE, width: int = 16, depth: int = 2) -> keras.Model:
-    """Return plain convolutions, each followed by a pooling.
-
-    Parameters
-    ----------
-    input_shape : (height, width, 3)
-    width, depth : int
-        Channels of the first convolution, doubled at each; number of convolutions.
+    """Return `depth` convolutions, a pooling after each; `width` channels, doubled at each.
 
     Examples
     --------
@@ -60,13 +50,8 @@ def cnn(input_shape: Shape = IMAGE, width: int = 16, depth: int = 2) -> keras.Mo
 def vgg(input_shape: Shape = IMAGE, width: int = 16, stages: int = 2) -> keras.Model:
     """Return a small VGG: two convolutions with batch norm and a pooling, stage by stage.
 
-    Simonyan and Zisserman, ICLR 2015.
-
-    Parameters
-    ----------
-    input_shape : (height, width, 3)
-    width, stages : int
-        Channels of the first stage, doubled at each; number of stages.
+    Simonyan and Zisserman, ICLR 2015. Of the `stages` the first has `width` channels, each further
+    one twice as many.
 
     Examples
     --------
@@ -85,13 +70,8 @@ def vgg(input_shape: Shape = IMAGE, width: int = 16, stages: int = 2) -> keras.M
 def resnet(input_shape: Shape = IMAGE, width: int = 16, blocks: int = 1) -> keras.Model:
     """Return a small residual network: two stages of identity blocks.
 
-    He et al., CVPR 2016.
-
-    Parameters
-    ----------
-    input_shape : (height, width, 3)
-    width, blocks : int
-        Channels of the first stage, doubled in the second; blocks in each stage.
+    He et al., CVPR 2016. Each stage has so many `blocks`; the first `width` channels, the second
+    twice as many.
 
     Examples
     --------
@@ -117,15 +97,7 @@ def densenet(
 ) -> keras.Model:
     """Return a small densely connected network: two blocks with a transition between.
 
-    Huang et al., CVPR 2017.
-
-    Parameters
-    ----------
-    input_shape : (height, width, 3)
-    growth, layers : int
-        Channels that each layer adds; layers in each block.
-    strides : int
-        Of the first convolution; 2 makes all that follows four times cheaper.
+    Huang et al., CVPR 2017. A block has so many `layers`, and each of these adds `growth` channels.
 
     Examples
     --------
@@ -148,15 +120,7 @@ def mobilenet(
 ) -> keras.Model:
     """Return a small MobileNetV2: inverted residuals with depthwise convolutions.
 
-    Sandler et al., CVPR 2018.
-
-    Parameters
-    ----------
-    input_shape : (height, width, 3)
-    width, blocks : int
-        Channels between the blocks; number of blocks.
-    strides : int
-        Of the first convolution; 2 makes all that follows four times cheaper.
+    Sandler et al., CVPR 2018. Between its `blocks` there are `width` channels.
 
     Examples
     --------

@@ -41,25 +41,15 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
     as the classification top, are ignored. Names that Keras numbers by itself (``conv2d_94``) are
     matched by their order.
 
-    Parameters
-    ----------
-    model : keras.Model
-    path : str or Path
-        A whole model (``.keras``, ``.h5``, also of Keras 2), weights of Keras 3
-        (``.weights.h5``, matched by layer order as Keras does), weights of Keras 2 (``.h5``), or
-        plain arrays (``.npz``), each named ``layer/weight`` as Keras names them, such as
-        ``conv1/kernel`` or ``conv1_bn/moving_mean``; a nested layer's path ends in the two.
+    The file is a whole model (``.keras``, ``.h5``, also of Keras 2), weights of Keras 3
+    (``.weights.h5``, matched by layer order as Keras does), weights of Keras 2 (``.h5``), or plain
+    arrays (``.npz``), each named ``layer/weight`` as Keras names them, such as ``conv1/kernel`` or
+    ``conv1_bn/moving_mean``; a nested layer's path ends in the two. ``numpy.savez_compressed(path,
+    **{f"{layer.name}/{w.name}": w.numpy() for layer in model.layers for w in layer.weights})``
+    writes such an ``.npz``.
 
-    Raises
-    ------
-    ValueError
-        For a file that is missing or cannot be read, layers without weights in the file, shapes
-        that differ, and arrays that are not finite.
-
-    Notes
-    -----
-    ``numpy.savez_compressed(path, **{f"{layer.name}/{w.name}": w.numpy() for layer in
-    model.layers for w in layer.weights})`` writes such an ``.npz``.
+    ValueError for a file that is missing or cannot be read, layers without weights in the file,
+    shapes that differ, and arrays that are not finite.
 
     Examples
     --------
@@ -86,19 +76,10 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
 
 
 def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
-    """Load a whole model without running code from the file.
+    """Load a whole model (``.keras``, or ``.h5`` also of Keras 2) without running code from it.
 
-    Parameters
-    ----------
-    path : str or Path
-        A ``.keras`` file or a whole model in ``.h5``, also of Keras 2.
-    compile : bool, default True
-        Also restore loss, metrics and optimizer, where the file has them.
-
-    Raises
-    ------
-    ValueError
-        For a file that is missing, cannot be read, holds only weights or has a Lambda layer.
+    `compile`: also restore loss, metrics and optimizer, where the file has them. ValueError for a
+    file that is missing, cannot be read, holds only weights or has a Lambda layer.
 
     Examples
     --------

@@ -8,14 +8,13 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers as kl
-from keras import ops
 from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
 from edgedyn._array import Array
 from edgedyn.capacitance import DivergedError
 from edgedyn.nn.graph.autodiff import compiled
-from edgedyn.nn.meter import Progress, check_samples
+from edgedyn.nn.meter import Progress, check_samples, in_batches
 from edgedyn.nn.models.probe import has_probe, probe_input
 from edgedyn.predict.methods import measured_by
 from edgedyn.predict.transferability import Score, h_score, leep, logme, nce
@@ -261,18 +260,8 @@ def _outputs(
     """Return features and the head's outputs of all samples, in float64."""
     part = keras.Model(model.inputs, tensor if output is None else [tensor, output])
     forward = compiled(lambda batch: part(batch, training=False))
-    found: list[list[Array]] = []
-    for start in range(0, len(x), batch_size):
-        if progress is not None:
-            progress(start / len(x), "features")
-        batch = x[start : start + batch_size]
-        short = batch_size - len(batch) if start else 0  # one shape, one compilation
-        filled = np.concatenate([batch, batch[:1].repeat(short, 0)]) if short else batch
-        results = forward(ops.convert_to_tensor(filled, dtype=model.inputs[0].dtype))
-        results = [results] if output is None else results
-        arrays = [ops.convert_to_numpy(result)[: len(batch)] for result in results]
-        found.append([array.astype(np.float64) for array in arrays])
-    whole = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+    arrays = in_batches(forward, x, batch_size, model.inputs[0].dtype, progress)
+    whole = [array.astype(np.float64) for array in arrays]
     if not all(np.isfinite(array).all() for array in whole):
         raise DivergedError(
             "the model's features or outputs are not finite on these samples: its weights have "

@@ -23,7 +23,7 @@ from edgedyn.nn.graph import sweeps
 from edgedyn.nn.graph.autodiff import pull_back
 from edgedyn.nn.graph.extract import extract
 from edgedyn.nn.graph.graph import INPUT, Graph
-from edgedyn.nn.graph.loss import OutputLoss, output_loss
+from edgedyn.nn.graph.loss import OutputLoss, loss_of
 from edgedyn.nn.graph.steps import ChannelAffine, Dense, Elementwise, Layer, Linear, Step, read
 from edgedyn.nn.meter import Progress, check_samples
 from edgedyn.predict import zero_cost as formulas
@@ -157,8 +157,7 @@ def zero_cost(
     graph = extract(in_float64(model))
     network_loss, targets = None, None
     if y is not None:
-        given = model.loss if loss is None and getattr(model, "compiled", False) else loss
-        network_loss = output_loss(given, graph.softmax)
+        network_loss = loss_of(model, loss, graph.softmax)
         targets = network_loss.targets(y, len(x), model.output_shape[-1], graph.dtype)
     draw = np.random.default_rng(seed)
     batch = Batch(graph, x, targets, network_loss, draw, zen_repeats)
@@ -187,11 +186,7 @@ class Batch:
         self.graph, self.loss, self.draw, self.zen_repeats = graph, loss, draw, zen_repeats
         self.layers = [step for step in graph.steps if isinstance(step, Layer)]
         self.kernels = [read(layer.kernel) for layer in self.layers]
-        self.x = ops.convert_to_tensor(x, dtype=graph.dtype)
-        self.targets: Tensor = None
-        if targets is not None:
-            kind = "int32" if targets.ndim == 1 else graph.dtype
-            self.targets = ops.convert_to_tensor(targets, dtype=kind)
+        self.x, self.targets = graph.tensors(x, targets)
         self._kept: dict[str, Any] = {}
         self._alone: dict[str, float] = {}
         self._needs: dict[str, set[str]] = {}
@@ -247,7 +242,8 @@ class Batch:
     def _agreement(self) -> Array | None:
         """Return in how many units each pair of samples agrees; None without ReLU."""
         u = self.get("values")
-        codes = [_numpy(u[s.inputs[0]] > 0) for s in self.graph.steps if _rectifier(s)]
+        rectifiers = [step for step in self.graph.steps if _word(step) in RECTIFIERS]
+        codes = [_numpy(u[step.inputs[0]] > 0) for step in rectifiers]
         return formulas.agreement(codes) if codes else None
 
     # The proxies -------------------------------------------------------------------------------
@@ -434,15 +430,12 @@ def _features(graph: Graph) -> int:
 
 
 def _word(step: Any) -> str:
-    """Return an elementwise function's name in small letters."""
-    function = getattr(step, "function", None)
+    """Return an elementwise function's name in small letters; nothing for other steps."""
+    if not isinstance(step, Elementwise):
+        return ""
+    function = step.function
     name = str(getattr(function, "__name__", type(function).__name__))
     return name.lower().replace("_", "")
-
-
-def _rectifier(step: Any) -> bool:
-    """Tell whether a step is a ReLU."""
-    return isinstance(step, Elementwise) and _word(step) in RECTIFIERS
 
 
 def _positive(step: Any, u: list[Tensor]) -> Tensor:
@@ -451,7 +444,7 @@ def _positive(step: Any, u: list[Tensor]) -> Tensor:
         return u[0]
     if isinstance(step, Linear):
         return step.absolute(*u)
-    if isinstance(step, Elementwise) and _word(step) == "relu6":
+    if _word(step) == "relu6":
         return ops.relu(u[0])
     return step.forward(*u)
 

@@ -80,7 +80,11 @@ class _Layout:
             self.pairs.setdefault((a, b), set()).add((output, source))
         self.before = {b: [a for a, c in self.pairs if c == b] for b in range(len(self.names))}
         self.after = {a: [b for c, b in self.pairs if c == a] for a in range(len(self.names))}
-        self.depth = self._depths()
+        depths = self._depths()
+        # The layers of each column, from left to right.
+        self.stages = [
+            [k for k, d in enumerate(depths) if d == depth] for depth in range(max(depths) + 1)
+        ]
         # Layers whose inputs are the outputs of another, one by one.
         self.merged = {
             b: a
@@ -109,8 +113,7 @@ class _Layout:
 
     def _number_vertices(self) -> None:
         """Make the vertices, column by column: inputs and outputs of the layers of each depth."""
-        for depth in range(max(self.depth) + 1):
-            layers = [k for k, d in enumerate(self.depth) if d == depth]
+        for layers in self.stages:
             apart = [k for k in layers if k not in self.merged]
             if apart:
                 first = not any(self.before[k] for k in apart)
@@ -244,8 +247,7 @@ class _Layout:
     def _bands(self, places: Array) -> list[tuple[float, str, str]]:
         """Return what stands above the nodes of each depth in G_B."""
         found = []
-        for depth in range(max(self.depth) + 1):
-            layers = [k for k, d in enumerate(self.depth) if d == depth]
+        for layers in self.stages:
             here = places[np.isin(self.layer, layers), 0]
             names = ", ".join(self.names[k] for k in layers)
             found.append((round(float(here.mean()), 2), _shortened(names), f"{len(here):,} nodes"))

@@ -17,21 +17,10 @@ SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 def graph_page(graph: Any, values: ArrayLike | None = None, name: str | None = None) -> str:
     """Return a self-contained, interactive page about a line graph.
 
-    Up to 10 000 links between 2000 nodes every weight is shown, beyond that every layer.
-
-    Parameters
-    ----------
-    graph : edgedyn.LineGraph or edgedyn.linegraph.Interaction
-        An interaction's strengths P become the weights of the links.
-    values : array_like, shape (n_nodes,), optional
-        The parameters' values in the order of the nodes, shown weight by weight.
-    name : str, optional
-        Of the network; by default its sizes.
-
-    Raises
-    ------
-    ValueError
-        For values of another shape, or not finite.
+    Up to 10 000 links between 2000 nodes every weight is shown beside the network, beyond that
+    every layer. The strengths P of an `Interaction` become the weights of the links. `values` are
+    those of the parameters in the order of the nodes; ValueError for another shape, or where one is
+    not finite. The title has the network's `name`, by default its sizes.
 
     Examples
     --------

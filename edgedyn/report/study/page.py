@@ -121,13 +121,7 @@ def _data(summary: StudySummary) -> dict[str, Any]:
             own = {"forecast": f.value, "half": half, "words": words.forecast(f), "rank": row.rank}
             models.append(asdict(kept) | own)
         found.append({"n_train": ranking.n_train, "models": models})
-    return _rounded(
-        {
-            "observed": summary.observed,
-            "epochs": summary.epochs,
-            "rankings": found,
-        }
-    )
+    return _rounded({"observed": summary.observed, "epochs": summary.epochs, "rankings": found})
 
 
 def _size(model: CandidateCurves) -> int:

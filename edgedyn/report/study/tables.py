@@ -75,20 +75,14 @@ def ranking_csv(rankings: Sequence[SizeSummary]) -> str:
     for ranking in rankings:
         size = "" if ranking.n_train is None else ranking.n_train
         for row in ranking.rows:
-            found = (row.by_method.get(m, unknown) for m in methods)
             values = [getattr(row, m) for m in own] + [getattr(row.curves, m) for m in seen]
             values += [getattr(row.forecast, end) for end in ends]
-            writer.writerow(
-                [size, _safe(row.model), *map(_number, values)]
-                + [_safe(row.status), _safe("; ".join(row.reasons))]
-                + [cell for one in found for cell in _cells(one)]
-            )
+            cells = [size, _safe(row.model), *map(_number, values)]
+            cells += [_safe(row.status), _safe("; ".join(row.reasons))]
+            for one in (row.by_method.get(m, unknown) for m in methods):
+                cells += [_number(one.prediction), _number(one.std), _safe(one.status)]
+            writer.writerow(cells)
     return text.getvalue()
-
-
-def _cells(one: MethodValue) -> list[str]:
-    """Return what one method says of a candidate, for a CSV row."""
-    return [_number(one.prediction), _number(one.std), _safe(one.status)]
 
 
 def _number(value: float) -> str:

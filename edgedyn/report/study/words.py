@@ -1,7 +1,7 @@
 """What a study found and what to doubt, in plain sentences; plain text, nothing escaped yet."""
 
 from collections.abc import Sequence
-from math import inf, isfinite
+from math import isfinite
 from typing import Any
 
 from edgedyn.predict.methods import method_named
@@ -182,16 +182,17 @@ def notes(ranking: SizeSummary, summary: StudySummary) -> list[str]:
     if ranking.choice is None:
         return []
     found = []
-    known = dict.fromkeys(m for row in ranking.rows for m in row.by_method)
-    for name in (m for m in known if m in REFERENCES and m != summary.method):
-        rows = [row for row in ranking.rows if name in row.by_method]
-        best = max(rows, key=lambda row: _or_least(row.by_method[name].prediction), default=None)
-        if best is None or not isfinite(best.by_method[name].prediction):
+    methods = dict.fromkeys(m for row in ranking.rows for m in row.by_method)
+    for name in (m for m in methods if m in REFERENCES and m != summary.method):
+        asked = [row for row in ranking.rows if name in row.by_method]
+        values = [(row.by_method[name].prediction, row.model) for row in asked]
+        known = [pair for pair in values if isfinite(pair[0])]
+        if not known:
             continue
-        value = best.by_method[name].prediction
+        value, best = max(known, key=lambda pair: pair[0])
         odd = "" if 0 <= value <= 1 else ", by a value that is no accuracy"
-        same = best.model == ranking.choice.chosen[0]
-        what = "would name it too" if same else f"would name {best.model}"
+        same = best == ranking.choice.chosen[0]
+        what = "would name it too" if same else f"would name {best}"
         found.append(f"{capital(REFERENCES[name])} {what}{odd}.")
     if summary.head_after:
         found.append(
@@ -206,11 +207,6 @@ REFERENCES = {
     "capacitance": "the paper's rule, the line read off at β_eff = 0,",
     "last_value": "the simplest prediction, the last accuracy that was observed,",
 }
-
-
-def _or_least(value: float) -> float:
-    """Return a value, or one below all where it is not known."""
-    return value if isfinite(value) else -inf
 
 
 def standing(row: RankingRow, epochs: int) -> str:
