@@ -196,6 +196,7 @@ def test_the_page_and_the_figures_say_what_is_known(scripts, tmp_path):
     same = {"name": "identity", "comparisons": 24, "better": 0, "worse": 0}
     assert result["readings"]["default"] == {**same, "tasks": 1, "seeds": 2}
     assert "the default is `identity`" in page
+    assert "Beside the lines themselves, paired, the chosen read-off is" in page
     scripts["figures"].main()
     drawn = {p.name for p in (tmp_path / "results").glob("close_*.png")}
     assert {"close_fig2_cifar10_identity.png", "close_fig3a.png", "close_fig3b.png",

@@ -89,7 +89,9 @@ def attach_probe(
     Jiang et al., Nat. Commun. 15:5718 (2024), Algorithm 1 and Methods; they do not say which of
     the two a frozen batch norm is. With ``identity`` it has its initial statistics (mean 0,
     variance 1), divides by ``sqrt(1 + epsilon)``, epsilon = 0.001, and normalises nothing: the
-    features' scale passes through the probe. beta_eff is measured in inference mode in both.
+    features' scale passes through the probe. beta_eff is measured in inference mode in both. It is
+    the default because `statistics` was in no comparison surely better and with it the line reaches
+    too far, surely in some (papers/jiang2024/close.md, over the same trials with both).
 
     Examples
     --------

@@ -48,6 +48,7 @@ DRAWS, SEED = 1000, 0
 N_VALIDATION = (500, 100, 50)
 LEARNT = ("cl", "bgrn", "domhan")  # slow: from mean curves, only candidates are drawn
 SCORES = ("logme", "h_score", "nce", "leep")
+LEFT_OUT, LINES = "chosen, families left out", ("line (BIC)", "line, all epochs")
 CHOICE = "cifar10"  # where read-offs are chosen; the other tasks judge
 MEAN = "mean over tasks"
 WINDOWS = {5: (1, 2, 3), 10: tuple(range(1, 9))}
@@ -208,19 +209,24 @@ def read_offs(variant):
         return {}
     chosen = _chosen(some[CHOICE])
     others = [zoo for task, zoo in some.items() if task != CHOICE]
-    rows = []
+    rows, beside, drawn = [], [], draws(others, DRAWS)
     for k in OBSERVED:
         tables = {}
         for zoo in others:
             found = predictions(zoo, READ_OFFS | {LAST: MAIN[LAST]}, k)
-            found["chosen, families left out"] = {
+            found[LEFT_OUT] = {
                 choice: np.vstack([found[chosen[family_of(m)]][choice][i]
                                    for i, m in enumerate(zoo.models)])
                 for choice in found[LAST]
             }  # fmt: skip
             tables[zoo.task] = found
         rows += judged(others, tables, {"variant": variant, "observed": k})
-    return {"chosen": chosen, "on": CHOICE, "errors": _choice_errors(some[CHOICE]), "rows": rows}
+        cases = [(zoo, tables[zoo.task]) for zoo in others]
+        for line in LINES:
+            row = rank_and_value(cases, LEFT_OUT, line, drawn)
+            beside.append({"observed": k, "line": line, **row})
+    errors = _choice_errors(some[CHOICE])
+    return {"chosen": chosen, "on": CHOICE, "errors": errors, "rows": rows, "beside": beside}
 
 
 def _choice_errors(zoo):

@@ -4,7 +4,6 @@ from math import isfinite
 
 from edgedyn.predict.methods import method_named
 from papers.jiang2024.judging.bootstrap import with_interval
-from papers.jiang2024.judging.headline import CLOSE_PLANNED
 from papers.jiang2024.judging.pages import distinct, markdown, those
 from papers.jiang2024.tables.words import verdict
 
@@ -16,6 +15,7 @@ PROBES = {
     "slow": "frozen probe (identity), learning rate 2e-4",
 }
 LAST, MEAN = "last_value", "mean over tasks"
+SEEDS, PLANNED = 5, 150  # asked for, with three tasks and ten candidates
 MAIN = ("capacitance", "capacitance, all epochs", "pooled", "negative_beta")
 CONVERGED = 0.3  # nats: below it a run counts as converged
 ROUNDING = 1e-12
@@ -90,23 +90,21 @@ bootstrap sees too little: take the intervals for too narrow.
 
 {said}
 
-{_under_way(result["sources"])}{markdown(columns, rows)}"""
+{_cut(result["sources"])}{markdown(columns, rows)}"""
 
 
-def _under_way(rows):
-    """Say so where the study has not come to its end."""
+def _cut(rows):
+    """Say what was cut of the plan: seeds, images, the other probes and the rate on all tasks."""
     main = [s for s in rows if s["variant"] == "identity"]
     runs = sum(len(s["models"]) * len(s["seeds"]) for s in main)
-    if runs >= CLOSE_PLANNED:
-        return ""
-    whole = 5 * sum(len(s["models"]) for s in main) >= CLOSE_PLANNED
-    said = (
-        "All tasks and candidates are there, most seeds are not: the intervals see how candidates "
-        "differ, hardly how seeds do."
-        if whole
-        else "Until they are there this page tests its script; it is no result."
+    few = [f"{s['task']} has {len(s['seeds'])}" for s in main if len(s["seeds"]) < SEEDS]
+    seeds = f" ({', '.join(few)} of {SEEDS} seeds)" if few else ""
+    return (
+        f"**Cut**, for two cores: {main[0]['n_train']} training images a task (the pilot had "
+        f"1500), {runs} of {PLANNED} runs of `identity`{seeds}, the other probes and the low rate "
+        "on the tasks and seeds below; ResNet-56 was left out. With one or two seeds the "
+        "intervals see how candidates differ, hardly how seeds do.\n\n"
     )
-    return f"**Under way: {runs} of {CLOSE_PLANNED} runs of `identity`.** {said}\n\n"
 
 
 def _convergence(rows):
@@ -317,7 +315,21 @@ def _read_offs(found):
         rows = one["rows"]
         has_mean = any(r["task"] == MEAN for r in rows)
         parts.append(_table([r for r in rows if not has_mean or r["task"] == MEAN]))
+        parts.append(_beside_the_line(one["beside"]))
     return "\n\n".join(parts)
+
+
+def _beside_the_line(rows):
+    """Say whether the chosen read-off wins: surely nearer than both lines after 3, 5, 10 epochs."""
+    near = [nearer(row) for row in rows]
+    said = [f"{value(row, 'gain')} against {row['line']} after {row['observed']} epochs"
+            for row in rows]  # fmt: skip
+    wins = all(one == "nearer, surely" for one in near)
+    end = "it wins" if wins else "it does not win in every one and stays on this page"
+    return (
+        f"Beside the lines themselves, paired, the chosen read-off is {_count(near, 'nearer')} and "
+        f"{_count(near, 'further')} of {len(rows)}, so that {end}; gains: {'; '.join(said)}."
+    )
 
 
 def _coverage(rows):

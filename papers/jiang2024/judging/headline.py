@@ -17,7 +17,6 @@ HERE = Path(__file__).resolve().parents[1]
 README = HERE.parents[1] / "README.md"
 WIDTH = 104
 EPOCHS = 5
-CLOSE_PLANNED = 150  # runs of the close zoo: ten candidates, three tasks, five seeds
 
 
 def zoo(table):
@@ -61,7 +60,8 @@ def close(found):
             f"{with_interval(ours, 'gain')})"
         )
     runs = sum(len(s["models"]) * len(s["seeds"]) for s in sources)
-    counted = f"{runs} runs" if runs >= CLOSE_PLANNED else f"{runs} of {CLOSE_PLANNED} runs so far"
+    few, most = (of(len(s["seeds"]) for s in sources) for of in (min, max))
+    counted = f"{runs} runs, {few if few == most else f'{few} to {most}'} seeds"
     return (
         f"**Real backbones that converge**, the paper's own regime ({len(sources)} tasks, "
         f"{counted}, {EPOCHS} of {sources[0]['epochs']} epochs seen, {task}): {'; '.join(said)}. "
