@@ -34,6 +34,7 @@ WEAK = ("cifar100-a", "cifar100-b", "fashion-mnist")
 CLOSE = ("close-cifar10", "close-cifar100-a", "close-fashion-mnist")
 RUNGS, REDUCTIONS, FIXED = (1, 2, 4, 8, 16), (2.0, 3.0), (1, 3, 5, 10)
 CONFIDENCE, SHARE = 0.9, 0.8
+MARKERS = "osD^vP*X<>"
 YARDSTICK = "5 epochs for all"
 FEWEST, DRAWS, SEED = 5, 2000, 0
 
@@ -175,14 +176,13 @@ def figure(result, path):
     groups = list(result["groups"].items())[:2]
     with saved_figure(path, len(groups), width=11, height=4.6) as (_, axes):
         for ax, (name, group) in zip(axes, groups, strict=True):
-            for r in group["rows"]:
-                race = r["policy"].startswith("race")
+            for r, marker in zip(group["rows"], MARKERS, strict=False):
+                colour = COLOURS[0 if r["policy"].startswith("race") else 1]
                 ends = [[r["regret"] - r["low"]], [r["high"] - r["regret"]]]
-                ax.errorbar(r["epochs"], r["regret"], yerr=ends, fmt="o" if race else "s",
-                            color=COLOURS[0 if race else 1], capsize=2)  # fmt: skip
                 words = r["policy"].replace("epochs for all", "for all")
-                ax.annotate(words, (r["epochs"], r["regret"]), xytext=(6, -12 if race else 5),
-                            textcoords="offset points", fontsize=8)  # fmt: skip
+                ax.errorbar(r["epochs"], r["regret"], yerr=ends, fmt=marker, color=colour,
+                            capsize=2, label=words)  # fmt: skip
+            ax.legend(fontsize=8)
             ax.set(xscale="log", title=name, xlim=(15, 900), ylim=(-0.001, 0.4))
             ax.set(xlabel="epochs of all candidates, one seed", ylabel="regret, test accuracy")
             ax.set_yscale("symlog", linthresh=0.01)

@@ -171,10 +171,11 @@ def _print_sums(study: Any, rows: list[dict[str, Any]], rate: float) -> None:
     )
     left, n = _finish(study, [row.get("finish_seconds", 0.0) for row in rows])
     if left:
-        at_a_time = min(workers, n * len(study.training.seeds))
-        print(f"Then up to {duration(left / at_a_time)} to train the best to the end.")
-    if study.stage == "race":
-        print(_race_words(study))
+        then = duration(left / min(workers, n * len(study.training.seeds)))
+        if study.stage == "race":
+            print(f"Then about {then} for the rest of the race. {_race_words(study)}")
+        else:
+            print(f"Then up to {then} to train the best to the end.")
     seconds = sum(row.get("gpu_seconds", 0.0) for row in rows)
     seconds += _finish(study, [row.get("gpu_finish_seconds", 0.0) for row in rows])[0]
     hours = seconds / 3600
@@ -187,7 +188,7 @@ def _print_sums(study: Any, rows: list[dict[str, Any]], rate: float) -> None:
 
 
 def _finish(study: Any, values: list[float]) -> tuple[float, int]:
-    """Return what all that follows the first epochs takes at most, and how many go to the end."""
+    """Return what follows the first epochs, of the slowest candidates, and how many end it."""
     from edgedyn.studies.selection import UNSURE
 
     ordered = sorted(values, reverse=True)
@@ -208,7 +209,7 @@ def _race_words(study: Any) -> str:
     parts = [f"{n} candidates to epoch {epoch}", *(f"{k} to {to}" for to, k in later)]
     most = study.race.budget or n * study.training.epochs
     return (
-        f"The race: {', '.join(parts)}; {cost(study.heats)} epochs for each seed, up to {most} "
+        f"Its plan: {', '.join(parts)}; {cost(study.heats)} epochs for each seed, up to {most} "
         "where candidates cannot be told apart."
     )
 

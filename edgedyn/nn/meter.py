@@ -110,9 +110,7 @@ class CapacitanceMeter:
     def features(self, x: Array, progress: Progress | None = None) -> Array:
         """Return what the probe receives, shape (n_samples, n_features)."""
         dtype = self.model.inputs[0].dtype
-        found = in_batches(self._forward, x, self.batch_size, dtype, progress)[0]
-        # Of a backbone in half precision: bfloat16 is no type of numpy's.
-        return found if found.dtype == np.float64 else found.astype(np.float32, copy=False)
+        return in_batches(self._forward, x, self.batch_size, dtype, progress)[0]
 
     def of_features(self, features: Array, targets: Array) -> Capacitance:
         """Compute the probe's beta_eff in closed form from the features."""
@@ -173,7 +171,10 @@ class CapacitanceMeter:
 def in_batches(
     forward: Callable[[Any], Any], x: Array, size: int, dtype: Any, progress: Progress | None
 ) -> list[Array]:
-    """Return what a function with one or more outputs gives for all samples, batch by batch."""
+    """Return what a function with one or more outputs gives for all samples, batch by batch.
+
+    Outputs in half precision become float32: bfloat16 is no type of numpy's.
+    """
     found = []
     for start in range(0, len(x), size):
         if progress is not None:
@@ -184,7 +185,8 @@ def in_batches(
         results = forward(ops.convert_to_tensor(filled, dtype=dtype))
         outputs = results if isinstance(results, list | tuple) else [results]
         found.append([ops.convert_to_numpy(output)[: len(batch)] for output in outputs])
-    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+    whole = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+    return [v if v.dtype == np.float64 else v.astype(np.float32, copy=False) for v in whole]
 
 
 def check_kind(scope: str, coupling: str, strength: str, nodes: str) -> None:

@@ -97,6 +97,8 @@ def choose(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from edgedyn.predict.choice import choose
     >>> seen = np.arange(100)
     >>> right = {"a": seen < 80, "b": (seen < 79) | (seen > 97), "c": seen < 60}
     >>> found = choose(["a", "b", "c"], right)

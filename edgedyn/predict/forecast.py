@@ -146,6 +146,7 @@ def forecast(
 
     Examples
     --------
+    >>> from edgedyn.predict.forecast import forecast
     >>> print(forecast([0.30, 0.41, 0.47, 0.52, 0.55], 50, training=0.6).status)
     ok
     """
@@ -205,6 +206,8 @@ def learn(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from edgedyn.predict.forecast import Completed, forecast, learn
     >>> t = np.arange(1, 31)
     >>> def rising(end, task):  # a line in the logarithm of the epoch
     ...     logits = np.log(t) / np.log(30) * (end + 2) - 2

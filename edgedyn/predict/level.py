@@ -70,6 +70,7 @@ def levels(
 
     Examples
     --------
+    >>> from edgedyn.predict.level import levels
     >>> found = levels([0.62, 0.70, 0.66, 0.58, 0.75], [0.60, 0.64, 0.66, 0.57, 0.70], 50)
     >>> found.accuracy.round(2), found.weight.round(1)
     (array([0.62, 0.67, 0.68, 0.58, 0.74]), array([0.2, 0.2, 0.2, 0.2, 0.2]))

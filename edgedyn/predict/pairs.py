@@ -71,6 +71,8 @@ def lead(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) -> Lead:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from edgedyn.predict.pairs import lead
     >>> second = np.arange(100) < 70
     >>> first = np.arange(100) < 76  # right wherever the second is, and on six more
     >>> found = lead(first, second)
@@ -123,6 +125,8 @@ def chances(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from edgedyn.predict.pairs import chances
     >>> seen = np.arange(100)
     >>> found = chances({"a": seen < 80, "b": seen < 60, "c": seen >= 21})
     >>> {name: places[0].round(1).item() for name, places in found.items()}

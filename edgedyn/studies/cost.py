@@ -31,9 +31,12 @@ def cost(study: Study, seen: Survey, rehearsed: Rehearsal, *, gpu_tflops: float)
     first = study.first_epochs
     left = study.training.epochs - first if study.stage in FINISHING else 0
     start, sizes, n_seeds = rehearsed.start_seconds, seen.n_train, len(study.training.seeds)
+    legs = len(study.heats) - 1 if study.stage == "race" else 1  # each in a process of its own
 
-    def trials(epoch: Callable[[int], float], epochs: int, counts: Sequence[int]) -> float:
-        return n_seeds * sum(start + epochs * epoch(n) for n in counts) if epochs else 0.0
+    def trials(
+        epoch: Callable[[int], float], epochs: int, counts: Sequence[int], starts: int = 1
+    ) -> float:
+        return n_seeds * sum(starts * start + epochs * epoch(n) for n in counts) if epochs else 0.0
 
     def here(n: int) -> float:
         judged = seen.n_validation * rehearsed.validation_seconds
@@ -50,9 +53,9 @@ def cost(study: Study, seen: Survey, rehearsed: Rehearsal, *, gpu_tflops: float)
         "epoch_seconds": here(most[0]),
         "start_seconds": start,
         "seconds": trials(here, first, sizes),
-        "finish_seconds": trials(here, left, most),
+        "finish_seconds": trials(here, left, most, legs),
         "gpu_seconds": trials(gpu, first, sizes),
-        "gpu_finish_seconds": trials(gpu, left, most),
+        "gpu_finish_seconds": trials(gpu, left, most, legs),
         "memory_mib": rehearsed.memory_mib,
         "parameters": rehearsed.parameters,
         "flops": rehearsed.flops,

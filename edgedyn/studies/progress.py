@@ -18,16 +18,21 @@ RANKING_SHARE = 0.05  # of the time: ranking thousands of records takes a second
 
 @dataclass(frozen=True)
 class Progress:
-    """A study at a moment."""
+    """A study at a moment.
+
+    Of its stage's trials how many are done, of these failed, and there in all; of those that run
+    candidate, seed, epochs done and wanted; the fraction of the stage's epochs that is done and the
+    seconds left, NaN before the first has ended; the ranking of what has been seen so far.
+    """
 
     stage: str
-    done: int  # trials of the stage, as failed and total
+    done: int
     failed: int
     total: int
-    running: tuple[tuple[str, int, int, int], ...]  # candidate, seed, epochs done and wanted
-    fraction: float  # of the stage's epochs
-    seconds_left: float  # NaN before the first epoch has ended
-    ranking: Ranking | None  # of what has been seen so far
+    running: tuple[tuple[str, int, int, int], ...]
+    fraction: float
+    seconds_left: float
+    ranking: Ranking | None
 
 
 class Watcher:

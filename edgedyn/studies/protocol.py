@@ -19,7 +19,7 @@ from edgedyn._job import (
     Whole,
 )
 from edgedyn.studies.fields import check_fields, distinct, store
-from edgedyn.studies.halving import RUNGS, Schedule, affordable, schedule
+from edgedyn.studies.halving import RUNGS, Schedule, affordable, cost, schedule
 
 SPLITS = get_args(Split)
 MIN_OBSERVED = 3  # a line through fewer points says nothing
@@ -204,7 +204,7 @@ class Finish:
     ----------
     top : int, optional
         How many go on to the last epoch; by default one, or the first two where the paired evidence
-        cannot tell them apart.
+        cannot tell them apart. A race has its own plan.
     probe : {"remove", "keep"}
         ``remove``: an ordinary head (one dense layer) takes the probe's place.
     patience : int, optional
@@ -257,8 +257,15 @@ class Race:
             For a budget below what that takes.
         """
         if self.budget is None or self.reduction is not None:
-            return schedule(n, self.rungs, epochs, self.reduction or 2.0)
-        return affordable(n, self.rungs, epochs, self.budget)
+            found = schedule(n, self.rungs, epochs, self.reduction or 2.0)
+        else:
+            found = affordable(n, self.rungs, epochs, self.budget)
+        if self.budget is not None and self.budget < cost(found):
+            raise ValueError(
+                f"race.budget = {self.budget} epochs is less than the {cost(found)} that the race "
+                "takes; give more, fewer or earlier rungs, or a larger reduction."
+            )
+        return found
 
 
 @dataclass(frozen=True)

@@ -392,9 +392,10 @@ class _Run:
                 # A full study is for its records; others for the finished networks.
                 kept = target < self.study.training.epochs or self.study.stage == "full"
                 saved = kept or self.store.model_path(trial.key).is_file()
-                accuracy = [e.val_accuracy for e in record.epochs]
-                begun, patience = self.study.begun, self.study.patience
-                whole = len(accuracy) >= target or stalled(accuracy, begun, patience)
+                whole = len(record.epochs) >= target
+                if not whole and (patience := self.study.patience):
+                    accuracy = [e.val_accuracy for e in record.epochs]
+                    whole = stalled(accuracy, self.study.begun, patience)
                 done = record.status == "diverged" or (whole and saved)
             if not done:
                 due.append(trial)

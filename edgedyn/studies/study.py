@@ -13,7 +13,7 @@ import msgspec
 
 from edgedyn import _validate as check
 from edgedyn._job import Settings, Text
-from edgedyn.predict.methods import METHODS
+from edgedyn.predict.methods import METHODS, measured_by
 from edgedyn.studies.fields import (
     check_fields,
     checked,
@@ -23,7 +23,7 @@ from edgedyn.studies.fields import (
     table,
     unknown_fields,
 )
-from edgedyn.studies.halving import Schedule, cost
+from edgedyn.studies.halving import Schedule
 from edgedyn.studies.protocol import (
     Candidate,
     Data,
@@ -101,11 +101,10 @@ class Study:
         if not self.methods:
             raise ValueError("methods is empty; give at least one, such as ['capacitance'].")
         check.choice(self.stage, "stage", STAGES)
-        if self.training.precision != "float32" and self.capacitance.scope == "network":
-            raise ValueError(
-                "capacitance.scope = 'network' takes the network in float32; got "
-                f"training.precision = {self.training.precision!r}. Measure the probe instead."
-            )
+        given, proxies = self.training.precision, {*self.methods} & {*measured_by("zero_cost")}
+        if given != "float32" and (proxies or self.capacitance.scope == "network"):
+            what = ", ".join(sorted(proxies)) or "scope = 'network'"
+            raise ValueError(f"{what} works in float32 alone; got training.precision = {given}.")
         if self.stage == "race":
             self._check_race()
         self._check_paths()
@@ -127,16 +126,14 @@ class Study:
 
     def _check_race(self) -> None:
         """Refuse a race that cannot be run."""
-        sizes, plan, budget = self.data.n_train, self.heats, self.race.budget
+        sizes, top = self.data.n_train, self.finish.top
         if len(sizes) > 1:
             raise ValueError(
                 f"a race is run at one training size; got data.n_train = {list(sizes)}."
             )
-        if budget is not None and budget < cost(plan):
-            raise ValueError(
-                f"race.budget = {budget} epochs is less than the {cost(plan)} that the race takes; "
-                "give more, fewer rungs or a larger reduction."
-            )
+        if top is not None:
+            raise ValueError(f"in a race its plan says how many go on; got finish.top = {top}.")
+        self.race.plan(len(self.candidates), self.training.epochs)  # refuses too small a budget
 
     @property
     def heats(self) -> Schedule:

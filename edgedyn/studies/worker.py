@@ -148,7 +148,9 @@ def _train(job: Job, journal: Journal, folder: Path) -> None:
         journal.append({"scores": values})
         journal.append({"score_seconds": seconds})
     head = job.target > job.early and job.finish_probe == "remove"
-    first = job.early if head else job.target
+    # One whose finish had ended when its process was lost must not train an epoch more.
+    target = len(journal.epochs) if ended(journal, job) else job.target
+    first = job.early if head else target
     model = trials.with_probe(setup, job)
     watch = trials.watch(setup, job)
     options: dict[str, Any] = {"report": journal.append, "over": lambda: ended(journal, job)}
@@ -157,7 +159,7 @@ def _train(job: Job, journal: Journal, folder: Path) -> None:
     if head and not journal.diverged:
         model = trials.with_head(model, setup, job)
         backup = folder / HEAD_CHECKPOINT
-        trials.train(model, setup, job, job.target, backup, first_epoch=job.early, **options)
+        trials.train(model, setup, job, target, backup, first_epoch=job.early, **options)
     if journal.diverged:
         return
     if job.target == job.last:

@@ -6,8 +6,11 @@ import pytest
 
 from edgedyn import nn
 from edgedyn._job import TrainingSettings
+from edgedyn.nn.models import small
+from edgedyn.nn.models.probe import probe_input
 from edgedyn.nn.training import recipe
 from edgedyn.nn.training.finetune import finetune
+from edgedyn.predict.transferability import logme
 
 
 @pytest.mark.parametrize(
@@ -119,5 +122,20 @@ def test_candidates_compute_in_another_precision_and_probes_do_not():
     assert all(dtype == "float32" for name, dtype in computed.items() if "probe" in name)
     x = np.random.default_rng(0).uniform(0, 1, (6, 8, 8, 3)).astype("float32")
     found = nn.neural_capacitance(probed, x, np.arange(6) % 3)
-    # By hand: the probe alone, in float32, on the features that the body gives.
-    assert found.status == "ok" and np.isfinite(found.value)
+    # The probe alone, in float32, on the features that the body gives, by differentiation.
+    features = np.asarray(keras.ops.cast(body(x), "float32"))
+    alone = keras.Model(probe_input(probed), probed.output)
+    expected = nn.neural_capacitance(alone, features, np.arange(6) % 3, scope="network")
+    assert found.status == "ok" and found.value == pytest.approx(expected.value, rel=1e-5)
+    with pytest.raises(ValueError, match="mixed"):
+        nn.neural_capacitance(probed, x, np.arange(6) % 3, scope="network")
+
+
+def test_scores_of_candidates_in_half_precision():
+    with recipe.computing_in("mixed_bfloat16"):
+        body = nn.backbone(small.cnn((8, 8, 3), width=4))
+    x = np.random.default_rng(0).uniform(0, 255, (30, 8, 8, 3)).astype("float32")
+    y = np.arange(30) % 3
+    found = nn.transfer_scores(body, x, y, source_head="none")
+    features = np.asarray(keras.ops.cast(body(x), "float32"), float)
+    assert float(found.logme) == pytest.approx(float(logme(features, y)), rel=1e-6)

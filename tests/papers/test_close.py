@@ -39,7 +39,7 @@ def scripts(monkeypatch, tmp_path):
     return found
 
 
-def trial(model, seed, n_train=500, status="completed"):
+def trial(model, seed, n_train=500, status="completed", truth=FINAL):
     """Return a run that lies on its line exactly; accuracies are whole numbers of samples."""
     rng = np.random.default_rng([seed, list(FINAL).index(model)])
     epochs = []
@@ -62,7 +62,7 @@ def trial(model, seed, n_train=500, status="completed"):
                 k,
                 1 / k,
                 wanted / N,
-                FINAL[model] if last else np.nan,
+                truth[model] if last else np.nan,
                 beta,
                 "ok",
                 1.0,
@@ -225,12 +225,16 @@ def test_readings_are_judged_by_their_own_ends(scripts):
     from papers.jiang2024.close import readings
 
     write(scripts, "cifar10")
-    write(scripts, "cifar10", "statistics", seeds=(1, 0))
-    found = readings.compare([5], 50, "mean")["rows"]
-    for row in found:
-        # By hand: the same curves and ends in both.
-        assert row["rho"] == row["identity_rho"] and row["lead"] == row["gain"] == 0
-        assert row["error"] == row["identity_error"] and row["seeds"] == 2
+    # The same curves, but ends in the reverse order: 0.9 where the line says 0.1.
+    reverse = {model: 1 - end for model, end in FINAL.items()}
+    write(scripts, "cifar10", "statistics", truth=reverse)
+    line = next(row for row in readings.compare([5], 50, "mean")["rows"]
+                if (row["method"], row["group"]) == ("capacitance", "all"))  # fmt: skip
+    off = np.mean([abs(1 - 2 * end) for end in FINAL.values()])
+    assert line["identity_rho"] == pytest.approx(1) and line["rho"] == pytest.approx(-1)
+    assert line["lead"] == pytest.approx(-2) and line["seeds"] == 2
+    assert line["identity_error"] < 2e-3 and line["error"] == pytest.approx(off, abs=2e-3)
+    assert line["gain"] == pytest.approx(line["identity_error"] - line["error"])
 
 
 def test_studies_of_all_variants_can_be_read(scripts):

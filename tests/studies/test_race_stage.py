@@ -151,9 +151,10 @@ def test_a_budget_is_kept_for_every_seed(tmp_path, trained, budget, epochs):
     [
         (
             {"race": {"budget": 8}},
-            "a budget of 8 epochs is less than the 12 that the shortest race",
+            "race.budget = 8 epochs is less than the 12 that the race",
         ),
         ({"race": {"budget": 15, "reduction": 2}}, "race.budget = 15 epochs is less than the 16"),
+        ({"finish": {"top": 2}}, "in a race its plan says how many go on; got finish.top = 2"),
         ({"race": {"rungs": [2, 1]}}, r"race.rungs must ascend; got \[2, 1\]"),
         ({"race": {"rungs": [0, 1]}}, "race.rungs.* must be at least 1"),
         ({"race": {"reduction": 1}}, "race.reduction must be above 1"),
@@ -166,6 +167,7 @@ def test_bad_races_are_refused(tmp_path, change, words):
     fields = study(tmp_path)
     fields["data"] = {"spec": "digits", **change.get("data", {})}
     fields["race"] |= change.get("race", {})
+    fields["finish"] = change.get("finish", {})
     with pytest.raises(ValueError, match=words):
         ed.select(fields)
     assert not list(tmp_path.iterdir())

@@ -212,6 +212,15 @@ def test_a_practitioner_s_settings_and_a_finish_that_ends_when_nothing_gets_bett
     assert found.best_model.stat().st_mtime_ns >= before
     with pytest.raises(ValueError, match="patience: 2 there, 3 now"):
         ed.select(**{**fields, "finish": {"patience": 3}})
+    # Where all is lost between the last epoch and the test, no epoch more is trained.
+    fields["output"] += "-lost"
+    models = Path(fields["output"], "models")
+    models.parent.mkdir()
+    models.write_text("no folder, so that nothing can be saved")
+    (lost,) = ed.select(**fields).records
+    assert lost.status == "failed" and len(lost.epochs) == 6
+    models.unlink()
+    assert numbers(ed.select(**fields).records[0]) == numbers(record)
 
 
 @pytest.mark.slow

@@ -88,7 +88,11 @@ def test_the_examples_comments_name_fields_that_exist(tmp_path):
         ),
         (
             {"training": {"precision": "mixed_float16"}, "capacitance": {"scope": "network"}},
-            "takes the network in float32; got training.precision = 'mixed_float16'",
+            "scope = 'network' works in float32 alone; got training.precision = mixed_float16",
+        ),
+        (
+            {"training": {"precision": "mixed_bfloat16"}, "methods": ["pooled", "naswot"]},
+            "naswot works in float32 alone",
         ),
         ({"finish": {"patience": 0}}, "finish.patience must be at least 1"),
         ({"training": {"seeds": []}}, "training.seeds is empty"),

@@ -72,8 +72,8 @@ def finetune(
     judge = _Validation(data.validation, batch_size)
     log = _EpochLog(watch, clock, judge, report, measure, over)
     callbacks = [clock, *([] if watch is None else [watch]), judge, log, EpochBackup(backup)]
-    options: dict[str, Any] = {"verbose": 0, "shuffle": False}  # the pipeline shuffles
-    options["class_weight"] = class_weight
+    # The pipeline shuffles.
+    options: dict[str, Any] = {"class_weight": class_weight, "shuffle": False, "verbose": 0}
     model.fit(train, initial_epoch=first_epoch, epochs=epochs, callbacks=callbacks, **options)
 
 
@@ -171,7 +171,7 @@ class _Clock(keras.callbacks.Callback):
     seconds = 0.0
 
     def __init__(
-        self, order: keras.Variable, seed: int, augmentation: Sequence[keras.Layer] = ()
+        self, order: keras.Variable, seed: int, augmentation: Sequence[keras.Layer]
     ) -> None:
         super().__init__()
         self.order, self.seed = order, seed

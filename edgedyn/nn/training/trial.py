@@ -42,8 +42,7 @@ def prepare(job: Job) -> Setup:
     """Load the data and build the candidate, both as the seed decides."""
     data = dataset(job)
     keras.utils.set_random_seed(job.seed)  # this process is the trial's own
-    with recipe.computing_in(job.settings.training.precision):
-        model = candidate(job, data.image_shape)
+    model = candidate(job, data.image_shape)
     provenance = {
         "environment": {**environment(), "command": job.command},
         "data_fingerprint": data.fingerprint,
@@ -71,6 +70,12 @@ def dataset(job: Job) -> Dataset:
 
 
 def candidate(job: Job, image_shape: tuple[int, int, int]) -> keras.Model:
+    """Build or load the candidate's model; what is built computes in the study's precision."""
+    with recipe.computing_in(job.settings.training.precision):
+        return _candidate(job, image_shape)
+
+
+def _candidate(job: Job, image_shape: tuple[int, int, int]) -> keras.Model:
     """Build or load the candidate's model."""
     given, paths = job.settings.candidate, job.files
     options = dict(given.options)

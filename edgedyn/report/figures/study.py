@@ -141,8 +141,9 @@ def accuracy_fit(
         ax.plot(b[: t0 - 1], a[: t0 - 1], **dots, fillstyle="none", label="before the window")
     ax.plot(b[t0 - 1 :], a[t0 - 1 :], **dots, zorder=3, label="observed epochs")
     if line is not None:
-        ax.plot(grid[:1], mean[:1], "s", color=COLOURS[0], zorder=4, clip_on=False,
-                label=f"predicted {mean[0]:.3f}")  # fmt: skip
+        said = f"predicted {mean[0]:.3f}" + ("" if 0 <= mean[0] <= 1 else ", no accuracy")
+        square: dict[str, Any] = {"color": COLOURS[0], "zorder": 4, "clip_on": False}
+        ax.plot(grid[:1], mean[:1], "s", label=said, **square)
     if np.isfinite(truth):
         ax.plot([0], [truth], "*", color=COLOURS[1], markersize=11, zorder=4, clip_on=False,
                 label=f"true {truth:.3f}")  # fmt: skip

@@ -1,9 +1,9 @@
 """Which reading of the frozen probe is the better default: the same trials with both, paired.
 
-The rule was written down before the second reading had run on two seeds: of the comparisons of the
-mean over tasks (two lines, all and close candidates, three numbers of epochs seen, in rank and in
-value) the default is `statistics` where more are surely better than surely worse, else `identity`,
-what the probe has always had.
+The rule was written down when of `statistics` one seed of one task had been looked at. Of the
+comparisons of the mean over tasks (two lines, all and close candidates, three numbers of epochs
+seen, in rank and in value): the default is `statistics` where more are surely better than surely
+worse, else `identity`, what the probe has always had.
 """
 
 from papers.jiang2024.close.evidence import (
