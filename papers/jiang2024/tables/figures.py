@@ -86,8 +86,9 @@ def figure3a(supplement, folder=FIGURES):
             (judged,) = those(supplement["runs"], task=task, group="all", method=SINGLE)
             some = those(rows, task=task)
             (panel,) = figures.predicted_by_method([ax], {"rows": some, "methods": [judged]})
-            panel.set_title(panel.get_title().replace(SINGLE, task))
-            panel.set_ylabel(f"predicted by {SINGLE}, single runs")
+            label = method_named(SINGLE).label
+            panel.set_title(panel.get_title().replace(label, task))
+            panel.set_ylabel(f"predicted by {label}, single runs")
 
 
 def figure4(table, folder=FIGURES):
