@@ -18,6 +18,7 @@ from edgedyn.predict.level import expit, logit
 LEVELS = (0.68, 0.95)
 OBSERVED = (2, 3, 4, 5, 7, 10)  # epochs after which a completed curve is looked at
 PRIOR_CURVES = 10  # what a prior weighs beside curves of one's own
+UNKNOWN = 1000  # validation samples where nobody says how many there are
 LEAST_RATIO = 2  # of all epochs to those seen, for a curve to teach something
 PRIOR = "forecast_prior.json"
 
@@ -43,7 +44,7 @@ class Completed:
     accuracy: ArrayLike
     truth: float
     training: ArrayLike | None = None
-    n_samples: int = 1000
+    n_samples: int = UNKNOWN
     task: str = ""
     family: str = ""
 
@@ -107,7 +108,7 @@ def forecast(
     target: int,
     *,
     training: float | None = None,
-    n_samples: int = 1000,
+    n_samples: int | None = None,
     lesson: Lesson | None = None,
 ) -> Forecast:
     r"""Forecast the accuracy after the last epoch from those seen.
@@ -129,8 +130,8 @@ def forecast(
         The last epoch, T.
     training : float, optional
         Training accuracy after the last epoch seen. Without it the curve alone counts.
-    n_samples : int
-        Validation samples behind each accuracy.
+    n_samples : int, optional
+        Validation samples behind each accuracy; else 1000 are taken, and the status says so.
     lesson : Lesson, optional
         From `learn`; by default the shipped one.
 
@@ -147,11 +148,11 @@ def forecast(
     Examples
     --------
     >>> from edgedyn.predict.forecast import forecast
-    >>> print(forecast([0.30, 0.41, 0.47, 0.52, 0.55], 50, training=0.6).status)
+    >>> print(forecast([0.30, 0.41, 0.47, 0.52, 0.55], 50, training=0.6, n_samples=500).status)
     ok
     """
     target = check.positive_int(target, "target")
-    n_samples = check.positive_int(n_samples, "n_samples")
+    n = UNKNOWN if n_samples is None else check.positive_int(n_samples, "n_samples")
     seen = np.asarray(accuracy, float)
     if seen.ndim != 1:
         raise ValueError(f"accuracy must have shape (n_observed,); got {seen.shape}.")
@@ -163,7 +164,7 @@ def forecast(
     known = training is not None and isfinite(training)
     used = lesson or shipped(known)
     far = log(target / len(seen))
-    curve = Completed(seen, nan, None if training is None else [training], n_samples)
+    curve = Completed(seen, nan, None if training is None else [training], n)
     theta, variance = _last(curve, len(seen))
     middle = theta + float(_features(curve, len(seen), target) @ np.array(used.coefficients))
     beyond = far > used.largest * (1 + 1e-9)
@@ -174,9 +175,10 @@ def forecast(
         for w, p in zip(used.half_widths, LEVELS, strict=True)
     ]
     logits = np.array([middle, *(middle + sign * end for end in ends for sign in (-1, 1))])
-    said = f"{target} epochs of which {len(seen)} seen: further than was learnt"
+    said = [f"{target} epochs of which {len(seen)} seen: further than was learnt"] * beyond
+    said += [f"unknown how many validation samples: {UNKNOWN} taken"] * (n_samples is None)
     value, low_68, high_68, low_95, high_95 = expit(logits).tolist()
-    return Forecast(value, low_68, high_68, low_95, high_95, said if beyond else "ok")
+    return Forecast(value, low_68, high_68, low_95, high_95, "; ".join(said) or "ok")
 
 
 def learn(

@@ -6,11 +6,13 @@ from math import isfinite, nan
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import rankdata
 
 from edgedyn._array import Array
 from edgedyn.predict import lines
 from edgedyn.predict.level import levels
 
+NO_SCORE = "no score in the record"
 NOT_SHRUNK = "not shrunk: how many samples validate is not known"
 
 
@@ -75,15 +77,18 @@ class Method:
     ----------
     name, label : str
         As records, studies and `edgedyn.rank` have it, and for people.
-    kind : {"curve", "learned", "score"}
+    kind : {"curve", "learned", "score", "ranks"}
         ``curve``: predicts the final accuracy from the first epochs; ``learned``: likewise, from
-        completed curves of other candidates, too; ``score``: measured before training.
+        completed curves of other candidates, too; ``score``: measured before training; ``ranks``: a
+        sum of ranks among the candidates, which is no accuracy.
     predict : callable
         Takes the curves of all candidates, the positions of those to predict, and a `Sight`.
     higher_is_better : bool
         Of a score as it is measured; in records those where the opposite holds have changed sign.
     measured_by : str
         The function of `edgedyn.nn` that measures a score.
+    needs : str
+        A score that it takes from the records, empty for none.
     """
 
     name: str
@@ -92,11 +97,12 @@ class Method:
     predict: Predict
     higher_is_better: bool = True
     measured_by: str = ""
+    needs: str = ""
 
     @property
     def is_accuracy(self) -> bool:
         """Whether its predictions are accuracies."""
-        return self.kind != "score"
+        return self.kind in ("curve", "learned")
 
 
 def method_named(name: str) -> Method:
@@ -218,13 +224,29 @@ def _score(name: str) -> Predict:
 
     def predict(curves: Sequence[Curve], at: Sequence[int], sight: Sight) -> list[Prediction]:
         values = [float(curves[k].scores.get(name, nan)) for k in at]
-        words = ["ok" if isfinite(value) else "no score in the record" for value in values]
+        words = ["ok" if isfinite(value) else NO_SCORE for value in values]
         return [Prediction(value, nan, word) for value, word in zip(values, words, strict=True)]
 
     return predict
 
 
 _LAST = _observed(lambda values: values[-1])
+
+
+def _with_score(name: str) -> Predict:
+    """Add ranks by the last value and by a score, from 1 for the worst, mean ranks where tied."""
+
+    def predict(curves: Sequence[Curve], at: Sequence[int], sight: Sight) -> list[Prediction]:
+        whole = [k for k, one in enumerate(curves) if not one.failed]
+        scores = _score(name)(curves, whole, sight)
+        known = [k for k, one in zip(whole, scores, strict=True) if isfinite(one.value)]
+        last = [one.value for one in _LAST(curves, known, sight)]
+        both = rankdata(last) + rankdata([one.value for one in scores if isfinite(one.value)])
+        found = dict(zip(known, both.tolist(), strict=True))
+        absent = Prediction(nan, nan, NO_SCORE)
+        return [Prediction(found[k], nan, "ok") if k in found else absent for k in at]
+
+    return predict
 
 
 # The registry -----------------------------------------------------------------------------------
@@ -238,6 +260,10 @@ def _proxy(name: str, label: str, higher_is_better: bool = True) -> Method:
     return Method(name, label, "score", _score(name), higher_is_better, "zero_cost")
 
 
+def _ranks(name: str, label: str, score: str) -> Method:
+    return Method(name, label, "ranks", _with_score(score), needs=score)
+
+
 METHODS: dict[str, Method] = {
     one.name: one
     for one in (
@@ -246,6 +272,7 @@ METHODS: dict[str, Method] = {
         Method("level", "shrunk last value", "curve", _level),
         Method("last_value", "last value", "curve", _LAST),
         Method("best_value", "best value", "curve", _observed(np.max)),
+        _ranks("last_value_naswot", "last value and NASWOT", "naswot"),
         Method("bgrn", "BGRN", "learned", _predictor("BGRN")),
         Method("cl", "CL", "learned", _predictor("CL")),
         Method("domhan", "Domhan", "curve", _predictor("Domhan")),

@@ -163,7 +163,7 @@ def rank(
     runs = _checked(records, observed)
     names = list(dict.fromkeys(methods))
     scores = {name for run in runs for name in getattr(run, "scores", {})}
-    known = [m.name for m in METHODS.values() if m.is_accuracy] + sorted(scores)
+    known = [m.name for m in METHODS.values() if m.kind != "score"] + sorted(scores)
     for name in names:
         check.choice(name, "method", known)
     check.choice(over, "over", OVER)

@@ -174,7 +174,7 @@ def forecasts(
         told = [c for c in others if (c.training is not None) == known]
         told = [c for c in told if len(np.asarray(c.accuracy)) >= LEAST_RATIO * observed]
         lesson = learn(told, shipped(known), (observed,)) if told else None
-        n = (n_validation or 1000) * len(curves)
+        n = None if n_validation is None else n_validation * len(curves)
         found[model] = forecast(accuracy, last, training=training, n_samples=n, lesson=lesson)
     return found
 

@@ -23,7 +23,7 @@ def early_ranking(
     if not any(len(r.epochs) >= observed for r in records):
         return None
     scored = {name for r in records for name in r.scores}
-    served = [name for name in methods if method_named(name).is_accuracy or name in scored]
+    served = [name for name in methods if method_named(name).kind != "score" or name in scored]
     return rank(
         records,
         served or ["last_value"],

@@ -131,12 +131,14 @@ class TrialRecord:
         found = values.get("schema")
         if found not in (3, SCHEMA):
             raise ValueError(f"the record has schema {found!r}; this edgedyn reads 3 and {SCHEMA}.")
-        wrong = set(values) ^ {f.name for f in fields(cls)}
+        wrong = values.keys() ^ cls.__dataclass_fields__.keys()
         if wrong:
             names = ", ".join(sorted(wrong))
             raise ValueError(f"the record's fields do not match schema {SCHEMA}: {names}.")
         check.choice(values["status"], "status", STATUSES)
-        epochs = [e if isinstance(e, EpochRecord) else epoch_record(e) for e in values["epochs"]]
+        epochs = values["epochs"]
+        if epochs and not isinstance(epochs[0], EpochRecord):
+            epochs = tuple(map(epoch_record, epochs))
         changes = {
             "schema": SCHEMA,
             "settings": upgraded_settings(values["settings"]),

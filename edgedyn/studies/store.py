@@ -322,9 +322,11 @@ def _decoded(values: dict[str, Any]) -> TrialRecord:
     table = msgspec.convert(values["epochs"], Columns)
     columns = [_column(getattr(table, name)) for name in COLUMNS]
     length = len(table.epoch)
-    names, measured = table.measures.keys(), map(_column, table.measures.values())
-    rows = [dict(zip(names, row, strict=True)) for row in zip(*measured, strict=True)]
-    columns += [rows or [{} for _ in range(length)], table.val_correct or [""] * length]
+    rows: list[dict[str, float]] = [{} for _ in range(length)]
+    for name, measured in table.measures.items():
+        for row, value in zip(rows, _column(measured), strict=True):
+            row[name] = value
+    columns += [rows, table.val_correct or [""] * length]
     epochs = tuple(starmap(EpochRecord, zip(*columns, strict=True)))
     return TrialRecord.from_dict({**values, "epochs": epochs})
 

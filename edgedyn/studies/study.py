@@ -98,6 +98,8 @@ class Study:
         for name in self.methods:
             if name not in METHODS:
                 raise ValueError(f"methods has no {name!r}; {meant(name, METHODS)}")
+            if (needed := METHODS[name].needs) and needed not in self.methods:
+                raise ValueError(f"methods has {name!r}, which needs {needed!r}: add that, too.")
         if not self.methods:
             raise ValueError("methods is empty; give at least one, such as ['capacitance'].")
         check.choice(self.stage, "stage", STAGES)

@@ -5,6 +5,8 @@ with `Keras` it builds a functional model; run with `Oracle` it gives, with Tens
 the input of one layer as a function of another's output, everything else held.
 """
 
+from itertools import product
+
 import keras
 import numpy as np
 import pytest
@@ -354,10 +356,14 @@ def gated(L, x):
 
 
 NETWORKS = {f.__name__: f for f in (plain, residual, branches, mobile, grouped, gated)}
-# Dense double differentiation takes seconds each: two in the quick tier, all in the slow one.
-NAMES = [
-    n if n in ("plain", "branches") else pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS
+# Dense double differentiation takes seconds each: one network a strength in the quick tier, all in
+# the slow one; nodes="all" has the kernels among its nodes.
+QUICK = {("plain", "signed"), ("branches", "magnitude")}
+CASES = [
+    case if case in QUICK else pytest.param(*case, marks=pytest.mark.slow)
+    for case in product(NETWORKS, ("magnitude", "signed"))
 ]
+NODES = [pytest.param("kernels", marks=pytest.mark.slow), "all"]
 SHAPE = (5, 6, 2)
 
 

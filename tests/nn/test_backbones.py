@@ -72,7 +72,10 @@ def test_preprocessing_is_that_of_keras(name):
     np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["VGG16", "DenseNet121", "MobileNet", "MobileNetV3Small"])
+@pytest.mark.parametrize(
+    "name",
+    ["VGG16", pytest.param("DenseNet121", marks=pytest.mark.slow), "MobileNet", "MobileNetV3Small"],
+)
 def test_features_are_those_of_keras_on_preprocessed_images(name):
     """One model each of caffe, torch, tf, and of those that preprocess inside."""
     ours = nn.backbone(name, weights=None, input_shape=(40, 32, 3))
@@ -185,6 +188,7 @@ def test_imagenet_weights_come_from_keras(monkeypatch, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_numbered_layers_of_a_file_fit_whatever_was_built_before(tmp_path):
     first = nn.backbone("Xception", weights=None, input_shape=(32, 32, 3))
     first.save(tmp_path / "xception.keras")

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 
 import keras  # noqa: E402
-from dense_oracle import NAMES, NETWORKS, case, degrees  # noqa: E402
+from dense_oracle import CASES, NETWORKS, NODES, case, degrees  # noqa: E402
 from keras import layers as kl  # noqa: E402
 
 import edgedyn as ed  # noqa: E402
@@ -17,9 +17,8 @@ from edgedyn.nn.models.backbones import architecture  # noqa: E402
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("float64")]
 
 
-@pytest.mark.parametrize("nodes", ["kernels", "all"])
-@pytest.mark.parametrize("strength", ["magnitude", "signed"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("nodes", NODES)
+@pytest.mark.parametrize(("name", "strength"), CASES)
 def test_weighted_degrees_are_those_of_dense_double_differentiation(name, strength, nodes):
     made, model, x, y = case(name)
     P = nn.interaction(model, x, y, strength=strength, nodes=nodes, batch_size=1)
@@ -33,7 +32,7 @@ def test_weighted_degrees_are_those_of_dense_double_differentiation(name, streng
     np.testing.assert_allclose(P.out_degree(), outs, rtol=1e-10, atol=1e-12 * scale)
 
 
-@pytest.mark.parametrize("nodes", ["kernels", "all"])
+@pytest.mark.parametrize("nodes", NODES)
 @pytest.mark.parametrize("name", ["plain", "branches", "mobile", "gated"])
 def test_the_explicit_matrix_is_the_operator(name, nodes):
     _, model, x, y = case(name)
@@ -107,7 +106,7 @@ LINEAR = ["grouped", "1d", "branches", "gate and up-sampling"]
 LINEAR += [f"transposed {p} {k}" for p in ("same", "valid") for k in ("3/2", "2/3", "4/1")]
 
 
-@pytest.mark.parametrize("nodes", ["kernels", "all"])
+@pytest.mark.parametrize("nodes", NODES)
 @pytest.mark.parametrize("name", LINEAR)
 def test_links_are_where_strengths_of_a_linear_network_are_not_zero(name, nodes):
     model = positive(dict(linear_networks())[name])
@@ -182,7 +181,7 @@ def test_published_networks_have_no_values_and_leave_none_behind():
     assert kernel._value is None
 
 
-@pytest.mark.parametrize("strength", ["magnitude", "signed"])
+@pytest.mark.parametrize("strength", ["magnitude", pytest.param("signed", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", LINEAR)
 def test_degrees_by_kernels_of_ones_are_those_of_the_operator(name, strength):
     # The sweeps for beta_eff take channel sums and box filters where the operator takes any kernel.

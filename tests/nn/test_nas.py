@@ -427,6 +427,7 @@ def test_which_layers_are_linked(cell):
     assert all("stage3" in name for name in last) or passes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [c for c in EXTREME if not leads_through(c)])
 def test_a_cut_network_says_so(cell):
     """Nothing before the last cell influences the output: beta_eff is undefined, not a number."""
@@ -441,9 +442,9 @@ def test_a_cut_network_says_so(cell):
     ("cell", "nodes"),
     [
         ((IDENTITY,) * 6, "kernels"),
-        ((POOL,) * 6, "kernels"),
-        ((1, 1, 0, 2, 2, 2), "kernels"),
-        (EXTREME[-1], "kernels"),
+        pytest.param((POOL,) * 6, "kernels", marks=pytest.mark.slow),
+        pytest.param((1, 1, 0, 2, 2, 2), "kernels", marks=pytest.mark.slow),
+        pytest.param(EXTREME[-1], "kernels", marks=pytest.mark.slow),
         (EXTREME[-1], "all"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 
 import keras  # noqa: E402
+from dense_oracle import NODES  # noqa: E402
 from oracles import direct_matrix, finite_difference_full  # noqa: E402
 
 from edgedyn import nn  # noqa: E402
@@ -38,7 +39,7 @@ def probe_model(n_features=5, n_classes=4, seed=0, randomise=True, **options):
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("nodes", ["kernels", "all"])
+@pytest.mark.parametrize("nodes", NODES)
 @pytest.mark.parametrize("units", [(8,), pytest.param((9, 6), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("batch_norm", ["identity", "statistics", "none"])
 def test_closed_form_agrees_with_autodiff(batch_norm, units, nodes, loss):

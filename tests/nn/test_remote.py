@@ -12,6 +12,7 @@ distributed = pytest.importorskip("distributed", reason="install the extra 'dask
 
 import dask  # noqa: E402
 import keras  # noqa: E402
+from dense_oracle import NODES  # noqa: E402
 
 from edgedyn import nn  # noqa: E402
 from edgedyn.nn import remote  # noqa: E402
@@ -91,7 +92,7 @@ def assert_same(actual, expected, rtol):
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("nodes", ["kernels", "all"])
+@pytest.mark.parametrize("nodes", NODES)
 @pytest.mark.parametrize(("scope", "coupling", "strength"), KINDS)
 def test_parts_give_one_pass_in_float64(scope, coupling, strength, nodes):
     model, (x, y) = model_of(), data()

@@ -7,7 +7,7 @@ pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from dense_oracle import NAMES, NETWORKS, case, degrees, full_degrees  # noqa: E402
+from dense_oracle import CASES, NETWORKS, NODES, case, degrees, full_degrees  # noqa: E402
 from keras import layers as kl  # noqa: E402
 
 from edgedyn import nn  # noqa: E402
@@ -31,9 +31,8 @@ def compare(ours, oracle):
     return sum(i @ o for i, o in oracle.values()) / sum(i.sum() for i, _ in oracle.values())
 
 
-@pytest.mark.parametrize("nodes", ["kernels", "all"])
-@pytest.mark.parametrize("strength", ["magnitude", "signed"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("nodes", NODES)
+@pytest.mark.parametrize(("name", "strength"), CASES)
 def test_direct_degrees_are_those_of_the_dense_matrix(name, strength, nodes):
     made, model, x, y = case(name)
     cap, ours = measured(model, x, y, strength=strength, nodes=nodes)
@@ -46,7 +45,7 @@ def test_direct_degrees_are_those_of_the_dense_matrix(name, strength, nodes):
     assert cap.value == pytest.approx(value, rel=1e-10)
 
 
-@pytest.mark.parametrize("nodes", ["kernels", "all"])
+@pytest.mark.parametrize("nodes", NODES)
 @pytest.mark.parametrize(
     "name", ["plain", *(pytest.param(n, marks=pytest.mark.slow) for n in ("residual", "branches"))]
 )
@@ -78,8 +77,8 @@ def probed(L, x):
     return L.dense("probe_output", x, 3)
 
 
-@pytest.mark.parametrize("nodes", [pytest.param("kernels", marks=pytest.mark.slow), "all"])
-@pytest.mark.parametrize("strength", ["magnitude", "signed"])
+@pytest.mark.parametrize("nodes", NODES)
+@pytest.mark.parametrize("strength", ["magnitude", pytest.param("signed", marks=pytest.mark.slow)])
 def test_a_probe_whose_statistics_follow_the_batches(strength, nodes):
     inputs = keras.Input((4, 4, 2))
     features = kl.GlobalAveragePooling2D()(kl.Conv2D(4, 3, activation="relu", name="body")(inputs))

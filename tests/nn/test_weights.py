@@ -335,6 +335,7 @@ def test_the_shared_mobilenets_fill_their_backbones(file, name, alpha):
 
 
 @realdata
+@pytest.mark.slow
 def test_a_linear_head_on_mobilenet_reaches_what_its_source_says():
     """.722 at 1200 images of 96x96, says the data's README; chance with random weights."""
     from sklearn.linear_model import LogisticRegression

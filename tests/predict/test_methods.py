@@ -24,8 +24,10 @@ def test_names_are_unique_and_scores_know_who_measures_them():
     assert all(name == one.name for name, one in METHODS.items())
     assert len({one.label for one in METHODS.values()}) == len(METHODS)
     for one in METHODS.values():
-        assert one.kind in ("curve", "learned", "score")
-        assert bool(one.measured_by) == (one.kind == "score") == (not one.is_accuracy)
+        assert one.kind in ("curve", "learned", "score", "ranks")
+        assert bool(one.measured_by) == (one.kind == "score")
+        assert one.is_accuracy == (one.kind in ("curve", "learned"))
+        assert not one.needs or METHODS[one.needs].kind == "score"
     assert [m.name for m in METHODS.values() if not m.higher_is_better] == ["te_nas_condition"]
 
 
@@ -70,3 +72,17 @@ def test_one_observation_in_all_fixes_no_slope():
     lone = Curve("a", np.array([0.2, 0.3, 0.4]), np.array([nan, 1.0, nan]))
     (found,) = METHODS["pooled"].predict([lone], [0], Sight(3, 3))
     assert isnan(found.value) and found.status == "beta_eff degenerate in 2 epochs"
+
+
+def test_ranks_of_last_value_and_a_score_are_added():
+    last = [0.3, 0.5, 0.5, 0.9, 0.1]
+    scores = [{"naswot": 2.0}, {"naswot": 7.0}, {"naswot": 5.0}, {}, {"naswot": 5.0}]
+    some = [
+        Curve(f"m{k}", np.array([0.0, 0.0, a, 1.0]), np.zeros(4), s)
+        for k, (a, s) in enumerate(zip(last, scores, strict=True))
+    ]
+    some.append(Curve("dead", np.zeros(0), np.zeros(0), {"naswot": 9.0}, failed="diverged"))
+    found = METHODS["last_value_naswot"].predict(some, range(5), Sight(3, 4))
+    # Of the four with a score: last values .3 .5 .5 .1, scores 2 7 5 5.
+    np.testing.assert_array_equal([p.value for p in found], [2 + 1, 3.5 + 4, 3.5 + 2.5, nan, 3.5])
+    assert [p.status for p in found] == ["ok"] * 3 + ["no score in the record", "ok"]

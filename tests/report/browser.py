@@ -7,7 +7,7 @@ import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu"]
-SIZES = {"desktop": (1400, 900), "phone": (420, 900)}
+SIZES = {"desktop": (1400, 900), "phone": (390, 844)}
 
 
 def find_browser():

@@ -1,6 +1,7 @@
 """Pages about studies in a real browser: pointer, keyboard, sorting, download, paper."""
 
 import csv
+import re
 
 import pytest
 from browser import SIZES, goto, require_browser
@@ -202,6 +203,87 @@ def test_touching_shows_values(browser, tmp_path):
     page.touchscreen.tap(*spot(page, "model-0-0", 0, 3))
     assert page.locator("#tip b").inner_text() == "Epoch 4"
     context.close()
+
+
+# Every pair of words in one drawing whose boxes share more than a pixel each way.
+OVERLAPS = """
+drawings => drawings.flatMap(drawing => {
+  const shown = [...drawing.querySelectorAll("text")].map(
+    text => [text.textContent, text.getBoundingClientRect()]).filter(([, box]) => box.width);
+  const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
+  return shown.flatMap(([name, box], k) => shown.slice(k + 1)
+    .filter(([, other]) => meet(box, other)).map(([other]) => [name, other]));
+})
+"""
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", ["three", "above", "sizes"])
+def test_no_words_lie_over_each_other(name, size, show):
+    page = show(STUDIES[name], size)
+    for closed in page.locator("details:not([open]) > summary").all():
+        closed.click()
+    assert page.locator("svg text:visible").count() > 10
+    assert page.locator("svg").evaluate_all(OVERLAPS) == []
+
+
+def test_a_phone_shows_name_and_forecast_and_says_that_the_table_goes_on(show):
+    page = show(size="phone")
+    table = page.locator("#ranking .wide")
+    hint = table.evaluate("e => getComputedStyle(e, '::before').content")
+    assert "scroll it sideways" in hint
+    assert table.evaluate("e => e.scrollWidth > e.clientWidth")
+    width = SIZES["phone"][0]
+
+    def inside(cell):
+        box = page.locator(f"#ranking tbody tr:first-child {cell}").bounding_box()
+        return box["x"] >= 0 and box["x"] + box["width"] <= width
+
+    assert inside("th") and inside("td:nth-child(3)")  # the forecast, with its interval
+    forecast = page.locator("#ranking tbody tr:first-child td:nth-child(3)").inner_text()
+    assert re.fullmatch(r"0\.\d+\s\(0\.\d+ to 0\.\d+\)", forecast)
+    table.evaluate("e => e.scrollLeft = e.scrollWidth")
+    assert inside("th")  # whose values they are
+    assert page.evaluate("document.scrollingElement.scrollLeft") == 0
+
+
+# Contrast of every visible word with the first opaque colour behind it (WCAG 2).
+CONTRAST = """
+() => {
+  const parts = colour => colour.match(/[\\d.]+/g).map(Number);
+  const light = colour => {
+    const [r, g, b] = parts(colour).slice(0, 3).map(v => v / 255)
+      .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = element => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = getComputedStyle(e).backgroundColor;
+      if ((parts(colour)[3] ?? 1) > 0) return colour;
+    }
+  };
+  const words = [...document.body.querySelectorAll("*")].filter(e => e.checkVisibility()
+    && [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())
+    && !["SCRIPT", "STYLE"].includes(e.tagName) && e.getBoundingClientRect().width > 1);
+  return words.map(e => {
+    const style = getComputedStyle(e);
+    const pair = [light(e instanceof SVGElement ? style.fill : style.color), light(behind(e))];
+    return [(Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05), e.textContent.slice(0, 40)];
+  });
+}
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["three", "above"])
+def test_words_can_be_read_in_light_and_dark(name, scheme, open_page, tmp_path):
+    page = open_page(write_report(STUDIES[name](tmp_path / "study")), color_scheme=scheme)
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+    found = page.evaluate(CONTRAST)
+    assert len(found) > 50
+    assert [pair for pair in found if pair[0] < 4.5] == []
 
 
 def test_without_javascript(browser, tmp_path):

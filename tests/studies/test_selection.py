@@ -395,7 +395,7 @@ def test_scores_seeds_sizes_and_any_executor(fields):
     from edgedyn import nn
     from edgedyn.nn.scores.transferability import MEASURES
 
-    assert {*MEASURES, *PROXIES} == {m.name for m in METHODS.values() if not m.is_accuracy}
+    assert {*MEASURES, *PROXIES} == {m.name for m in METHODS.values() if m.kind == "score"}
     fields.update(
         data={"spec": "digits", "n_train": [60, 130]},
         candidates=[candidate("classifier"), candidate("good")],

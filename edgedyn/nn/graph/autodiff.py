@@ -40,7 +40,7 @@ def pull_back(
     function: Callable[..., Tensor], inputs: Sequence[Tensor], cotangent: Tensor
 ) -> list[Tensor]:
     """Return ``J^T q`` for each input, J the Jacobian of `function` at `inputs`."""
-    inputs = list(inputs)
+    inputs = list(map(tf.identity, inputs))  # one tensor may be given twice
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(inputs)
         output = function(*inputs)
@@ -51,7 +51,8 @@ def push_forward(
     function: Callable[..., Tensor], inputs: Sequence[Tensor], tangents: Sequence[Tensor]
 ) -> Tensor:
     """Return ``J t``, J the Jacobian of `function` at `inputs`."""
-    with tf.autodiff.ForwardAccumulator(list(inputs), list(tangents)) as accumulator:
+    inputs = list(map(tf.identity, inputs))
+    with tf.autodiff.ForwardAccumulator(inputs, list(tangents)) as accumulator:
         output = function(*inputs)
     return accumulator.jvp(output, tf.UnconnectedGradients.ZERO)
 

@@ -8,7 +8,16 @@ from keras import ops
 
 from edgedyn.mlp import Affine, ChainLayer, ReLUChain
 from edgedyn.nn.graph.graph import INPUT, Graph
-from edgedyn.nn.graph.steps import ChannelAffine, Dense, Elementwise, Layer, Scale, Shift, Step
+from edgedyn.nn.graph.steps import (
+    ChannelAffine,
+    Dense,
+    Elementwise,
+    Layer,
+    Scale,
+    Shift,
+    Step,
+    read,
+)
 
 
 def to_chain(graph: Graph, loss: str) -> ReLUChain:
@@ -23,8 +32,8 @@ def to_chain(graph: Graph, loss: str) -> ReLUChain:
             raise ValueError(f"the probe branches at layer {step.name!r}; it must be a chain.")
         at = step.output
         if isinstance(step, Dense | Scale):
-            kernel = ops.convert_to_numpy(step.kernel)
-            bias = None if step.bias is None else ops.convert_to_numpy(step.bias)
+            kernel = ops.convert_to_numpy(read(step.kernel))
+            bias = None if step.bias is None else ops.convert_to_numpy(read(step.bias))
             weight = np.ascontiguousarray(kernel.T) if isinstance(step, Dense) else kernel
             layers.append(ChainLayer(weight, bias))
             continue

@@ -110,7 +110,7 @@ class GraphDegrees:
     def _ones_at(self, source: Layer | Shift) -> list[Tensor]:
         """Return tangents that are 1 on one layer's nodes and 0 on the others'."""
         return [
-            ops.ones(p.shape, p.dtype) if layer is source else ops.zeros(p.shape, p.dtype)
+            (ops.ones if layer is source else ops.zeros)(p.shape, self.graph.dtype)
             for layer in self.graph.layers
             for p in nodes_of(layer)
         ]

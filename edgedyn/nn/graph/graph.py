@@ -9,7 +9,7 @@ from keras import ops
 
 from edgedyn._array import Array
 from edgedyn.linegraph import Network
-from edgedyn.nn.graph.steps import Dense, Layer, Map, Shift, Step
+from edgedyn.nn.graph.steps import Dense, Layer, Map, Shift, Step, precision
 
 Tensor = Any
 Weights = dict[Any, tuple[Tensor, ...]]  # (kernel, bias) of layers
@@ -41,8 +41,8 @@ class Graph:
 
     @property
     def dtype(self) -> str:
-        """Precision of the parameters."""
-        return str(next(s for s in self.steps if isinstance(s, Layer)).kernel.dtype)
+        """Precision of the arithmetic: that of the parameters, at least single."""
+        return precision(next(s for s in self.steps if isinstance(s, Layer)).kernel.dtype)
 
     @cached_property
     def predecessors(self) -> dict[Layer | Shift, set[Layer | Shift]]:

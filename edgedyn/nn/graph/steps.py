@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import keras
 from keras import ops
 
 from edgedyn.nn.graph.autodiff import pull_back, push_forward
@@ -27,9 +28,36 @@ class Step:
     structure: Any = field(kw_only=True)  # what it is to the line graph: a layer or a route of it
 
 
+HALVES = ("float16", "bfloat16")
+
+
+class Computed:
+    """A kernel that its layer computes from others, as adapters of low rank do; not a variable."""
+
+    def __init__(self, layer: Any, name: str) -> None:
+        self.layer, self.name = layer, name
+        self.shape, self.dtype = self.value.shape, keras.backend.standardize_dtype(self.value.dtype)
+
+    @property
+    def value(self) -> Tensor:
+        """Its present value."""
+        return getattr(self.layer, self.name)
+
+
+def parameter(layer: Any, name: str = "kernel") -> Any:
+    """Return a layer's variable, or what it computes in the place of one."""
+    found = getattr(layer, name)
+    return found if isinstance(found, keras.Variable) else Computed(layer, name)
+
+
+def precision(dtype: Any) -> str:
+    """Return what to compute in: half precision is measured in single precision."""
+    return "float32" if str(dtype) in HALVES else str(dtype)
+
+
 def read(variable: Any) -> Tensor:
-    """Return a Keras variable's present value as a tensor."""
-    return ops.convert_to_tensor(variable.value)
+    """Return the present value of a variable or a computed kernel as a tensor, none in halves."""
+    return ops.convert_to_tensor(variable.value, precision(variable.dtype))
 
 
 # Layers with weights ---------------------------------------------------------------------------
@@ -39,7 +67,7 @@ def read(variable: Any) -> Tensor:
 class Layer(Step):
     """An operation ``f(kernel, u) + bias``, linear in the kernel, whose entries are nodes."""
 
-    kernel: Any  # the variable that the Keras layer holds
+    kernel: Any  # the variable that the Keras layer holds, or a `Computed`
     bias: Any  # a variable, or None
     bias_is_node: bool  # whether there is a bias that belongs to the line graph
     outputs: int  # channels it gives

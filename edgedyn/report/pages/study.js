@@ -132,7 +132,7 @@
       .attr("d", `M${sx(x)} ${tip}l6 ${up * 10}h-12z`);
     const left = sx(x) > WIDTH / 2;
     marks.append("text").attr("class", left ? "value left" : "value")
-      .attr("x", sx(x) + (left ? -9 : 9)).attr("y", tip + up * (left ? 5 : 20) + 4)
+      .attr("x", sx(x) + (left ? -9 : 9)).attr("y", tip + up * (left ? 5 : 25) + 4)
       .text(minus(value.toFixed(Math.abs(value) < 10 ? 2 : 1)));
     return [sx(x), tip + up * 5];
   }

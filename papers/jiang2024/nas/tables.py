@@ -173,6 +173,7 @@ def sample(records, table, places):
         "cells": len(truth),
         "missing": missing,
         "accuracy": [min(values), max(values)],
+        "truth": truth,
         "without_beta": sum(
             not any(isfinite(e.beta_eff) for r in kept if r.model == name for e in r.epochs)
             for name in truth
