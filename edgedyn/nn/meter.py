@@ -90,13 +90,13 @@ class CapacitanceMeter:
     @cached_property
     def loss(self) -> OutputLoss:
         """The loss: the given one, the compiled one, or sparse categorical cross-entropy."""
-        return loss_of(self.model, self.loss_given, self.graph.softmax)
+        return loss_of(self.model, self.loss_given, self.graph.head)
 
     def check_data(self, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         """Return samples as they are and targets as the loss takes them, or say what is wrong."""
         x = check_samples(x, self.model)
         check_enough(len(x), self.groups)
-        return x, self.loss.targets(y, len(x), self.model.output_shape[-1], self.graph.dtype)
+        return x, self.loss.targets(y, len(x), self.model.outputs[0].shape[-1], self.graph.dtype)
 
     def measure(self, x: Array, targets: Array, progress: Progress | None = None) -> Capacitance:
         """Compute beta_eff on what `check_data` returned.

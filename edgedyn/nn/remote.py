@@ -63,7 +63,7 @@ def count(packed: Packed, x: ArrayLike, y: ArrayLike) -> tuple[DegreeSums, Array
     with _LOCK:
         meter = _meter(packed)
         x = check_samples(x, meter.model)
-        outputs = meter.model.output_shape[-1]
+        outputs = meter.model.outputs[0].shape[-1]
         targets = meter.loss.part_of_targets(y, len(x), outputs, meter.graph.dtype)
         return meter.count(x, targets), meter.loss.classes(targets)
 

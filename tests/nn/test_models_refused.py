@@ -39,7 +39,6 @@ def data(n=6):
         (kl.BatchNormalization(axis=1, name="odd"), "'odd' normalises axis 1"),
         (kl.UpSampling2D(2, interpolation="bicubic", name="odd"), "interpolates by 'bicubic'"),
         (kl.Lambda(lambda x: x * x, name="odd"), "'odd' of type Lambda is not known"),
-        (kl.Conv2D(3, 1, dtype="mixed_float16", name="odd"), "without mixed precision"),
         (kl.Activation(keras.activations.threshold, name="odd"), "'threshold' of layer 'odd'"),
     ],
     ids=lambda v: type(v).__name__ if isinstance(v, kl.Layer) else "",
@@ -114,65 +113,75 @@ def test_frozen_parameters_are_nodes_all_the_same():
 
 
 @pytest.mark.parametrize(
-    ("loss", "softmax", "words"),
+    ("loss", "head", "words"),
     [
-        ("hinge", True, "'hinge' is not known"),
-        (keras.losses.KLDivergence(), True, "'KLDivergence' is not known"),
-        (lambda y, p: p, True, "'<lambda>' is not known"),
-        ("mean_absolute_error", False, "'mean_absolute_error' is not known"),
-        ("nonsense", True, "'nonsense' is not known"),
-        (keras.losses.CategoricalCrossentropy(from_logits=True), True, "expects logits"),
-        ("sparse_categorical_crossentropy", False, "expects probabilities"),
-        (keras.losses.SparseCategoricalCrossentropy(ignore_class=0), True, "ignore_class"),
-        ({"a": "mse"}, True, "'dict of losses' is not known"),
+        ("hinge", "softmax", "'hinge' is not known"),
+        (keras.losses.KLDivergence(), "softmax", "'KLDivergence' is not known"),
+        (lambda y, p: p, "softmax", "'<lambda>' is not known"),
+        ("mean_absolute_error", "", "'mean_absolute_error' is not known"),
+        ("nonsense", "softmax", "'nonsense' is not known"),
+        (keras.losses.CategoricalCrossentropy(from_logits=True), "softmax", "expects logits"),
+        ("sparse_categorical_crossentropy", "", "expects probabilities"),
+        (keras.losses.SparseCategoricalCrossentropy(ignore_class=0), "softmax", "ignore_class"),
+        ({"a": "mse", "b": "mse"}, "softmax", "'dict of losses' is not known"),
+        (["mse", "mse"], "softmax", "'list of losses' is not known"),
+        ("binary_crossentropy", "softmax", "goes with a sigmoid; the model ends in a softmax"),
+        ("categorical_crossentropy", "sigmoid", "goes with a softmax; the model ends in a sigm"),
+        ("binary_crossentropy", "", "expects probabilities"),
+        (keras.losses.BinaryCrossentropy(from_logits=True), "sigmoid", "expects logits"),
     ],
 )
-def test_unknown_losses_are_refused_by_name(loss, softmax, words):
+def test_unknown_losses_are_refused_by_name(loss, head, words):
     with pytest.raises(ValueError, match=words):
-        output_loss(loss, softmax)
+        output_loss(loss, head)
 
 
 @pytest.mark.parametrize("name", ["mse", "mean_squared_error", keras.losses.MeanSquaredError()])
 def test_mean_squared_error_by_any_name(name):
-    assert output_loss(name, softmax=False).name == "mean_squared_error"
-    assert output_loss(name, softmax=True).name == "softmax_mean_squared_error"
+    assert output_loss(name, "").name == "mean_squared_error"
+    assert output_loss(name, "softmax").name == "softmax_mean_squared_error"
 
 
-def keras_value(loss, y, logits, softmax):
-    given = keras.ops.softmax(logits) if softmax else keras.ops.convert_to_tensor(logits)
+@pytest.mark.parametrize("several", [["mse"], {"out": "mse"}, ("mse",)])
+def test_one_loss_in_a_list_or_dictionary_is_that_loss(several):
+    assert output_loss(several, "softmax") == output_loss("mse", "softmax")
+
+
+def keras_value(loss, y, logits, head):
+    heads = {"softmax": keras.ops.softmax, "sigmoid": keras.ops.sigmoid}
+    given = heads.get(head, keras.ops.convert_to_tensor)(logits)
     return float(keras.ops.mean(loss(y, given)))
 
 
-@pytest.mark.parametrize("softmax", [True, False])
+@pytest.mark.parametrize("head", ["softmax", "sigmoid", ""])
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_losses_are_those_of_keras(softmax, smoothing):
+def test_losses_are_those_of_keras(head, smoothing):
     rng = np.random.default_rng(0)
     logits, y = rng.standard_normal((5, 3)), np.array([0, 1, 2, 0, 1])
     rows = np.eye(3)[y]
-    losses = [
-        (keras.losses.SparseCategoricalCrossentropy(from_logits=not softmax), y),
-        (
-            keras.losses.CategoricalCrossentropy(
-                from_logits=not softmax, label_smoothing=smoothing
-            ),
-            rows,
-        ),
-        (keras.losses.MeanSquaredError(), rows),
-    ]
+    options = {"from_logits": not head, "label_smoothing": smoothing}
+    losses = [(keras.losses.MeanSquaredError(), rows)]
+    if head != "softmax":
+        losses.append((keras.losses.BinaryCrossentropy(**options), rng.integers(0, 2, (5, 3))))
+    if head != "sigmoid":
+        losses += [
+            (keras.losses.SparseCategoricalCrossentropy(from_logits=not head), y),
+            (keras.losses.CategoricalCrossentropy(**options), rows),
+        ]
     for loss, targets in losses:
-        ours = output_loss(loss, softmax)
+        ours = output_loss(loss, head)
         checked = ours.targets(targets, 5, 3, "float32")
         tensors = (
             keras.ops.convert_to_tensor(logits.astype("f4")),
             keras.ops.convert_to_tensor(checked),
         )
         value = float(keras.ops.mean(ours.per_sample(*tensors)))
-        assert value == pytest.approx(keras_value(loss, targets, logits, softmax), rel=1e-5)
+        assert value == pytest.approx(keras_value(loss, targets, logits, head), rel=1e-5)
         e = np.asarray(ours.cotangent(*tensors))
         step = 1e-2
         for k in range(3):
             move = step * np.eye(3)[k]
-            plus, minus = (keras_value(loss, targets, logits + s * move, softmax) for s in (1, -1))
+            plus, minus = (keras_value(loss, targets, logits + s * move, head) for s in (1, -1))
             assert e[:, k].mean() == pytest.approx((plus - minus) / (2 * step), abs=2e-4)
 
 

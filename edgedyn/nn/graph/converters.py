@@ -11,6 +11,7 @@ from keras import ops
 
 from edgedyn import linegraph as lg
 from edgedyn.nn.graph.steps import (
+    HALVES,
     ChannelAffine,
     Conv,
     ConvTranspose,
@@ -22,6 +23,7 @@ from edgedyn.nn.graph.steps import (
     Product,
     Scale,
     Shift,
+    parameter,
     read,
 )
 
@@ -33,14 +35,19 @@ ACTIVATIONS = frozenset(
     "relu relu6 leaky_relu elu selu celu gelu sigmoid hard_sigmoid silu swish hard_silu "
     "hard_swish tanh hard_tanh tanh_shrink softplus softsign exponential mish log_sigmoid".split()
 )
+_RANDOM = (
+    "Dropout GaussianDropout GaussianNoise AlphaDropout SpatialDropout1D SpatialDropout2D "
+    "SpatialDropout3D RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast "
+    "RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHue RandomPerspective "
+    "RandomPosterization RandomRotation RandomSaturation RandomSharpness RandomShear "
+    "RandomTranslation RandomZoom"
+).split()
 _IDENTITIES = (  # at inference
-    kl.Dropout,
-    kl.GaussianDropout,
-    kl.GaussianNoise,
-    kl.AlphaDropout,
     kl.ActivityRegularization,
     kl.Identity,
+    *(getattr(kl, name) for name in _RANDOM if hasattr(kl, name)),
 )
+ACTIVATION_LAYERS = (kl.ReLU, kl.LeakyReLU, kl.ELU)
 _MERGES = (kl.Add, kl.Average, kl.Maximum, kl.Minimum, kl.Concatenate, kl.Multiply)
 _IDENTITY = lg.Identity()
 
@@ -97,12 +104,12 @@ def separable(walker: Walker, layer: Any, given: list[int]) -> int:
     """Add a depthwise and a pointwise layer; the bias is the latter's."""
     options = (*_sliding(layer), layer.depth_multiplier, layer.use_bias)
     first, second = lg.SeparableConv2D(layer.filters, *options).parts()
-    kernel = layer.depthwise_kernel
+    kernel = parameter(layer, "depthwise_kernel")
     channels, many = kernel.shape[-2:]
     details = (kernel, None, False, channels * many, channels, _window(layer))
     k = walker.add(DepthwiseConv, f"{layer.name}/depthwise", given, *details, structure=first)
     point = {"strides": (1, 1), "padding": "valid", "data_format": "channels_last"}
-    details = (layer.pointwise_kernel, *_bias(walker, layer), layer.filters, 1, point)
+    details = (parameter(layer, "pointwise_kernel"), *_bias(walker, layer), layer.filters, 1, point)
     k = walker.add(Conv, f"{layer.name}/pointwise", [k], *details, structure=second)
     return walker.activation(layer.name, k, layer.activation)
 
@@ -139,8 +146,14 @@ def batch_norm(walker: Walker, layer: Any, given: list[int]) -> int:
 
 def activation(walker: Walker, layer: Any, given: list[int]) -> int:
     """Convert an activation or softmax layer."""
-    function = keras.activations.softmax if isinstance(layer, kl.Softmax) else layer.activation
-    return walker.activation(layer.name, given[0], function)
+    if not isinstance(layer, kl.Softmax):
+        return walker.activation(layer.name, given[0], layer.activation)
+    axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
+    if any(axis not in (-1, len(layer.output.shape) - 1) for axis in axes):
+        raise ValueError(
+            f"the softmax {layer.name!r} runs along axis {layer.axis}; only the last is known."
+        )
+    return walker.activation(layer.name, given[0], keras.activations.softmax)
 
 
 def plain(kind: type[Map], route: Any, walker: Walker, layer: Any, given: list[int]) -> int:
@@ -160,7 +173,7 @@ def rescaling(walker: Walker, layer: Any, given: list[int]) -> int:
     def scale(u: Any) -> Any:
         return ops.cast(ops.convert_to_tensor(layer.scale), u.dtype)
 
-    functions = (layer, lambda u: u * scale(u), lambda u: u * ops.abs(scale(u)))
+    functions = (called(layer), lambda u: u * scale(u), lambda u: u * ops.abs(scale(u)))
     return walker.linear(layer.name, given, *functions, structure=_IDENTITY)
 
 
@@ -172,38 +185,118 @@ def residual(walker: Walker, layer: Any, given: list[int]) -> int:
 
 
 def arithmetic(walker: Walker, node: Any, given: list[int]) -> int | None:
-    """Add a sum or product by keras.ops: of two tensors, or of one and a constant."""
+    """Add what keras.ops computes of two tensors, or of one and a number; None for the rest."""
     name, word = node.operation.name, type(node.operation).__name__
-    if word not in ("Add", "Multiply") or len(node.arguments.args) != 2:
+    values = node.arguments.args
+    if word == "Negative":
+        return _times(walker, name, given, -1.0)
+    if word not in ("Add", "Subtract", "Multiply", "Divide", "TrueDivide") or len(values) != 2:
         return None
     if len(given) == 2:
         if word == "Multiply":
             return walker.add(Product, name, given, ops.multiply, structure=lg.Multiply())
-        return walker.linear(name, given, ops.add, structure=lg.Add())
+        if word == "Add":
+            return walker.linear(name, given, ops.add, structure=lg.Add())
+        return subtract(walker, node.operation, given) if word == "Subtract" else None
     tensors = {id(t) for t in node.input_tensors}
-    constant = next(a for a in node.arguments.args if id(a) not in tensors)
-    if np.ndim(constant) != 0:
+    first = id(values[0]) in tensors  # the tensor comes first
+    constant = values[1] if first else values[0]
+    if np.ndim(constant) != 0 or (not first and word in ("Divide", "TrueDivide")):
         return None
     number = float(constant)
-    if word == "Add":
-        return walker.linear(name, given, lambda u: u + number, lambda u: u, structure=_IDENTITY)
+    if word == "Multiply":
+        return _times(walker, name, given, number)
+    if word in ("Divide", "TrueDivide"):
+        return _times(walker, name, given, 1 / number) if number else None
+    sign = -1.0 if word == "Subtract" and not first else 1.0
+    moved = -number if word == "Subtract" and first else number
+    functions = (lambda u: sign * u + moved, lambda u: sign * u, lambda u: u)
+    return walker.linear(name, given, *functions, structure=_IDENTITY)
+
+
+def _times(walker: Walker, name: str, given: list[int], number: float) -> int:
+    """Add a multiplication by a number."""
     functions = [lambda u, c=c: c * u for c in (number, number, abs(number))]
     return walker.linear(name, given, *functions, structure=_IDENTITY)
 
 
 def called(layer: Any) -> Callable[..., Any]:
     """Call a layer with its inputs the way it expects them: alone or as a list."""
+    layer = in_precision(layer)
     if isinstance(layer, _MERGES):
         return lambda *values: layer(list(values))
-    if isinstance(layer, kl.MaxPooling2D) and layer.padding == "same" and max(layer.strides) == 1:
-        return _padded_maxima(layer)
+    if isinstance(layer, kl.MaxPooling1D | kl.MaxPooling2D):
+        return _maxima(layer)
     return layer
+
+
+def in_precision(layer: Any) -> Any:
+    """Return a layer, or its copy in single precision where it computes in half."""
+    if getattr(layer, "compute_dtype", None) not in HALVES:
+        return layer
+    copy = type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+    if layer.weights:
+        copy.build(layer.input.shape)
+        copy.set_weights([np.asarray(w, np.float32) for w in layer.get_weights()])
+    return copy
 
 
 def is_elementwise(operation: Any) -> bool:
     """Tell whether an operation of keras.ops is one of the known activations."""
     word = type(operation).__name__.lower()
-    return word in {name.replace("_", "") for name in ACTIVATIONS}
+    known = type(operation).__module__.startswith("keras.")
+    return known and word in {name.replace("_", "") for name in ACTIVATIONS}
+
+
+def is_sigmoid(step: Any) -> bool:
+    """Tell whether a step is the logistic function."""
+    function = getattr(step, "function", None)
+    word = getattr(function, "__name__", type(function).__name__)
+    return isinstance(step, Elementwise) and word.lower() == "sigmoid"
+
+
+def does_nothing(operation: Any) -> bool:
+    """Tell whether an operation gives what it receives, as a cast to another precision does."""
+    linear = getattr(operation, "activation", None) is keras.activations.linear
+    return (linear and type(operation) is kl.Activation) or isinstance(operation, _IDENTITIES)
+
+
+def is_library(function: Any) -> bool:
+    """Tell a function of Keras or its backends from one of the user's that has its name."""
+    where = getattr(function, "__module__", "") or ""
+    return where.split(".")[0] in ("keras", "tensorflow", "jax", "torch")
+
+
+def check_unchanged(layer: Any, known: Any) -> None:
+    """Refuse a layer of a type of its own that does otherwise than the known one it derives from.
+
+    It may have other ways to be built and described, and compute its kernel, which is then what
+    counts; what it computes with it must be the known layer's.
+    """
+    kinds = known if isinstance(known, tuple) else (known,)
+    found = {name for name in ("call", "__call__", "convolution_op") if name in vars(layer)}
+    for kind in type(layer).__mro__:
+        if kind in kinds:
+            break
+        if not kind.__module__.startswith("keras."):
+            found |= set(vars(kind)) - _HARMLESS
+    if found:
+        parent = next(k for k in type(layer).__mro__ if k in kinds).__name__
+        raise ValueError(
+            f"layer {layer.name!r} of type {type(layer).__name__} is a {parent} with its own "
+            f"{', '.join(sorted(found))}: what it computes is not known; use a layer of Keras."
+        )
+    if mode := getattr(layer, "quantization_mode", None):
+        raise ValueError(
+            f"layer {layer.name!r} is quantised ({mode}); give the model before its quantisation."
+        )
+
+
+_HARMLESS = frozenset(
+    "__init__ __module__ __qualname__ __doc__ __annotations__ __static_attributes__ "
+    "__firstlineno__ __dict__ __weakref__ build get_config from_config add_weight kernel "
+    "depthwise_kernel pointwise_kernel compute_output_shape compute_output_spec".split()
+)
 
 
 def why_not(operation: Any) -> str:
@@ -218,7 +311,7 @@ def _weighted(
 ) -> int:
     """Add a layer with kernel and bias, of given outputs and groups, then its activation."""
     window = () if kind is Dense else (_window(layer),)
-    details = (layer.kernel, *_bias(walker, layer), *channels, *window)
+    details = (parameter(layer), *_bias(walker, layer), *channels, *window)
     k = walker.add(kind, layer.name, given, *details, structure=structure)
     return walker.activation(layer.name, k, layer.activation)
 
@@ -268,23 +361,33 @@ def _pairs(value: Any) -> tuple[tuple[int, int], ...]:
     return tuple((int(a), int(b)) for a, b in pairs)
 
 
-def _padded_maxima(layer: Any) -> Callable[..., Any]:
-    """Return a pooling that does not keep the shape, as the same after explicit padding."""
-    # TensorFlow 2.21 may compute the second derivative of a shape-keeping maximum on the CPU in
-    # the place of its own argument: the results then differ from call to call.
-    margins = [(0, 0), *(((k - 1) // 2, k // 2) for k in layer.pool_size), (0, 0)]
+def _maxima(layer: Any) -> Callable[..., Any]:
+    """Return a max pooling that never has its input's shape: the same after explicit padding.
+
+    TensorFlow 2.21 may compute the second derivative of a shape-keeping maximum on the CPU in the
+    place of its own argument: the results then differ from call to call.
+    """
+    size, strides, same = layer.pool_size, layer.strides, layer.padding == "same"
 
     def function(u: Any) -> Any:
+        sides = list(zip(u.shape[1:-1], size, strides, strict=True))
+        after = [-(-n // s) if same else (n - k) // s + 1 for n, k, s in sides]
+        if after != [n for n, _, _ in sides]:
+            return layer(u)
+        missing = [(m - 1) * s + k - n for m, (n, k, s) in zip(after, sides, strict=True)]
+        if not any(missing):  # windows of one
+            return u
+        margins = [(0, 0), *((m // 2, m - m // 2) for m in missing), (0, 0)]
         lowest = float(np.finfo(keras.backend.standardize_dtype(u.dtype)).min)
         wide = ops.pad(u, margins, constant_values=lowest)
-        return ops.max_pool(wide, layer.pool_size, 1, "valid", "channels_last")
+        return ops.max_pool(wide, size, strides, "valid", "channels_last")
 
     return function
 
 
 # Parameter-free layers: the kind of step they become, and their route in the line graph.
 _PLAIN: tuple[tuple[Any, type[Map], Callable[[Any], Any]], ...] = (
-    ((kl.ReLU, kl.LeakyReLU, kl.ELU), Elementwise, lambda layer: _IDENTITY),
+    (ACTIVATION_LAYERS, Elementwise, lambda layer: _IDENTITY),
     ((kl.AveragePooling1D, kl.AveragePooling2D), Linear, _pooling),
     ((kl.MaxPooling1D, kl.MaxPooling2D), Map, _pooling),
     ((kl.GlobalAveragePooling1D, kl.GlobalAveragePooling2D), Linear, _global_pooling),

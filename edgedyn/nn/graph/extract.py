@@ -22,7 +22,7 @@ def extract(model: keras.Model, *, nodes: str = "kernels") -> Graph:
     By `nodes` biases and batch norms are parameter-free (``kernels``), or biases are nodes and
     batch norms become scale layers (``all``). TypeError for anything but a built sequential or
     functional Keras model; ValueError for a layer that is not known, by name and type, a layer used
-    twice, mixed precision, channels first, a softmax before the end, several inputs or outputs.
+    twice or changed, channels first, a softmax before the end, several inputs or outputs.
 
     Examples
     --------
@@ -32,8 +32,8 @@ def extract(model: keras.Model, *, nodes: str = "kernels") -> Graph:
     >>> x = keras.layers.Conv2D(4, 3, activation="relu")(inputs)
     >>> x = keras.layers.GlobalAveragePooling2D()(x)
     >>> graph = extract(keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(x)))
-    >>> [type(step).__name__ for step in graph.steps], graph.softmax
-    (['Conv', 'Elementwise', 'Linear', 'Dense'], True)
+    >>> [type(step).__name__ for step in graph.steps], graph.head
+    (['Conv', 'Elementwise', 'Linear', 'Dense'], 'softmax')
     """
     walker = _Walker(nodes)
     inner = _functional(model)
@@ -43,10 +43,12 @@ def extract(model: keras.Model, *, nodes: str = "kernels") -> Graph:
             "outputs; give one with a single input and a single output."
         )
     output = walker.walk(model, [INPUT])[0]
-    softmax = output in walker.softmax
+    steps, head = walker.steps, "softmax" if output in walker.softmax else ""
     logits = walker.softmax.get(output, output)
+    if steps and steps[-1].output == output and converters.is_sigmoid(steps[-1]):
+        logits, head = steps.pop().inputs[0], "sigmoid"
     shape = tuple(inner.inputs[0].shape[1:])
-    graph = Graph(tuple(walker.steps), logits, softmax, shape, walker.shapes, walker.downstream)
+    graph = Graph(tuple(steps), logits, head, shape, walker.shapes, walker.downstream)
     if not graph.predecessors:
         raise ValueError(f"model {model.name!r} has no layer with a kernel.")
     return graph
@@ -71,14 +73,22 @@ def without_values() -> Iterator[None]:
 def _functional(model: Any) -> Functional:
     """Return the functional model itself, or the one behind a sequential model."""
     if isinstance(model, keras.Sequential):
+        if type(model).call is not keras.Sequential.call:
+            raise TypeError(
+                f"the sequential model {model.name!r} of type {type(model).__name__} has a call() "
+                "of its own; it cannot be read."
+            )
         if not model.built or getattr(model, "_functional", None) is None:
             raise TypeError(
                 f"the sequential model {model.name!r} is not built; give it an Input layer."
             )
         return model._functional
-    if not isinstance(model, Functional):
+    own = isinstance(model, Functional) and type(model).call is not Functional.call
+    if own or not isinstance(model, Functional):
+        with_call = " with a call() of its own" if own else ""
         raise TypeError(
-            f"only sequential and functional Keras models can be read; got {type(model).__name__}."
+            "only sequential and functional Keras models can be read; got "
+            f"{type(model).__name__}{with_call}."
         )
     return model
 
@@ -114,7 +124,7 @@ class _Walker:
         operation = node.operation
         if isinstance(operation, Functional | keras.Sequential):
             return self.walk(operation, given)
-        if any(k in self.softmax for k in given):
+        if any(k in self.softmax for k in given) and not converters.does_nothing(operation):
             raise ValueError(
                 f"layer {operation.name!r} follows a softmax; only one at the very end is "
                 "supported."
@@ -123,6 +133,7 @@ class _Walker:
             self._claim(operation)
         for kinds, convert in converters.CONVERTERS:
             if isinstance(operation, kinds):
+                converters.check_unchanged(operation, kinds)
                 return [convert(self, operation, given)]
         if not isinstance(operation, kl.Layer) and converters.is_elementwise(operation):
             name = operation.name
@@ -144,24 +155,23 @@ class _Walker:
                 f"the line graph{converters.why_not(operation)}; known are: {converters.KNOWN}."
             )
 
+        run = converters.in_precision(operation)
+        # Layers that are random in training take themselves to be trained unless told otherwise.
+        at_inference = {"training": False} if getattr(run, "_call_has_training_arg", False) else {}
+
         def call(*values: Any) -> Any:
             table = {id(t): v for t, v in zip(node.input_tensors, values, strict=True)}
             args, kwargs = node.arguments.fill_in(table)
-            return operation(*args, **kwargs)
+            return run(*args, **(kwargs | at_inference))
 
         structure = lg.Opaque(tuple(node.outputs[0].shape[1:]))
         return [self.add(Map, operation.name, given, call, structure=structure)]
 
     def _claim(self, layer: Any) -> None:
-        """Refuse layers whose parameters this model uses twice, or in mixed precision."""
+        """Refuse layers whose parameters this model uses twice."""
         if id(layer) in self._owners:
             raise ValueError(f"layer {layer.name!r} is used twice; shared layers are not known.")
         self._owners.add(id(layer))
-        if layer.compute_dtype != layer.variable_dtype:
-            raise ValueError(
-                f"layer {layer.name!r} computes in {layer.compute_dtype} on {layer.variable_dtype} "
-                "variables; build the model without mixed precision."
-            )
         if getattr(layer, "data_format", "channels_last") != "channels_last":
             raise ValueError(f"layer {layer.name!r} is channels-first; give a channels-last model.")
 
@@ -184,6 +194,10 @@ class _Walker:
 
     def activation(self, name: str, k: int, function: Any) -> int:
         """Append an activation function; a softmax is kept apart."""
+        if isinstance(function, converters.ACTIVATION_LAYERS):
+            converters.check_unchanged(function, converters.ACTIVATION_LAYERS)
+            function = converters.in_precision(function)
+            return self.add(Elementwise, name, [k], function, structure=lg.Identity())
         word = getattr(function, "__name__", type(function).__name__)
         if function is None or word == "linear":
             return k
@@ -191,9 +205,9 @@ class _Walker:
             number = next(self._numbers)
             self.softmax[number] = k
             return number
-        if word not in converters.ACTIVATIONS:
+        if word not in converters.ACTIVATIONS or not converters.is_library(function):
             raise ValueError(
-                f"the activation {word!r} of layer {name!r} is not elementwise or not known; "
+                f"the activation {word!r} of layer {name!r} is not elementwise or not Keras' own; "
                 f"known are: {', '.join(sorted(converters.ACTIVATIONS))}, and softmax at the end."
             )
         return self.add(Elementwise, name, [k], function, structure=lg.Identity())

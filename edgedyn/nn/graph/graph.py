@@ -28,8 +28,8 @@ class Graph:
     """What `extract` makes of a Keras model."""
 
     steps: tuple[Step, ...]  # in topological order; tensor 0 is the input
-    logits: int  # the tensor the loss acts on; a softmax after it belongs to the loss
-    softmax: bool  # whether there is one
+    logits: int  # the tensor the loss acts on; a softmax or sigmoid after it belongs to the loss
+    head: str  # "softmax", "sigmoid" or "" for neither
     input_shape: tuple[int | None, ...]  # of one sample
     shapes: dict[int, tuple[int | None, ...]]  # as Keras has them; of some tensors, by number
     downstream: set[int]  # tensors that depend on a layer's parameters

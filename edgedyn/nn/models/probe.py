@@ -8,6 +8,7 @@ import numpy as np
 from keras import layers as kl
 
 from edgedyn import _validate as check
+from edgedyn.nn.graph.steps import HALVES
 
 PREFIX = "probe_"
 OUTPUT = PREFIX + "output"
@@ -81,8 +82,8 @@ def attach_probe(
     Raises
     ------
     TypeError, ValueError
-        For a backbone that is no functional or sequential model or has other than flat features,
-        and for options out of range.
+        For a backbone that is no functional or sequential model, has other than flat features or
+        ends in a softmax, and for options out of range.
 
     Notes
     -----
@@ -115,18 +116,21 @@ def attach_probe(
     check.choice(batch_norm, "batch_norm", BATCH_NORMS)
     momentum = _below_one(momentum, "momentum")
     draw = np.random.default_rng(seed)
+    dtype = _precision()
     norm = StatisticsNorm if frozen and batch_norm == "statistics" else kl.BatchNormalization
     x = backbone.output
     for k, width in enumerate(units, start=1):
         name = f"{PREFIX}dense_{k}"
-        x = kl.Dense(width, kernel_initializer=_initializer(initializer, draw), name=name)(x)
+        own = {"kernel_initializer": _initializer(initializer, draw), "dtype": dtype}
+        x = kl.Dense(width, name=name, **own)(x)
         if batch_norm != "none":
-            x = norm(momentum=momentum, name=f"{PREFIX}batch_norm_{k}")(x)
-        x = kl.ReLU(name=f"{PREFIX}relu_{k}")(x)
+            x = norm(momentum=momentum, name=f"{PREFIX}batch_norm_{k}", dtype=dtype)(x)
+        x = kl.ReLU(name=f"{PREFIX}relu_{k}", dtype=dtype)(x)
         if dropout:
-            x = kl.Dropout(dropout, seed=_integer(draw), name=f"{PREFIX}dropout_{k}")(x)
-    last = _initializer(initializer, draw)
-    x = kl.Dense(n_classes, activation="softmax", kernel_initializer=last, name=OUTPUT)(x)
+            own = {"seed": _integer(draw), "dtype": dtype}
+            x = kl.Dropout(dropout, name=f"{PREFIX}dropout_{k}", **own)(x)
+    own = {"kernel_initializer": _initializer(initializer, draw), "dtype": dtype}
+    x = kl.Dense(n_classes, activation="softmax", name=OUTPUT, **own)(x)
     model = keras.Model(backbone.input, x, name=f"{backbone.name}_probe")
     if frozen:
         for layer in model.layers:
@@ -172,7 +176,8 @@ def detach_probe(
     features = probe_input(model)
     draw = np.random.default_rng(seed)
     initializer = keras.initializers.GlorotUniform(_integer(draw))
-    head = kl.Dense(n_classes, activation="softmax", kernel_initializer=initializer, name="head")
+    own = {"kernel_initializer": initializer, "dtype": _precision()}
+    head = kl.Dense(n_classes, activation="softmax", name="head", **own)
     return keras.Model(model.input, head(features), name=model.name.removesuffix("_probe"))
 
 
@@ -212,6 +217,25 @@ def _check_backbone(backbone: Any) -> None:
         raise ValueError(
             f"model {backbone.name!r} has a probe already; take it off with nn.detach_probe first."
         )
+    if _ends_in_softmax(backbone):
+        raise ValueError(
+            f"backbone {backbone.name!r} ends in a softmax: its outputs are probabilities, not "
+            "features; give the model without its classifier (nn.backbone cuts it off)."
+        )
+
+
+def _precision() -> str | None:
+    """Return the probe's own precision: single where the policy computes in half."""
+    return "float32" if keras.config.dtype_policy().compute_dtype in HALVES else None
+
+
+def _ends_in_softmax(model: Any) -> bool:
+    """Tell whether a model's last operation is a softmax, nested models included."""
+    last = model.outputs[0]._keras_history.operation
+    if isinstance(last, keras.Model):
+        return getattr(last, "outputs", None) is not None and _ends_in_softmax(last)
+    softmax = keras.activations.softmax
+    return isinstance(last, kl.Softmax) or getattr(last, "activation", None) is softmax
 
 
 def _check_units(units: Any) -> tuple[int, ...]:

@@ -157,8 +157,8 @@ def zero_cost(
     graph = extract(in_float64(model))
     network_loss, targets = None, None
     if y is not None:
-        network_loss = loss_of(model, loss, graph.softmax)
-        targets = network_loss.targets(y, len(x), model.output_shape[-1], graph.dtype)
+        network_loss = loss_of(model, loss, graph.head)
+        targets = network_loss.targets(y, len(x), model.outputs[0].shape[-1], graph.dtype)
     draw = np.random.default_rng(seed)
     batch = Batch(graph, x, targets, network_loss, draw, zen_repeats)
     scores = {}
