@@ -8,13 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def pack_bits(bits: ArrayLike) -> str:
-    """Return ``n:`` and the base64 of n bits, eight a byte.
-
-    Examples
-    --------
-    >>> pack_bits([True, False, True]), unpack_bits("3:oA==").tolist()
-    ('3:oA==', [True, False, True])
-    """
+    """Return ``n:`` and the base64 of n bits, eight a byte."""
     flat = np.asarray(bits, bool)
     return f"{len(flat)}:{b64encode(np.packbits(flat).tobytes()).decode()}"
 

@@ -121,60 +121,28 @@ class Rehearsal:
 
 @dataclass(frozen=True)
 class Job:
-    """What a fresh process does for a study.
+    """What a fresh process does for a study."""
 
-    Parameters
-    ----------
-    model, data : str
-        Names of the candidate and of the task.
-    task : {"trial", "check", "survey", "rehearse"}
-    folder : str
-        The trial's; empty: nothing is kept.
-    save : str
-        Where the finished network goes.
-    files : dict of str to str
-        Paths of the candidate's files.
-    target, early, last : int
-        Epochs to come to, of the early stage, of the whole study.
-    finish_probe : {"keep", "remove"}
-    patience : int or None
-        Epochs without a better validation accuracy after which the finish ends.
-    scores : tuple of str
-        Training-free scores to take.
-    paths, cwd : tuple of str, str
-        Where modules are sought; where relative paths start.
-    functions, backbones, n_trains : tuple
-        What "check" and "survey" seek and load.
-    survey : Survey or None
-        What "survey" found, for "rehearse".
-
-    Examples
-    --------
-    >>> from edgedyn._job import Job
-    >>> Job("vgg", "digits", 0, None).settings.probe.units
-    (256, 128)
-    """
-
-    model: str
-    data: str
+    model: str  # name of the candidate
+    data: str  # name of the task
     seed: int
     n_train: int | None
     settings: Settings = field(default_factory=Settings)
-    task: str = "trial"
-    folder: str = ""
-    save: str = ""
-    files: dict[str, str] = field(default_factory=dict)
-    target: int = 0
-    early: int = 0
-    last: int = 0
-    finish_probe: str = "keep"
-    patience: int | None = None
-    scores: tuple[str, ...] = ()
+    task: str = "trial"  # or "check", "survey", "rehearse"
+    folder: str = ""  # the trial's; empty: nothing is kept
+    save: str = ""  # where the finished network goes
+    files: dict[str, str] = field(default_factory=dict)  # paths of the candidate's files
+    target: int = 0  # epochs to come to
+    early: int = 0  # epochs of the early stage
+    last: int = 0  # epochs of the whole study
+    finish_probe: str = "keep"  # or "remove"
+    patience: int | None = None  # the finish ends after so many epochs without a better accuracy
+    scores: tuple[str, ...] = ()  # training-free scores to take
     threads: int = 1
     command: str = ""
-    paths: tuple[str, ...] = ()
-    cwd: str = "."
-    functions: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()  # where modules are sought
+    cwd: str = "."  # where relative paths start
+    functions: tuple[str, ...] = ()  # what "check" and "survey" seek and load, and the next two
     backbones: tuple[str, ...] = ()
     n_trains: tuple[int | None, ...] = (None,)
-    survey: Survey | None = None
+    survey: Survey | None = None  # what "survey" found, for "rehearse"

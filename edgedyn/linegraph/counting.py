@@ -16,32 +16,18 @@ _SAFE = 2**62
 
 @dataclass(frozen=True)
 class Moments(Plain):
-    r"""Means over all nodes of a directed graph with every link a 1, or its multiplicity.
+    """Means over all nodes of a directed graph with every link a 1, or its multiplicity.
 
-    .. math:: \beta_{eff} = \langle s \rangle + S H, \qquad
-              H = \sigma_{in} \sigma_{out} / \langle s \rangle
-
-    Parameters
-    ----------
-    n_nodes, total : int
-        The latter is the sum of all in-degrees, exactly.
-    mean_strength, symmetry, heterogeneity : float
-        ``<s>``, the mean degree; ``S``, the correlation of in- and out-degree, 0 where one of them
-        is constant; ``H``.
-    beta_eff : float
-        ``sum(out-degree * in-degree) / total``; NaN without links, as S and H are.
-
-    Notes
-    -----
-    Gao, Barzel and Barabasi, Nature 530:307 (2016).
+    ``beta_eff = <s> + S H`` with ``H = sigma_in sigma_out / <s>`` (Gao, Barzel and Barabasi, Nature
+    530:307, 2016). Without links S, H and beta_eff are NaN.
     """
 
     n_nodes: int
-    total: int
-    mean_strength: float
-    symmetry: float
-    heterogeneity: float
-    beta_eff: float
+    total: int  # sum of all in-degrees, exactly
+    mean_strength: float  # <s>, the mean degree
+    symmetry: float  # S, the correlation of in- and out-degree; 0 where one is constant
+    heterogeneity: float  # H
+    beta_eff: float  # sum(out-degree * in-degree) / total
 
 
 def in_groups(reach: Reach, values: str) -> dict[Parameter, Array]:
@@ -84,8 +70,6 @@ def moments(reach: Reach, n_nodes: int, values: str) -> Moments:
 def from_sums(n: int, total: int, squares_in: int, squares_out: int, products: int) -> Moments:
     """Return the moments from exact sums over n nodes.
 
-    Examples
-    --------
     >>> from_sums(2, 1, 1, 1, 0)  # a single link
     Moments(n_nodes=2, total=1, mean_strength=0.5, symmetry=-1.0, heterogeneity=0.5, beta_eff=0.0)
     """

@@ -88,15 +88,6 @@ def write_npz(path: str | PathLike[str], graph: LineGraph, values: str = "links"
     ``node_position``, its index into the layer's kernel, filled up with -1 on the right, or -1 and
     i for bias i; and for each layer its name in ``layer_names`` and its kernel's shape in
     ``layer_shapes``, as text such as ``5 5 1 6``.
-
-    Examples
-    --------
-    >>> import tempfile, edgedyn as ed, numpy as np
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_npz(f"{folder}/gb.npz", ed.line_graph([4, 5, 3]))
-    ...     with np.load(f"{folder}/gb.npz") as file:
-    ...         file["node_position"][7], file["layer_shapes"]
-    (array([1, 3], dtype=int32), array(['5 4', '3 5'], dtype='<U3'))
     """
     check.choice(values, "values", VALUES)
     links, nodes, index = graph.n_links, graph.n_nodes, graph.index
@@ -194,14 +185,6 @@ def write_graphml(path: str | PathLike[str], graph: LineGraph) -> None:
 
     Nodes carry ``layer``, ``name``, ``position`` and ``shape``, edges their ``multiplicity``.
     GraphML has no tuples: positions are text such as ``1 3`` or ``bias 3``, shapes likewise.
-
-    Examples
-    --------
-    >>> import tempfile, edgedyn as ed, networkx as nx
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_graphml(f"{folder}/gb.graphml", ed.line_graph([4, 5, 3]))
-    ...     nx.read_graphml(f"{folder}/gb.graphml", node_type=int).nodes[7]
-    {'layer': 1, 'name': 'layer 1', 'position': '1 3', 'shape': '5 4'}
     """
     with atomic(Path(path)) as temporary, temporary.open("wb") as file:
         file.write(_GRAPHML_BEGIN.encode())
@@ -223,22 +206,6 @@ def write_csv(path: str | PathLike[str], graph: LineGraph) -> None:
     The columns are source, target and multiplicity; and node, layer, name, position and shape.
     Positions are text such as ``1 3`` or ``bias 3``, shapes likewise. Both files appear when both
     are complete.
-
-    Examples
-    --------
-    >>> import tempfile, edgedyn as ed
-    >>> from pathlib import Path
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_csv(f"{folder}/gb.csv", ed.line_graph([1, 1, 1]))
-    ...     for name in ("gb.csv", "gb.nodes.csv"):
-    ...         print(Path(folder, name).read_text())
-    source,target,multiplicity
-    1,0,1
-    <BLANKLINE>
-    node,layer,name,position,shape
-    0,1,layer 1,0 0,1 1
-    1,2,layer 2,0 0,1 1
-    <BLANKLINE>
     """
     path = Path(path)
     # The inner file is the first to get its name: where there are links, there are nodes.

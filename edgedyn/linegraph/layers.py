@@ -13,39 +13,19 @@ from edgedyn.linegraph.windows import Window, checked_padding, per_axis, transpo
 
 @dataclass(frozen=True)
 class Geometry:
-    """A layer applied to inputs of a known shape: windows along the positions, mixing of channels.
+    """A layer on inputs of a known shape: windows along the positions, mixing of channels."""
 
-    Parameters
-    ----------
-    windows : tuple of Window
-        One for each axis but the channels.
-    n_in, n_out : int
-        Channels before and after.
-    kernel_shape : tuple of int
-        As the layer holds it.
-    bias, kernel : bool
-        Whether there are such parameters.
-    groups : int
-        Groups of channels that do not mix.
-    channelwise : bool
-        Whether each input channel has outputs of its own (``n_out = n_in * multiplier``).
-    outputs_first : bool
-        Whether the kernel's output channels come before its input channels.
-    cuts : bool
-        Whether paths end here: false for a shift, which only adds its bias.
-    """
-
-    windows: tuple[Window, ...]
-    n_in: int
-    n_out: int
-    kernel_shape: Shape
-    bias: bool
+    windows: tuple[Window, ...]  # one for each axis but the channels
+    n_in: int  # channels before
+    n_out: int  # channels after
+    kernel_shape: Shape  # as the layer holds it
+    bias: bool  # whether there is one
     _: KW_ONLY
-    kernel: bool = True
-    groups: int = 1
-    channelwise: bool = False
-    outputs_first: bool = False
-    cuts: bool = True
+    kernel: bool = True  # whether there is one
+    groups: int = 1  # groups of channels that do not mix
+    channelwise: bool = False  # input channels have outputs of their own: n_out = n_in * multiplier
+    outputs_first: bool = False  # the kernel's output channels come before its input channels
+    cuts: bool = True  # paths end here; False for a shift, which only adds its bias
 
     @property
     def out_shape(self) -> Shape:

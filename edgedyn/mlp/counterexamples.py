@@ -13,25 +13,14 @@ from edgedyn.mlp.network import ReLUMLP
 
 @dataclass(frozen=True)
 class Counterexample(Plain):
-    """A stationary point that does not interpolate.
-
-    Parameters
-    ----------
-    name : str
-    gradient_norm : float
-        0: the point is stationary.
-    magnitude, predicted : float
-        beta_eff of the magnitude strengths, and its exact value by hand.
-    signed_norm, absolute_norm : float
-        Frobenius norms of P with these strengths, both 0.
-    """
+    """A stationary point that does not interpolate."""
 
     name: str
-    gradient_norm: float
-    magnitude: float
-    predicted: float
-    signed_norm: float
-    absolute_norm: float
+    gradient_norm: float  # 0: the point is stationary
+    magnitude: float  # beta_eff of the magnitude strengths
+    predicted: float  # its exact value by hand
+    signed_norm: float  # Frobenius norm of P with signed strengths, 0
+    absolute_norm: float  # likewise with absolute ones, 0
 
 
 def counterexamples(eta: float = 0.25) -> tuple[Counterexample, ...]:
@@ -72,25 +61,15 @@ def _evaluate(name: str, net: ReLUMLP, y: list[Any], predicted: float) -> Counte
 
 @dataclass(frozen=True)
 class GaugeRow(Plain):
-    """Signed beta_eff at one depth.
-
-    Parameters
-    ----------
-    n_layers : int
-    loss, coupling, status : str
-    value, conditioning : float
-        Of the signed capacitance.
-    last_block_row_sum : float
-        Largest |row sum| of the block into the last layer, over the largest |entry| of it.
-    """
+    """Signed beta_eff at one depth."""
 
     n_layers: int
     loss: str
     coupling: str
     status: str
-    value: float
-    conditioning: float
-    last_block_row_sum: float
+    value: float  # signed beta_eff
+    conditioning: float  # of the signed capacitance
+    last_block_row_sum: float  # of the block into the last layer: max |row sum| / max |entry|
 
 
 def gauge_table(seed: int | np.random.Generator | None = 0) -> tuple[GaugeRow, ...]:
@@ -98,11 +77,6 @@ def gauge_table(seed: int | np.random.Generator | None = 0) -> tuple[GaugeRow, .
 
     Adding one vector to all rows of W^L leaves softmax unchanged, so every block into a softmax
     layer has zero signed row sums: L = 2 is 0/0, L = 3 is 0, only L >= 4 informs.
-
-    Examples
-    --------
-    >>> [row.status for row in gauge_table() if row.loss == "cross_entropy"][::2]
-    ['no_interior_layer', 'gauge_degenerate', 'ok', 'ok']
     """
     rng = np.random.default_rng(seed)
     rows = []

@@ -33,12 +33,6 @@ def hessian(net: ReLUMLP, X: ArrayLike, y: ArrayLike) -> Array:
     Column by column: the derivative of the backward pass along one parameter (Pearlmutter, Neural
     Computation 6:147, 1994), exact inside the linear region of the ReLUs. More than 2000 parameters
     are a ValueError: the matrix is dense.
-
-    Examples
-    --------
-    >>> hessian(ReLUMLP([[[2.0]], [[3.0]]], loss="squared_error"), [[1.0]], [6.0])
-    array([[9., 6.],
-           [6., 4.]])
     """
     if net.n_parameters > MAX_PARAMETERS:
         raise ValueError(

@@ -29,27 +29,15 @@ class LayerRecord(NamedTuple):
 
 
 class RecordedChain:
-    """Layers with weights in a row: what `ReLUMLP` and `ReLUChain` are to the closed forms.
+    """Layers with weights in a row: what `ReLUMLP` and `ReLUChain` are to the closed forms."""
 
-    Attributes
-    ----------
-    sizes : tuple of int
-        Neurons per layer, input first.
-    weights : tuple of ndarray
-        Shape ``(n_l, n_{l-1})`` for a dense layer, ``(n_l,)`` for a scale layer.
-    layer_biases : tuple of bool
-        Whether each layer has one.
-    signed_segments : bool
-        Whether slopes and activations between the layers may be negative.
-    """
-
-    sizes: tuple[int, ...]
-    weights: tuple[Array, ...]
+    sizes: tuple[int, ...]  # neurons per layer, input first
+    weights: tuple[Array, ...]  # shape (n_l, n_{l-1}) for a dense layer, (n_l,) for a scale layer
     biases: tuple[Array | None, ...]
-    layer_biases: tuple[bool, ...]
+    layer_biases: tuple[bool, ...]  # whether each layer has one
     loss: str
     dtype: np.dtype[Any]
-    signed_segments: bool
+    signed_segments: bool  # slopes and activations between the layers may be negative
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -29,35 +29,19 @@ MAX_BRUTE_FORCE_LINKS = 2_000_000
 
 @dataclass(frozen=True)
 class TrajectoryPoint:
-    """One epoch of a run.
-
-    Parameters
-    ----------
-    epoch : int
-    loss, accuracy, mean_error : float
-        On the training samples; the last is ``mean |e^L|`` over samples and outputs.
-    gradient_norm : float
-        Of the objective that is minimised, weight decay included.
-    beta, bound : float
-        beta_eff, magnitude strengths, and ``K eps`` of the theorem.
-    signed, signed_conditioning : float
-        beta_eff of the signed strengths (NaN where its status is not ok) and its conditioning.
-    signed_status : str
-    brute_force : float
-        beta_eff from the explicit matrix P; NaN at epochs where it was not built.
-    """
+    """One epoch of a run; loss, accuracy and error are those on the training samples."""
 
     epoch: int
     loss: float
     accuracy: float
-    mean_error: float
-    gradient_norm: float
-    beta: float
-    bound: float
-    signed: float
+    mean_error: float  # mean |e^L| over samples and outputs
+    gradient_norm: float  # of the objective that is minimised, weight decay included
+    beta: float  # beta_eff of the magnitude strengths
+    bound: float  # K eps of the theorem
+    signed: float  # beta_eff of the signed strengths; NaN where its status is not ok
     signed_conditioning: float
     signed_status: str
-    brute_force: float
+    brute_force: float  # beta_eff from the explicit matrix P; NaN where that was not built
 
 
 @dataclass(frozen=True)
@@ -259,14 +243,7 @@ def verify_theorem1(
 
 
 def log_log_slope(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
-    """Return the least-squares slope of ln y against ln x, and its standard error.
-
-    Examples
-    --------
-    >>> slope, error = log_log_slope([1, 2, 4, 8], [3, 6, 12, 24])
-    >>> round(slope, 12), round(error, 12)
-    (1.0, 0.0)
-    """
+    """Return the least-squares slope of ln y against ln x, and its standard error."""
     u, v = np.log(np.asarray(x, float)), np.log(np.asarray(y, float))
     du, dv = u - u.mean(), v - v.mean()
     spread = du @ du

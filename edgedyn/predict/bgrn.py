@@ -20,34 +20,18 @@ RANGE = (1e-5, 10.0)  # of C and gamma in the random search
 
 @dataclass(frozen=True)
 class CurveModel:
-    """What was fitted for one number of observed epochs and one target epoch.
+    """What was fitted for one number of observed epochs and one target epoch."""
 
-    Parameters
-    ----------
-    regressor : object
-        With ``predict(features)``; None without any training curve.
-    ridge : bool
-        Whether it is the Bayesian ridge for few curves.
-    n_curves : int
-        Completed curves it was fitted on.
-    settings : dict
-        C, gamma and nu.
-    score, residual_std : float
-        Mean R^2 of the three folds, root mean square error on held-out curves; NaN for the ridge.
-    centre, spread : ndarray
-        Of the features; `level` and `unit` are those of the targets.
-    """
-
-    regressor: Any
-    ridge: bool
-    n_curves: int
-    settings: dict[str, float]
-    score: float
-    residual_std: float
-    centre: Array
-    spread: Array
-    level: float
-    unit: float
+    regressor: Any  # with ``predict(features)``; None without any training curve
+    ridge: bool  # whether it is the Bayesian ridge for few curves
+    n_curves: int  # completed curves it was fitted on
+    settings: dict[str, float]  # C, gamma and nu
+    score: float  # mean R^2 of the three folds; NaN for the ridge
+    residual_std: float  # root mean square error on held-out curves; NaN for the ridge
+    centre: Array  # of the features
+    spread: Array  # of the features
+    level: float  # the targets' centre
+    unit: float  # the targets' spread
 
 
 @dataclass(eq=False, repr=False)

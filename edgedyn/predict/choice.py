@@ -14,30 +14,14 @@ NOT_PAIRED = "not paired: which validation samples were right is not recorded fo
 
 @dataclass(frozen=True)
 class Choice(Plain):
-    """The candidates that a ranking names.
+    """The candidates that a ranking names."""
 
-    Parameters
-    ----------
-    chosen : tuple of str
-        The first one, then those that cannot be told apart from it, in the ranking's order.
-    leads : mapping of str to Lead
-        Of the first over each other candidate, on the same validation samples.
-    chance : mapping of str to float
-        How probable it is that a candidate is the best on samples and seeds like these.
-    within : tuple of float
-        How probable it is that the best is among the first 1, 2, ... of the ranking.
-    epochs : int
-        After how many epochs the candidates were compared.
-    status : str
-        ``ok``, or why nothing can be said: then only the first is chosen.
-    """
-
-    chosen: tuple[str, ...]
-    leads: Mapping[str, Lead]
-    chance: Mapping[str, float]
-    within: tuple[float, ...]
-    epochs: int = 0
-    status: str = "ok"
+    chosen: tuple[str, ...]  # the first, then those not told apart from it, in the ranking's order
+    leads: Mapping[str, Lead]  # of the first over each other candidate, on the same samples
+    chance: Mapping[str, float]  # how probably each is the best on samples and seeds like these
+    within: tuple[float, ...]  # how probably the best is among the first 1, 2, ... of the ranking
+    epochs: int = 0  # after which the candidates were compared
+    status: str = "ok"  # "ok", or why nothing can be said: then only the first is chosen
 
     @property
     def is_clear(self) -> bool:
@@ -70,42 +54,15 @@ def choose(
 ) -> Choice:
     """Say which candidates a ranking names: its first, and all that cannot be told apart from it.
 
-    Parameters
-    ----------
-    order : sequence of str
-        Candidates, the best first.
-    correct : mapping of str to array_like of bool, shape (n_samples,) or (n_seeds, n_samples)
-        Of each candidate, which validation samples it got right at the deciding epoch; the same
-        seeds and samples. Empty or with candidates missing: the first is chosen, and the status
-        says that nothing is known of how surely.
-    epochs : int
-        After how many epochs.
-    confidence : float
-        Of the paired intervals.
-    n_draws, seed
-        Of the resamplings; see `edgedyn.predict.pairs.chances`.
+    `order` has the best first. `correct` tells which validation samples each got right at the
+    deciding epoch: bool, shape (n_samples,) or (n_seeds, n_samples), the same of all; with
+    candidates missing there the first is chosen, and the status says that nothing is known of how
+    surely. `confidence` is that of the paired intervals; for `n_draws` and `seed` see
+    `edgedyn.predict.pairs.chances`.
 
-    Raises
-    ------
-    TypeError, ValueError
-        For no candidates, arrays of different shapes, a confidence outside (0, 1).
-
-    Notes
-    -----
     What is compared is the accuracy at the deciding epoch, by whatever rule the candidates were
     ordered. That two candidates are told apart there does not say that they end in this order.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from edgedyn.predict.choice import choose
-    >>> seen = np.arange(100)
-    >>> right = {"a": seen < 80, "b": (seen < 79) | (seen > 97), "c": seen < 60}
-    >>> found = choose(["a", "b", "c"], right)
-    >>> found.chosen, round(found.chance["c"], 2)
-    (('a', 'b'), 0.0)
-    >>> print(choose(["a", "c"], {name: right[name] for name in "ac"}))
-    a, ahead of c by 0.200 (+0.121 .. +0.279)
+    TypeError or ValueError for no candidates, unequal shapes, a confidence outside (0, 1).
     """
     if not order:
         raise ValueError("order is empty; give at least one candidate.")

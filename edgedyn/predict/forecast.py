@@ -25,74 +25,38 @@ PRIOR = "forecast_prior.json"
 
 @dataclass(frozen=True)
 class Completed:
-    """A curve that came to its end, to learn from.
+    """A curve that came to its end, to learn from."""
 
-    Parameters
-    ----------
-    accuracy : array_like, shape (n_epochs,)
-        Validation accuracy in [0, 1] after every epoch.
-    truth : float
-        The final accuracy.
-    training : array_like, shape (n_epochs,), optional
-        Training accuracy, NaN where unknown.
-    n_samples : int
-        Validation samples times the runs averaged.
-    task, family : str
-        What is left out together where the intervals are measured.
-    """
-
-    accuracy: ArrayLike
-    truth: float
-    training: ArrayLike | None = None
-    n_samples: int = UNKNOWN
-    task: str = ""
-    family: str = ""
+    accuracy: ArrayLike  # of validation, in [0, 1], after every epoch
+    truth: float  # the final accuracy
+    training: ArrayLike | None = None  # training accuracy, NaN where unknown
+    n_samples: int = UNKNOWN  # validation samples times the runs averaged
+    task: str = ""  # left out together where the intervals are measured
+    family: str = ""  # likewise
 
 
 @dataclass(frozen=True)
 class Lesson(Plain):
-    """What completed curves teach, with and without training accuracy known.
+    """What completed curves teach, with and without training accuracy known."""
 
-    Parameters
-    ----------
-    coefficients : tuple of float, shape (2,)
-        c of the formula in `forecast`.
-    half_widths : tuple of float, shape (2,)
-        Of the 68 % and the 95 % interval, in logits for each unit of log(T / K).
-    gram : tuple of tuple of float, shape (2, 2)
-        Mean of the features' products: how firmly one curve holds the coefficients.
-    largest : float
-        The largest log(T / K) of the curves.
-    n_curves, n_tasks : int
-    """
-
-    coefficients: tuple[float, ...]
-    half_widths: tuple[float, ...]
-    gram: tuple[tuple[float, ...], ...]
-    largest: float
+    coefficients: tuple[float, ...]  # c of the formula in `forecast`, shape (2,)
+    half_widths: tuple[float, ...]  # of the 68 % and 95 % interval, in logits a unit of log(T / K)
+    gram: tuple[tuple[float, ...], ...]  # mean products of the features: how firmly a curve holds c
+    largest: float  # the largest log(T / K) of the curves
     n_curves: int
     n_tasks: int
 
 
 @dataclass(frozen=True)
 class Forecast(Plain):
-    """A final accuracy with its intervals, all inside (0, 1).
+    """A final accuracy with its intervals, all inside (0, 1)."""
 
-    Parameters
-    ----------
-    value : float
-        The median.
-    low_68, high_68, low_95, high_95 : float
-    status : str
-        ``ok``; else why there is no forecast (all NaN) or why its intervals are wider.
-    """
-
-    value: float
+    value: float  # the median
     low_68: float
     high_68: float
     low_95: float
     high_95: float
-    status: str
+    status: str  # "ok"; else why there is no forecast (all NaN) or why its intervals are wider
 
     def __str__(self) -> str:
         if not isfinite(self.value):
@@ -250,11 +214,6 @@ def shipped(with_training: bool = True) -> Lesson:
     """Return the shipped lesson for known or unknown training accuracies.
 
     Learnt from named curves by ``validation/forecast.py``.
-
-    Examples
-    --------
-    >>> shipped().n_tasks > 2
-    True
     """
     import msgspec
 

@@ -13,23 +13,13 @@ LEAST_TRAINING_ERROR = 1e-3  # a training accuracy of 1 has no logit
 
 
 class Levels(NamedTuple):
-    """What is known of each candidate's accuracy after the last epoch seen.
+    """What is known of each candidate's accuracy after the last epoch seen."""
 
-    Parameters
-    ----------
-    accuracy, std : ndarray, shape (n_candidates,)
-        Shrunk accuracy in (0, 1), and its standard deviation.
-    logit, variance : ndarray, shape (n_candidates,)
-        The same as a logit, theta of the formula.
-    weight : ndarray, shape (n_candidates,)
-        Of the candidate's own accuracy beside what the others' teach, in [0, 1].
-    """
-
-    accuracy: Array
-    std: Array
-    logit: Array
-    variance: Array
-    weight: Array
+    accuracy: Array  # shrunk, in (0, 1), shape (n_candidates,), as all
+    std: Array  # its standard deviation
+    logit: Array  # the accuracy as a logit, theta of the formula
+    variance: Array  # of the logit
+    weight: Array  # of the candidate's own accuracy beside what the others' teach, in [0, 1]
 
 
 def levels(

@@ -14,30 +14,16 @@ from edgedyn._array import Array
 
 @dataclass(frozen=True)
 class Lead:
-    """By how much one candidate is ahead of another.
+    """By how much one candidate is ahead of another."""
 
-    Parameters
-    ----------
-    value : float
-        Difference of accuracies, mean over seeds.
-    std : float
-        Its standard deviation, from samples and seeds.
-    low, high, confidence : float
-        Ends of the interval that was asked for, and its confidence.
-    n_samples, n_seeds : int
-    status : str
-        "ok"; ``one seed``: the spread between seeds is not known, so that the interval is that of
-        the samples alone.
-    """
-
-    value: float
-    std: float
-    low: float
-    high: float
-    confidence: float
+    value: float  # difference of accuracies, mean over seeds
+    std: float  # its standard deviation, from samples and seeds
+    low: float  # of the interval that was asked for
+    high: float  # likewise
+    confidence: float  # likewise
     n_samples: int
     n_seeds: int
-    status: str
+    status: str  # "ok"; "one seed": spread unknown, the interval is that of the samples alone
 
     @property
     def is_clear(self) -> bool:
@@ -104,33 +90,12 @@ def chances(
 ) -> dict[str, Array]:
     """Return how probable each candidate's place is, in draws of samples and seeds.
 
-    Parameters
-    ----------
-    correct : mapping of str to array_like of bool, shape (n_samples,) or (n_seeds, n_samples)
-        Of each candidate, which validation samples it got right; the same seeds and samples.
-    n_draws : int
-        Resamplings with replacement; every candidate sees the same ones.
-    seed : int or numpy.random.Generator
-
-    Returns
-    -------
-    dict of str to ndarray, shape (n_candidates,)
-        Probability of being first, second, ...; candidates that tie in a draw share their places.
-        The probability that the best is among some candidates is the sum of their first entries.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For no candidates, or arrays of different shapes.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from edgedyn.predict.pairs import chances
-    >>> seen = np.arange(100)
-    >>> found = chances({"a": seen < 80, "b": seen < 60, "c": seen >= 21})
-    >>> {name: places[0].round(1).item() for name, places in found.items()}
-    {'a': 0.6, 'b': 0.0, 'c': 0.4}
+    `correct` tells which validation samples each got right: bool, shape (n_samples,) or (n_seeds,
+    n_samples), the same of all. They are resampled with replacement `n_draws` times, the same for
+    every candidate. The arrays, shape (n_candidates,), hold the probability of being first, second,
+    ...; candidates that tie in a draw share their places. The probability that the best is among
+    some candidates is the sum of their first entries. TypeError or ValueError for no candidates, or
+    arrays of different shapes.
     """
     if not correct:
         raise ValueError("correct is empty; give at least one candidate.")

@@ -20,46 +20,27 @@ OURS = "capacitance"
 class Judgement:
     """One method against the truth; means over seeds where there are several.
 
-    Parameters
-    ----------
-    method : str
-    n_models : int
-        Candidates with a prediction and a truth (the fewest of the seeds).
-    rho, rho_low, rho_high : float
-        Spearman's rank correlation and its 95 % bootstrap interval over candidates, and over seeds
-        where there are several.
-    tau, tau_low, tau_high : float
-        Kendall's tau-b, likewise.
-    regret, regret_top3 : float
-        Accuracy lost against the best candidate by taking the method's first, or the best of its
-        first three.
-    lead, lead_low, lead_high : float
-        rho minus that of the last observed value on the same candidates, paired, with its interval.
-    improvement : float
-        (rho - best baseline) / best baseline, the baselines being all methods but ``capacitance``;
-        NaN for them, and where the best baseline is not positive.
-    seconds : float
-        Time of one prediction, fitting included.
-    status : str
-        "ok", or why there are no numbers.
+    The intervals are 95 % of the bootstrap over candidates, and over seeds where there are several.
+    The baselines of `improvement` are all methods but ``capacitance``; it is NaN for them, and
+    where the best baseline is not positive.
     """
 
     method: str
-    n_models: int
-    rho: float
+    n_models: int  # candidates with a prediction and a truth (the fewest of the seeds)
+    rho: float  # Spearman's rank correlation
     rho_low: float
     rho_high: float
-    tau: float
+    tau: float  # Kendall's tau-b
     tau_low: float
     tau_high: float
-    regret: float
-    regret_top3: float
-    lead: float
+    regret: float  # accuracy lost against the best candidate by taking the method's first
+    regret_top3: float  # or the best of its first three
+    lead: float  # rho minus that of the last observed value on the same candidates, paired
     lead_low: float
     lead_high: float
-    improvement: float
-    seconds: float
-    status: str
+    improvement: float  # (rho - best baseline) / best baseline
+    seconds: float  # of one prediction, fitting included
+    status: str  # "ok", or why there are no numbers
 
 
 def judge(
@@ -103,11 +84,6 @@ def spearman(predicted: ArrayLike, truth: ArrayLike) -> float:
     """Return Spearman's rank correlation, in [-1, 1]; ties get their mean rank.
 
     NaN where fewer than three pairs are finite or one side is constant.
-
-    Examples
-    --------
-    >>> spearman([0.7, 0.8, 0.9], [0.6, 0.9, 0.8])
-    0.5
     """
     p, t = _vectors(predicted, truth)
     kept = np.isfinite(p) & np.isfinite(t)
@@ -143,12 +119,6 @@ def regret_of_first(predicted: Array, truth: Array, n: int) -> float:
 
     Candidates without a prediction (NaN) are never chosen, but may be the best. Ties at the border
     of the first n count by the mean over the ways to take them.
-
-    Examples
-    --------
-    >>> truth = np.array([0.5, 0.6, 0.7, 0.9])
-    >>> round(regret_of_first(np.array([0.9, 0.8, 0.7, 0.1]), truth, 3), 12)
-    0.2
     """
     known = np.isfinite(truth)
     best = float(truth[known].max()) if known.any() else nan

@@ -9,28 +9,17 @@ _CHI2_MEDIAN = 0.455
 
 
 def bic_scores(X: Array, y: Array, n_validation: int | None) -> Array:
-    r"""Return BIC(t0) for t0 = 1..K-2, each scoring the same K observations; shape (K - 2,).
+    """Return BIC(t0) for t0 = 1..K-2, each scoring the same K observations; shape (K - 2,).
 
-    .. math:: BIC(t_0) = RSS(t_0)/s^2 + (t_0 - 1) \ln K
-
-    RSS of the least-squares line through observations t0..K; each dropped one has a mean of its
-    own, at the price ln K. The noise s^2 is the larger of the binomial ``mean I(1 - I)/n_val`` and
-    the median of the squared second differences along the line, ``q_k / 0.455``.
+    ``BIC(t0) = RSS(t0)/s^2 + (t0 - 1) ln K``, RSS of the least-squares line through observations
+    t0..K; each dropped one has a mean of its own, at the price ln K. The noise s^2 is the larger of
+    the binomial ``mean I(1 - I)/n_val``, left out without that number, and the median of the
+    squared second differences along the line, ``q_k / 0.455``. Shapes: X (K, n_features), y (K,).
 
     Where s^2 is 0 up to rounding (most neighbours lie on straight lines), RSS counts as 0 up to
     rounding and as infinite beyond: the limit of s^2 -> 0. The earliest perfectly straight window
     then has the smallest score; where none is perfectly straight, all scores are infinite and
     ``np.argmin`` gives t0 = 1, all observations.
-
-    X has shape (K, n_features), y shape (K,); without the number of validation samples behind each
-    y the binomial term is left out.
-
-    Examples
-    --------
-    >>> x = np.array([5.0, 4.0, 3.0, 2.0, 1.0])
-    >>> y = np.array([0.1, 0.6, 0.7, 0.8, 0.9])  # the first is off the line
-    >>> int(np.argmin(bic_scores(x[:, None], y, 1000))) + 1
-    2
     """
     starts = range(len(y) - 2)
     rss = np.array([residual_sum(X[start:], y[start:]) for start in starts])

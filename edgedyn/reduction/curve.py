@@ -171,14 +171,8 @@ def _is_stable(rate: Any, found: list[float], k: int, domain: tuple[float, float
 def critical_points(system: Pair, receiver: float = 1.0) -> tuple[CriticalPoint, ...]:
     """Return the folds and transcritical points at beta >= 0, in the order of beta.
 
-    Folds are the extrema of ``beta(x) = -f(x) / g(r x, x)`` along the curve of steady states;
-    beta is exact to rounding, x to about its square root (1e-8).
-
-    Examples
-    --------
-    >>> from edgedyn.reduction import gene_regulation
-    >>> [(round(p.beta, 9), round(p.x, 6), p.kind) for p in critical_points(gene_regulation())]
-    [(2.0, 1.0, 'fold')]
+    Folds are the extrema of ``beta(x) = -f(x) / g(r x, x)`` along the curve of steady states; beta
+    is exact to rounding, x to about its square root (1e-8).
     """
     from scipy.optimize import minimize_scalar
 

@@ -31,18 +31,8 @@ def study_choice(
     """Return what a study names: the best of several trained to the end, else the early choice.
 
     A study that trains all candidates to the end judges its early choice, and keeps it. A race
-    names the best of the last that were compared.
-
-    Parameters
-    ----------
-    ranking : Ranking or None
-        Of means over seeds.
-    records : sequence of TrialRecord
-        Those that were ranked; `EpochRecord.val_correct` says how surely.
-    last : int
-        The last epoch.
-    stage : str
-        Of the `Study`.
+    names the best of the last that were compared. `ranking` is that of means over seeds, `last` the
+    last epoch; the records' `val_correct` says how surely.
     """
     found = None
     if stage == "race":

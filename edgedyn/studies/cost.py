@@ -72,9 +72,6 @@ def gpu_epoch_seconds(
     the GPU sustains, but no less than `GPU_LAYER_SECONDS` a layer; training three times the forward
     pass.
 
-    Examples
-    --------
-    >>> from edgedyn.studies.cost import gpu_epoch_seconds
     >>> from edgedyn.studies.study import read_study
     >>> study = read_study({"data": "cifar10", "candidates": ["ResNet50"]})
     >>> round(1281167 / gpu_epoch_seconds(study, 8.2e9, 175, 1281167, 0, 17.0))  # images a second

@@ -56,9 +56,6 @@ def affordable(n: int, rungs: Sequence[int], epochs: int, budget: int) -> Schedu
 
     The budget is of epochs of one seed, all candidates together; the rest as for `schedule`.
 
-    Examples
-    --------
-    >>> from edgedyn.studies.halving import affordable, cost
     >>> plan = affordable(17, (1, 2, 4, 8, 16), 30, 60)
     >>> plan, cost(plan)
     ([(1, 17), (2, 6), (4, 2), (8, 1), (16, 1), (30, 1)], 53)

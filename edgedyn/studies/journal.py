@@ -18,23 +18,7 @@ LINES, META = "epochs.jsonl", "meta.json"
 
 
 class Journal:
-    """The files of one trial, in a folder of its own.
-
-    Parameters
-    ----------
-    folder : Path
-        Created when the first line is written.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from edgedyn.studies.journal import Journal
-    >>> journal = Journal(Path(tempfile.mkdtemp()) / "trial")
-    >>> journal.append({"epoch": 1, "val_accuracy": 0.5})
-    >>> journal.epochs
-    [{'epoch': 1, 'val_accuracy': 0.5}]
-    """
+    """The files of one trial, in a folder of its own that is created with the first line."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -18,21 +18,16 @@ RANKING_SHARE = 0.05  # of the time: ranking thousands of records takes a second
 
 @dataclass(frozen=True)
 class Progress:
-    """A study at a moment.
-
-    Of its stage's trials how many are done, of these failed, and there in all; of those that run
-    candidate, seed, epochs done and wanted; the fraction of the stage's epochs that is done and the
-    seconds left, NaN before the first has ended; the ranking of what has been seen so far.
-    """
+    """A study at a moment."""
 
     stage: str
-    done: int
-    failed: int
-    total: int
-    running: tuple[tuple[str, int, int, int], ...]
-    fraction: float
-    seconds_left: float
-    ranking: Ranking | None
+    done: int  # trials of the stage
+    failed: int  # of those done
+    total: int  # trials of the stage
+    running: tuple[tuple[str, int, int, int], ...]  # candidate, seed, epochs done and wanted
+    fraction: float  # of the stage's epochs, done
+    seconds_left: float  # NaN before the first has ended
+    ranking: Ranking | None  # of what has been seen so far
 
 
 class Watcher:
@@ -117,9 +112,6 @@ class Watcher:
 def describe(status: Progress) -> str:
     """Return one plain line.
 
-    Examples
-    --------
-    >>> from edgedyn.studies.progress import Progress, describe
     >>> describe(Progress("early", 3, 1, 6, (("vgg", 0, 2, 5),), 0.5, 90.0, None))
     'early: 3 of 6 trials done (1 failed); vgg seed 0 epoch 2/5; 1.5 min left'
     """

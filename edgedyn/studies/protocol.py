@@ -61,33 +61,15 @@ class Data:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One network to try.
+    """One network to try."""
 
-    Parameters
-    ----------
-    name : str
-        Unique in the study.
-    backbone : str, optional
-        A name that `edgedyn.nn.backbone` knows; with `weights`.
-    file : str, optional
-        A ``.keras`` or ``.h5`` file with a whole model.
-    factory : str, optional
-        ``module:function`` that returns a Keras model; called with `options`.
-    weights : str
-        Of a backbone: ``imagenet``, ``none``, or a file. Of a factory's model: ``own``, or a file.
-    options : dict
-        Passed on to the backbone's or factory's function.
-    image_size : int, optional
-        For this candidate, in place of the data's.
-    """
-
-    name: Text
-    backbone: Text | None = None
-    file: Text | None = None
-    factory: Function | None = None
-    weights: Text | None = None
-    options: dict[str, Any] = field(default_factory=dict)
-    image_size: Positive | None = None
+    name: Text  # unique in the study
+    backbone: Text | None = None  # a name that `edgedyn.nn.backbone` knows; with `weights`
+    file: Text | None = None  # a ``.keras`` or ``.h5`` file with a whole model
+    factory: Function | None = None  # ``module:function`` that makes a Keras model of `options`
+    weights: Text | None = None  # a file; of a backbone also "imagenet", "none"; of a factory "own"
+    options: dict[str, Any] = field(default_factory=dict)  # of the backbone or the factory
+    image_size: Positive | None = None  # for this candidate, in place of the data's
 
     def __post_init__(self) -> None:
         where = f"candidates[{self.name!r}]"
@@ -184,12 +166,9 @@ class Training(TrainingSettings):
 class Watch(WatchSettings):
     """How beta_eff is measured; see `edgedyn.nn.CapacitanceCallback`.
 
-    Parameters
-    ----------
-    measures : str, optional
-        ``module:function`` of one's own, called after each epoch as ``function(model, x, y)`` with
-        the samples of beta_eff, and with ``features=``, what the probe receives, if it takes them;
-        the numbers it returns by name go into the record's `measures`.
+    `measures` is a ``module:function`` of one's own, called after each epoch as ``function(model,
+    x, y)`` with the samples of beta_eff, and with ``features=``, what the probe receives, if it
+    takes them; the numbers it returns by name go into the record's `measures`.
     """
 
     def __post_init__(self) -> None:
@@ -200,19 +179,12 @@ class Watch(WatchSettings):
 class Finish:
     """What happens to the best candidates.
 
-    Parameters
-    ----------
-    top : int, optional
-        How many go on to the last epoch; by default one, or the first two where the paired evidence
-        cannot tell them apart. A race has its own plan.
-    probe : {"remove", "keep"}
-        ``remove``: an ordinary head (one dense layer) takes the probe's place.
-    patience : int, optional
-        The finish ends early when its best validation accuracy lies so many epochs back.
+    By default one goes on, or the first two where the paired evidence cannot tell them apart; a
+    race has its own plan. A finish ends early when its best epoch lies `patience` epochs back.
     """
 
-    top: Positive | None = None
-    probe: Literal["remove", "keep"] = "remove"
+    top: Positive | None = None  # how many go on to the last epoch
+    probe: Literal["remove", "keep"] = "remove"  # remove: an ordinary head, one dense layer
     patience: Positive | None = None
 
     def __post_init__(self) -> None:
@@ -223,24 +195,14 @@ class Finish:
 class Race:
     """How a race leaves candidates behind; see `edgedyn.studies.race`.
 
-    Parameters
-    ----------
-    rungs : tuple of int
-        Epochs after which some are left behind, ascending; those from the last epoch on do not
-        count.
-    reduction : float, optional
-        Above 1: one of so many goes on, and with it all that cannot be told apart from the last of
-        these. By default 2, or with a budget the smallest integer that it allows.
-    confidence : float
-        In (0, 1), of the paired intervals that tell candidates apart.
-    budget : int, optional
-        Epochs of one seed that all candidates together may take; by default all that cannot be
-        told apart go on.
+    One of `reduction` goes on, and with it all that cannot be told apart from the last of these; by
+    default it is 2, or with a budget the smallest integer that it allows. The budget is of epochs
+    of one seed, all candidates together; by default all that cannot be told apart go on.
     """
 
-    rungs: tuple[Positive, ...] = RUNGS
+    rungs: tuple[Positive, ...] = RUNGS  # epochs, ascending; only those before the last count
     reduction: Annotated[float, Meta(gt=1)] | None = None
-    confidence: Annotated[float, Meta(gt=0, lt=1)] = 0.9
+    confidence: Annotated[float, Meta(gt=0, lt=1)] = 0.9  # of the paired intervals
     budget: Positive | None = None
 
     def __post_init__(self) -> None:
@@ -251,10 +213,7 @@ class Race:
     def plan(self, n: int, epochs: int) -> Schedule:
         """Return to which epoch how many of n candidates go if all can be told apart.
 
-        Raises
-        ------
-        ValueError
-            For a budget below what that takes.
+        ValueError for a budget below what that takes.
         """
         if self.budget is None or self.reduction is not None:
             found = schedule(n, self.rungs, epochs, self.reduction or 2.0)
@@ -272,10 +231,7 @@ class Race:
 class Lessons:
     """What forecasts of the final accuracy learn from, beside the study's own finished runs.
 
-    Parameters
-    ----------
-    folders : tuple of str
-        Other studies' folders, ``from`` in a study file; the shipped lesson counts as ten curves.
+    `folders` are other studies', ``from`` in a study file; the shipped lesson counts as ten curves.
     """
 
     folders: tuple[Text, ...] = field(default=(), metadata={"key": "from"})
@@ -286,31 +242,14 @@ class Lessons:
 
 @dataclass(frozen=True)
 class Engine:
-    """Where trials run. Has no influence on the numbers beyond rounding.
+    """Where trials run. Has no influence on the numbers beyond rounding."""
 
-    Parameters
-    ----------
-    workers : int
-        Trials at a time.
-    threads : int, optional
-        Of each trial; by default the machine's cores divided by the workers.
-    dask : str, optional
-        Address of a scheduler (``tcp://127.0.0.1:8786``), or ``local`` for a cluster on this
-        machine, started for the study.
-    insecure : bool
-        Allow a scheduler on another machine without TLS; whoever can reach it can run code.
-    gpus_per_trial : int
-        Taken from Dask workers that were started with ``--resources GPU=...``.
-    retries : int
-        How often a trial whose process was killed is taken up again without having got further.
-    """
-
-    workers: Positive = 1
-    threads: Positive | None = None
-    dask: Text | None = None
-    insecure: bool = False
-    gpus_per_trial: Whole = 0
-    retries: Whole = 2
+    workers: Positive = 1  # trials at a time
+    threads: Positive | None = None  # of each trial; by default the cores divided by the workers
+    dask: Text | None = None  # a scheduler's address, or "local": a cluster here, for the study
+    insecure: bool = False  # allow a scheduler elsewhere without TLS: who reaches it can run code
+    gpus_per_trial: Whole = 0  # of Dask workers started with ``--resources GPU=...``
+    retries: Whole = 2  # of a trial that was killed without having got further
 
     def __post_init__(self) -> None:
         check_fields(self, "engine")

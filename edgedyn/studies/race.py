@@ -32,28 +32,9 @@ def survivors(
 ) -> tuple[str, ...]:
     """Return who goes on: the first, and those that cannot be told apart from the last of them.
 
-    Parameters
-    ----------
-    order : sequence of str
-        Candidates alive, the best first.
-    keep : int
-        How many go on in any case.
-    correct : mapping of str to array_like of bool, shape (n_seeds, n_samples)
-        Which validation samples each got right after this rung; candidates without are told apart
-        from all others.
-    confidence : float
-        Of the paired interval.
-    room : float
-        How many more the budget allows.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from edgedyn.studies.race import survivors
-    >>> seen = np.arange(100)
-    >>> right = {"a": seen < 80, "b": seen < 70, "c": (seen < 69) | (seen > 98), "d": seen < 40}
-    >>> survivors(list("abcd"), 2, right), survivors(list("abcd"), 2, right, room=0)
-    (('a', 'b', 'c'), ('a', 'b'))
+    `order` are those alive, the best first; `keep` go on in any case, of the others as many as
+    there is `room` in the budget. `correct` tells which validation samples each got right after
+    this rung: bool, shape (n_seeds, n_samples); candidates without are told apart from all others.
     """
     first, rest = order[:keep], order[keep:]
     edge = first[-1]
@@ -98,35 +79,10 @@ def heats(
 ) -> Generator[tuple[int, tuple[str, ...]], Seen, None]:
     """Run a race: say who is trained to which epoch, and take in what they have reached.
 
-    Parameters
-    ----------
-    names : sequence of str
-        All candidates.
-    plan : sequence of (int, int)
-        From `schedule`.
-    confidence : float
-        At which candidates are told apart.
-    budget : float
-        Epochs of one seed that may be spent; `inf`: all that cannot be told apart goes on.
-
-    Yields
-    ------
-    (int, tuple of str)
-        An epoch, and who is to be trained to it. To be sent: all of these in order, the best
-        first, and which validation samples each got right.
-
-    Raises
-    ------
-    ValueError
-        For a budget below what the plan takes.
-
-    Examples
-    --------
-    >>> from edgedyn.studies.halving import schedule
-    >>> from edgedyn.studies.race import heats
-    >>> race = heats("abcd", schedule(4, (1, 2), 5))
-    >>> next(race), race.send(("abcd", {})), race.send(("ba", {}))
-    ((1, ('a', 'b', 'c', 'd')), (2, ('a', 'b')), (5, ('b',)))
+    Yields an epoch, and who is to be trained to it. To be sent: all of these in order, the best
+    first, and which validation samples each got right. `plan` is from `schedule`, `budget` in
+    epochs of one seed: ValueError below what the plan takes; with `inf` all that cannot be told
+    apart goes on.
     """
     if budget < cost(plan):
         raise ValueError(
@@ -147,15 +103,8 @@ def heats(
 def standing(records: Sequence[TrialRecord], alive: Sequence[str], epoch: int) -> Seen:
     """Return what `heats` asks for: candidates by validation accuracy, and what each had right.
 
-    Parameters
-    ----------
-    records : sequence of TrialRecord
-        Seeds of a candidate are averaged; equal candidates stay in the order of their records. One
-        none of whose runs has come so far is left out.
-    alive : sequence of str
-        Who was trained to the epoch.
-    epoch : int
-        Counted from 1.
+    `alive` were trained to the epoch, which counts from 1. Seeds of a candidate are averaged; equal
+    ones stay in the order of their records. One none of whose runs has come so far is left out.
     """
     values: dict[str, list[float]] = {}
     for r in records:
@@ -167,18 +116,10 @@ def standing(records: Sequence[TrialRecord], alive: Sequence[str], epoch: int) -
 
 
 class Raced(NamedTuple):
-    """How a race over finished runs ends.
+    """How a race over finished runs ends."""
 
-    Parameters
-    ----------
-    order : tuple of str
-        Those that came to the end, the best validation accuracy first.
-    epochs : int
-        What all candidates would have been trained together, for each seed.
-    """
-
-    order: tuple[str, ...]
-    epochs: int
+    order: tuple[str, ...]  # those that came to the end, the best validation accuracy first
+    epochs: int  # what all candidates would have been trained together, for each seed
 
 
 def replay(
@@ -191,19 +132,9 @@ def replay(
 ) -> Raced:
     """Run a race over runs that are finished; they are not trained again.
 
-    Parameters
-    ----------
-    records : sequence of TrialRecord
-        Completed, the same seeds of every candidate.
-    rungs, reduction
-        As for `schedule`.
-    confidence, budget : float, optional
-        As for `heats`; without a confidence by the accuracies alone.
-
-    Raises
-    ------
-    ValueError
-        For runs of different lengths, or a budget below what the race takes.
+    All completed, with the same seeds of every candidate; the rest as for `schedule` and `heats`,
+    without a confidence by the accuracies alone. ValueError for runs of different lengths, or a
+    budget below what the race takes.
     """
     lengths = {len(r.epochs) for r in records}
     if len(lengths) != 1:

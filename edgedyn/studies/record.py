@@ -156,20 +156,10 @@ def epoch_record(values: Mapping[str, Any]) -> EpochRecord:
 
 
 def stalled(accuracy: Sequence[float], begun: int, patience: int | None) -> bool:
-    """Tell whether a finish is over before its last epoch.
+    """Tell whether a finish that began after `begun` epochs is over before its last.
 
-    Parameters
-    ----------
-    accuracy : sequence of float
-        Validation accuracy after each epoch.
-    begun : int
-        Epochs before the finish.
-    patience : int or None
-        The finish is over when its best epoch lies so many back; None: never.
+    It is when its best validation accuracy lies `patience` epochs back; None: never.
 
-    Examples
-    --------
-    >>> from edgedyn.studies.record import stalled
     >>> [stalled((0.9, 0.5, 0.7, 0.6, 0.7)[:n], 1, 2) for n in (3, 4, 5)]
     [False, False, True]
     """

@@ -209,27 +209,12 @@ def rehearse(
 
     Nothing is downloaded. Candidates take their steps on synthetic images, with random weights
     where ImageNet's are not here; of data sets with names, counts are known without the data.
+    Parameters and errors are as for `select`; missing data of which nothing is known are refused.
+    `progress` is called with a few words before each step; `gpu_tflops` is what a GPU sustains.
 
-    Parameters
-    ----------
-    study, **fields
-        As for `select`.
-    progress : callable, optional
-        Called with a few words before each step.
-    gpu_tflops : float
-        What a GPU sustains; see `edgedyn.studies.cost`.
-
-    Returns
-    -------
-    list of dict
-        One a candidate: ``model`` and what `edgedyn.studies.cost.cost` says, or ``model, reason``
-        where it failed; ``missing`` lists what is not here, in sentences. ``finish_seconds`` is
-        what training it to the end would take where the stage is "finish".
-
-    Raises
-    ------
-    TypeError, ValueError, ImportError
-        As `select`; missing data that nothing is known of are refused as there.
+    Returns for each candidate ``model`` and what `edgedyn.studies.cost.cost` says, or ``model,
+    reason`` where it failed; ``missing`` lists what is not here, in sentences; ``finish_seconds``
+    is what training it to the end would take where the stage is "finish".
     """
     say = progress or (lambda words: None)
     plan = load_study(study, fields)

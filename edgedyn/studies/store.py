@@ -169,11 +169,8 @@ def pack_records(folder: Path | str) -> Path:
 class Store:
     """One study's folder.
 
-    Parameters
-    ----------
-    folder : path
-        ``records/`` holds what is finished, one file a trial; ``trials/`` journals, backups and
-        logs; ``models/`` finished networks; ``set-aside/`` what could not be read.
+    ``records/`` holds what is finished, one file a trial; ``trials/`` journals, backups and logs;
+    ``models/`` finished networks; ``set-aside/`` what could not be read.
     """
 
     def __init__(self, folder: Path | str) -> None:

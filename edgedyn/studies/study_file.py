@@ -20,13 +20,6 @@ def load_study(
 
     `fields` replace the study's; tables are merged. TypeError or ValueError for files that cannot
     be read and fields that are wrong.
-
-    Examples
-    --------
-    >>> from edgedyn.studies.study_file import load_study
-    >>> study = load_study({"data": "digits", "candidates": ["VGG16"]}, {"stage": "full"})
-    >>> study.stage, study.data.spec
-    ('full', 'digits')
     """
     if isinstance(study, Study):
         return read_study(_merged(_set(study.to_dict()), fields), study.folder)
@@ -72,18 +65,6 @@ def study_toml(values: Mapping[str, Any]) -> str:
     """Return the study file (TOML) of a study's plain values, so that a report can be reproduced.
 
     `values` are as `edgedyn.studies.Study.to_dict` returns them; what is None is left out.
-
-    Examples
-    --------
-    >>> from edgedyn.studies.study_file import study_toml
-    >>> print(study_toml({"stage": "full", "data": {"spec": "digits"}, "candidates": ["VGG16"]}))
-    stage = "full"
-    candidates = [
-        "VGG16",
-    ]
-    <BLANKLINE>
-    [data]
-    spec = "digits"
     """
     return tomli_w.dumps(_set(values)).removesuffix("\n")
 

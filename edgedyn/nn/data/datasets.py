@@ -30,28 +30,11 @@ TEST_SHARE = 0.2
 
 @dataclass(frozen=True, eq=False)  # arrays have no single answer to ==
 class Split:
-    """Images and labels of one part of a data set.
+    """Images and labels of one part of a data set."""
 
-    Parameters
-    ----------
-    y : ndarray of int, shape (n,)
-    source : ndarray or tuple of Path
-        The images, or their files.
-    size : (height, width)
-
-    Examples
-    --------
-    >>> from edgedyn import nn
-    >>> train = nn.load_dataset("digits").train
-    >>> train
-    Split(1150 images (8, 8, 3))
-    >>> train.first(2).x.shape, train.first(2).y.shape
-    ((2, 8, 8, 3), (2,))
-    """
-
-    y: Array
-    source: Any
-    size: tuple[int, int]
+    y: Array  # integer labels, shape (n,)
+    source: Any  # the images, or a tuple of their files
+    size: tuple[int, int]  # (height, width)
 
     @cached_property
     def x(self) -> Array:
@@ -105,22 +88,12 @@ class Split:
         """Return batches as `batches` does, in an order that is read at every iteration.
 
         An interrupted training can so take up its epoch where the order is a function of it.
+        `order` is a Keras variable of int64, shape (len(self),), on the CPU, where pipelines run:
+        indices into the split; assign others before the next iteration begins. A generator would be
+        simpler, but with one in the pipeline the training steps themselves are slower (seen with
+        TensorFlow 2.21).
 
-        Parameters
-        ----------
-        order : keras.Variable of int64, shape (len(self),)
-            Indices into the split; assign others before the next iteration begins. On the CPU,
-            where pipelines run.
-        batch_size : int
-
-        Notes
-        -----
-        A generator would be simpler, but with one in the pipeline the training steps themselves
-        are slower (seen with TensorFlow 2.21: their system time grows).
-
-        Examples
-        --------
-        >>> import keras, numpy as np
+        >>> import keras
         >>> from edgedyn import nn
         >>> train = nn.load_dataset("digits").train
         >>> order = keras.Variable(np.arange(len(train)), dtype="int64", trainable=False)
@@ -165,27 +138,13 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set in three parts.
-
-    Parameters
-    ----------
-    train, validation, test : Split
-    class_names : tuple of str
-        In the order of the labels.
-
-    Examples
-    --------
-    >>> from edgedyn import nn
-    >>> data = nn.load_dataset("digits")
-    >>> data.n_classes, data.image_shape, len(data.validation), data.to_dict()["test"]
-    (10, (8, 8, 3), 288, 359)
-    """
+    """A data set in three parts."""
 
     name: str
     train: Split
     validation: Split
     test: Split
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...]  # in the order of the labels
 
     @property
     def parts(self) -> tuple[Split, Split, Split]:

@@ -38,31 +38,17 @@ _EPOCHS = "200"
 class NasTable:
     """Cells, their accuracies on one data set, and what is known of them without training.
 
-    Parameters
-    ----------
-    dataset : str
-        The data set's name, empty where the file names none.
-    cells : tuple of tuple of int
-        Six numbers each, as for `nas201`; no cell twice.
-    accuracy : ndarray, shape (n_cells,)
-        In [0, 1].
-    parameters : ndarray of int, shape (n_cells,), or None
-        Trainable parameters of the benchmark's network.
-    flops : ndarray, shape (n_cells,), or None
-        Operations on one image, as the file counts them.
-    proxies : dict of str to ndarray
-        Training-free scores and other columns, by name; some may be infinite (a logarithm of 0).
-    seconds : dict of str to ndarray
-        What scores took to compute, where the file says so.
+    Arrays have shape (n_cells,). `proxies` are training-free scores and other columns, by name;
+    some may be infinite (a logarithm of 0).
     """
 
-    dataset: str
-    cells: tuple[Cell, ...]
-    accuracy: Array
-    parameters: Array | None = None
-    flops: Array | None = None
+    dataset: str  # the data set's name, empty where the file names none
+    cells: tuple[Cell, ...]  # six numbers each, as for `nas201`; no cell twice
+    accuracy: Array  # in [0, 1]
+    parameters: Array | None = None  # trainable ones of the benchmark's network
+    flops: Array | None = None  # operations on one image, as the file counts them
     proxies: dict[str, Array] = field(default_factory=dict)
-    seconds: dict[str, Array] = field(default_factory=dict)
+    seconds: dict[str, Array] = field(default_factory=dict)  # of scores, where the file says so
 
     def __len__(self) -> int:
         return len(self.cells)

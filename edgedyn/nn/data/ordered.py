@@ -10,21 +10,10 @@ from edgedyn.nn.data.readers import Part, Raw
 def first_and_last(raw: Raw, n_train: int | None, n_validation: int) -> tuple[Part, Part]:
     """Return the first training images, and the last ones to validate.
 
-    Jiang et al. (2024) vary the number of training samples this way. Nothing is drawn, so all
-    seeds see the same images. A validation part of its own is taken as it is, whatever
-    `n_validation`; with `n_train` None all train that do not validate. ValueError where the parts
-    would overlap or exceed the images (by how many), a class has no training image, or only one
-    class validates.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from edgedyn.nn.data.ordered import first_and_last
-    >>> from edgedyn.nn.data.readers import Raw
-    >>> images, labels = np.arange(6), np.array([0, 1, 0, 1, 0, 1])
-    >>> train, validation = first_and_last(Raw((images, labels), None, None, ("a", "b")), 3, 2)
-    >>> train[0].tolist(), validation[0].tolist()
-    ([0, 1, 2], [4, 5])
+    Jiang et al. (2024) vary the number of training samples this way. Nothing is drawn, so all seeds
+    see the same images. A validation part of its own is taken as it is, whatever `n_validation`;
+    with `n_train` None all train that do not validate. ValueError where the parts would overlap or
+    exceed the images (by how many), a class has no training image, or only one class validates.
     """
     images, y = raw.train
     n, n_last = len(y), 0 if raw.validation else n_validation

@@ -28,33 +28,13 @@ def AlexNet(
     classifier_activation: str | None = "softmax",
     name: str = "AlexNet",
 ) -> keras.Model:
-    """Build AlexNet with the published layer sizes.
+    """Build AlexNet with the published layer sizes; parameters are as in ``keras.applications``.
 
-    Five convolutions of 96, 256, 384, 384 and 256 filters (11x11/4, 5x5, 3x3, 3x3, 3x3), the
-    second, fourth and fifth in two groups as published, overlapping 3x3/2 max pooling after the
-    first, second and fifth, ReLU; the top is dense 4096-4096-`classes` with dropout of one half.
-
-    Parameters are those of ``keras.applications``; there are no `weights` to download, the
-    initialisation is random (Keras' defaults). `input_shape` is (227, 227, 3) by default.
-
-    Notes
-    -----
-    2,334,080 parameters without the top, 60,965,224 with the top for 1000 classes; without it and
-    `pooling` the last feature map is 6x6x256 at 227x227. Left out: the
-    local response normalisation (Keras has no such layer; Simonyan and Zisserman, ICLR 2015,
-    measured no gain from it) and the paper's own initialisation.
-
-    References
-    ----------
-    Krizhevsky, Sutskever, Hinton, NeurIPS 2012, section 3.5 (its text says 224, its sizes need
-    227).
-
-    Examples
-    --------
-    >>> from edgedyn.nn.models.alexnet import AlexNet
-    >>> model = AlexNet(include_top=False, pooling="avg")
-    >>> model.output.shape, f"{model.count_params():,}"
-    ((None, 256), '2,334,080')
+    Krizhevsky, Sutskever, Hinton, NeurIPS 2012, section 3.5 (its text says 224, its sizes need 227,
+    here the default `input_shape`). 2,334,080 parameters without the top, 60,965,224 with the top
+    for 1000 classes. There are no `weights` to download: the initialisation is random (Keras'
+    defaults, not the paper's). Left out is the local response normalisation: Keras has no such
+    layer; Simonyan and Zisserman, ICLR 2015, measured no gain from it.
     """
     if weights is not None:
         raise ValueError("AlexNet has no weights to download; give weights=None.")

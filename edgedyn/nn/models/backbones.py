@@ -43,28 +43,14 @@ class WeightsNotFound(ValueError):
 
 @dataclass(frozen=True)
 class BackboneInfo:
-    """What is known of a backbone without building it.
-
-    Parameters
-    ----------
-    name : str
-    parameters, features : int
-        Weights without the top, statistics of batch norms included; length of the feature vector.
-    minimum_size : int
-        Images with a smaller side are resized to it inside the model.
-    usual_size : int or None
-        What images of unknown size are resized to; None: they are taken as they come.
-    depth : int
-        Kernels on all branches, without the top: a convolution of any kind is one, a separable
-        convolution (Xception) two.
-    """
+    """What is known of a backbone without building it."""
 
     name: str
-    parameters: int
-    features: int
-    minimum_size: int
-    usual_size: int | None
-    depth: int
+    parameters: int  # weights without the top, statistics of batch norms included
+    features: int  # length of the feature vector
+    minimum_size: int  # images with a smaller side are resized to it inside the model
+    usual_size: int | None  # what images of unknown size are resized to; None: taken as they come
+    depth: int  # kernels on all branches, without the top; a separable convolution has two
 
 
 class BackboneTable(tuple[BackboneInfo, ...]):
@@ -217,12 +203,6 @@ def architecture(
     be computed with it. `backbone` makes models to train. Any model of ``keras.applications`` and
     AlexNet, with or without the classifier of 1000 ImageNet classes; ValueError for an unknown name
     or a size the network cannot take.
-
-    Examples
-    --------
-    >>> from edgedyn.nn.models.backbones import architecture
-    >>> architecture("MobileNet", (96, 96, 3)).count_params()
-    4253864
     """
     name = known_name(name)
     shape = tuple(check.positive_int(n, "input_shape") for n in input_shape)

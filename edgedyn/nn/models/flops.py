@@ -23,10 +23,6 @@ class Work:
 def work(model: keras.Model) -> Work:
     """Count what a sequential or functional model does with one image, nested ones layer by layer.
 
-    Examples
-    --------
-    >>> import keras
-    >>> from edgedyn.nn.models.flops import work
     >>> inputs = keras.Input((8, 8, 3))
     >>> x = keras.layers.Flatten()(keras.layers.Conv2D(4, 3)(inputs))
     >>> work(keras.Model(inputs, keras.layers.Dense(2)(x)))

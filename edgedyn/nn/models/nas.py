@@ -123,15 +123,7 @@ def nas201(
 
 
 def cell_coding(cell: Sequence[int] | str) -> Cell:
-    """Return a cell in either form that `nas201` takes as six numbers, or refuse it.
-
-    Examples
-    --------
-    >>> from edgedyn.nn.models.nas import cell_coding
-    >>> cell_coding("|skip_connect~0|+|nor_conv_3x3~0|nor_conv_3x3~1|"
-    ...             "+|nor_conv_1x1~0|nor_conv_1x1~1|none~2|")
-    (0, 2, 3, 2, 3, 1)
-    """
+    """Return a cell in either form that `nas201` takes as six numbers, or refuse it."""
     refused = f"there is no cell {cell!r}; {FORMS}."
     if not isinstance(cell, Sequence | np.ndarray):
         raise TypeError(refused)
@@ -144,14 +136,7 @@ def cell_coding(cell: Sequence[int] | str) -> Cell:
 
 
 def cell_string(cell: Sequence[int] | str) -> str:
-    """Return a cell in either form that `nas201` takes as the official text, or refuse it.
-
-    Examples
-    --------
-    >>> from edgedyn.nn.models.nas import cell_string
-    >>> cell_string((0, 2, 3, 2, 3, 1))
-    '|skip_connect~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_1x1~0|nor_conv_1x1~1|none~2|'
-    """
+    """Return a cell in either form that `nas201` takes as the official text, or refuse it."""
     operations = dict(zip(EDGES, cell_coding(cell), strict=True))
     targets: dict[int, str] = {}
     for source, target in _BY_TARGET:

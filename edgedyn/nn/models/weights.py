@@ -37,32 +37,16 @@ def is_weight_file(value: Any) -> bool:
 def load_weights(model: keras.Model, path: str | Path) -> None:
     """Fill a model with the weights of a file; change nothing unless every layer is served.
 
-    Layers are matched by name and weights by name and shape. Layers that only the file has, such
-    as the classification top, are ignored. Names that Keras numbers by itself (``conv2d_94``) are
-    matched by their order.
+    Layers are matched by name and weights by name and shape; names that Keras numbers by itself
+    (``conv2d_94``) by their order. Layers that only the file has, such as the top, are ignored.
 
     The file is a whole model (``.keras``, ``.h5``, also of Keras 2), weights of Keras 3
     (``.weights.h5``, matched by layer order as Keras does), weights of Keras 2 (``.h5``), or plain
     arrays (``.npz``), each named ``layer/weight`` as Keras names them, such as ``conv1/kernel`` or
     ``conv1_bn/moving_mean``; a nested layer's path ends in the two. ``numpy.savez_compressed(path,
     **{f"{layer.name}/{w.name}": w.numpy() for layer in model.layers for w in layer.weights})``
-    writes such an ``.npz``.
-
-    ValueError for a file that is missing or cannot be read, layers without weights in the file,
-    shapes that differ, and arrays that are not finite.
-
-    Examples
-    --------
-    >>> import tempfile, keras
-    >>> from edgedyn.nn.models.weights import load_weights
-    >>> full = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="hidden"),
-    ...                          keras.layers.Dense(1, name="top")])
-    >>> part = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="hidden")])
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     full.save(f"{folder}/full.keras")
-    ...     load_weights(part, f"{folder}/full.keras")
-    >>> bool((part.get_weights()[0] == full.get_weights()[0]).all())
-    True
+    writes such an ``.npz``. ValueError for a file that is missing or cannot be read, layers without
+    weights in the file, shapes that differ, and arrays that are not finite.
     """
     path = _existing(path, (*SUFFIXES, ARRAYS))
     if path.suffix == ARRAYS:
@@ -80,16 +64,6 @@ def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
 
     `compile`: also restore loss, metrics and optimizer, where the file has them. ValueError for a
     file that is missing, cannot be read, holds only weights or has a Lambda layer.
-
-    Examples
-    --------
-    >>> import tempfile, keras
-    >>> from edgedyn.nn.models.weights import load_model
-    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)], name="small")
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     model.save(f"{folder}/small.keras")
-    ...     load_model(f"{folder}/small.keras").name
-    'small'
     """
     path = _existing(path)
     if path.suffix == ".h5":

@@ -91,22 +91,6 @@ class EpochBackup(keras.callbacks.Callback):
     between or in the midst of writing leaves a backup that lies about its epoch or cannot be read.
     Here it writes into a new folder, which takes its name ``epoch-0005`` only when it is whole;
     older ones are then removed. The folder is that of one training run alone.
-
-    Examples
-    --------
-    >>> import keras, numpy as np, tempfile
-    >>> from pathlib import Path
-    >>> from edgedyn.nn.training.finetune import EpochBackup, backed_up
-    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    >>> model.compile("sgd", "mse")
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> options = {"verbose": 0, "callbacks": [EpochBackup(folder)]}
-    >>> history = model.fit(np.ones((4, 2)), np.ones(4), epochs=2, **options)
-    >>> backed_up(folder)
-    2
-    >>> history = model.fit(np.ones((4, 2)), np.ones(4), epochs=3, **options)
-    >>> history.epoch
-    [2]
     """
 
     def __init__(self, folder: Path) -> None:

@@ -35,15 +35,7 @@ def layer_geometries(graph: Any) -> list[Any]:
 
 
 def kernel_ends(geometry: Any) -> Ends:
-    """Return the channels that each entry of the kernel of a layer's `Geometry` connects.
-
-    Examples
-    --------
-    >>> from edgedyn.linegraph import Conv1D
-    >>> ends = kernel_ends(Conv1D(2, 3).geometry((5, 1)))
-    >>> ends.target, ends.tap[:, 1]
-    (array([0, 1, 0, 1, 0, 1]), array([0, 0, 1, 1, 2, 2]))
-    """
+    """Return the channels that each entry of the kernel of a layer's `Geometry` connects."""
     g = geometry
     shape = g.kernel_shape if g.kernel else (0,)
     place = np.indices(shape).reshape(len(shape), -1)

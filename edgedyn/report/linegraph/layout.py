@@ -37,16 +37,7 @@ class Drawing:
 
 
 def draw(graph: Any, targets: Array, sources: Array) -> Drawing:
-    """Place a line graph, whose links lead from `sources` to `targets`, and its network.
-
-    Examples
-    --------
-    >>> import edgedyn as ed
-    >>> gb = ed.line_graph([2, 3, 1])
-    >>> drawing = draw(gb, *gb.to_scipy().tocoo().coords)
-    >>> [name for _, name, *_ in drawing.columns], len(drawing.edges)
-    (['input', 'layer 1', 'layer 2'], 9)
-    """
+    """Place a line graph, whose links lead from `sources` to `targets`, and its network."""
     return _Layout(graph, targets, sources).drawing()
 
 

@@ -21,12 +21,6 @@ def graph_page(graph: Any, values: ArrayLike | None = None, name: str | None = N
     every layer. The strengths P of an `Interaction` become the weights of the links. `values` are
     those of the parameters in the order of the nodes; ValueError for another shape, or where one is
     not finite. The title has the network's `name`, by default its sizes.
-
-    Examples
-    --------
-    >>> import edgedyn as ed
-    >>> graph_page(ed.line_graph([4, 5, 3])).count("<tr>")  # the table of nodes, with its head
-    36
     """
     interaction = graph if hasattr(graph, "strength") else None
     graph = graph if interaction is None else interaction.graph
@@ -107,8 +101,6 @@ def _table_of_weights(
 def node_labels(graph: Any) -> list[str]:
     """Return each node's symbol: W₁[i, j] for a kernel entry, b₁[i] for a bias, γ₁[c] for a scale.
 
-    Examples
-    --------
     >>> import edgedyn as ed
     >>> node_labels(ed.line_graph([2, 1, 1], bias=True))
     ['W₁[0, 0]', 'W₁[0, 1]', 'b₁[0]', 'W₂[0, 0]', 'b₂[0]']

@@ -19,21 +19,7 @@ DIGITS = 6
 
 
 def study_page(summary: StudySummary) -> str:
-    """Return a self-contained page: ranking, meaning, panels, methods, cost, warnings, provenance.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from edgedyn.studies import EpochRecord, TrialRecord
-    >>> from edgedyn.studies.store import Store
-    >>> from edgedyn.studies.summary import summary
-    >>> store = Store(tempfile.mkdtemp())
-    >>> epochs = tuple(EpochRecord(k, 1.0, 0.1 * k, 0.5, 1 / k, "ok") for k in range(1, 6))
-    >>> store.write("a", TrialRecord("<vgg>", "digits", 0, {}, epochs, "completed", 1.0, 0.1))
-    >>> page = study_page(summary(store.folder))
-    >>> "&lt;vgg&gt; is the only candidate" in page, "<vgg>" in page
-    (True, False)
-    """
+    """Return a self-contained page: ranking, panels, methods, cost, warnings, provenance."""
     rankings = summary.rankings
     title = f"Which model for {summary.data}?"
     data = _data(summary)

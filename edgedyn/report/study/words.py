@@ -131,13 +131,7 @@ def forecast(one: Any) -> str:
 
 
 def by_method(value: float, is_accuracy: bool) -> str:
-    """Return a method's value; what lies outside 0 to 1 is no accuracy and not printed as one.
-
-    Examples
-    --------
-    >>> by_method(0.7312, True), by_method(24.26, True), by_method(24.26, False)
-    ('0.731', 'no accuracy', '24.26')
-    """
+    """Return a method's value; what lies outside 0 to 1 is no accuracy and not printed as one."""
     if not is_accuracy:
         return number(value, 4)
     return accuracy(value) if not isfinite(value) or 0 <= value <= 1 else "no accuracy"
