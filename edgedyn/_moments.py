@@ -1,13 +1,32 @@
 """How much degrees spread and agree: S and H of ``beta_eff = <s> + S H``."""
 
 from collections.abc import Iterable
-from math import isfinite, nan, sqrt
+from math import floor, isfinite, isnan, log2, nan, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 _BLOCK = 2**16  # degrees centred at a time
+_SAFE = 1e-120, 1e120  # where products of two degrees, and sums of them, are ordinary floats
+
+
+def largest_of(parts: Iterable[NDArray[Any]]) -> float:
+    """Return the largest size of an entry; 0 without entries, NaN or infinity if there is one."""
+    ends = [float(end) for part in parts if part.size for end in (part.max(), -part.min())]
+    return nan if any(isnan(end) for end in ends) else max(ends, default=0.0)
+
+
+def unit_for(largest: float) -> float:
+    """Return the power of two to divide degrees by so that their products stay in range; often 1.
+
+    Examples
+    --------
+    >>> unit_for(3.0), unit_for(1e200) <= 1e200 < 2 * unit_for(1e200)
+    (1.0, True)
+    """
+    ordinary = largest == 0 or not isfinite(largest) or _SAFE[0] < largest < _SAFE[1]
+    return 1.0 if ordinary else 2.0 ** floor(log2(largest))
 
 
 def spread(

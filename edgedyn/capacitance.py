@@ -6,26 +6,36 @@ automatic differentiation for Keras models) is the business of other rooms, whic
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
-from math import isnan, nan, sqrt
+from math import isfinite, isnan, nan, sqrt
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgedyn import _validate as check
-from edgedyn._moments import spread
+from edgedyn._moments import largest_of, spread, unit_for
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Status = Literal["ok", "converged", "no_interior_layer", "gauge_degenerate", "ill_conditioned"]
+Status = Literal[
+    "ok",
+    "vanishing",
+    "converged",
+    "no_interior_layer",
+    "gauge_degenerate",
+    "dead",
+    "ill_conditioned",
+    "not_finite",
+]
 
 COUPLINGS = ("direct", "full")
 STRENGTHS = ("magnitude", "absolute", "signed")
 NODES = ("kernels", "all")
 JACKKNIFE_GROUPS = 10
+ROUNDING, VANISHING = 16, 1e-7
 
 
 def check_choices(coupling: str, strength: str, nodes: str) -> None:
@@ -129,15 +139,20 @@ class Capacitance:
     Parameters
     ----------
     value : float
-        beta_eff; NaN unless `status` is "ok" or "converged".
+        beta_eff; NaN unless `status` is "ok", "vanishing" or "converged".
     status : str
         - ``ok``;
+        - ``vanishing``: as ``ok``, but below 1e-7 of the largest error: features or weights all but
+          vanish on the way through the network, and so does the value, whatever the errors;
         - ``converged``: every error is exactly 0, and so is the total strength; the value is 0;
         - ``no_interior_layer``: no layer lies between two others, so that no node has both in-
           and out-links;
         - ``gauge_degenerate``: signed strengths into a softmax layer cancel exactly (adding one
           vector to all its rows changes nothing), and no layer is left that informs;
-        - ``ill_conditioned``: the total strength cancels below rounding, see `conditioning`.
+        - ``dead``: the total strength is 0 though errors are not, as where no unit is active;
+        - ``ill_conditioned``: the total strength cancels below rounding, see `conditioning`, or the
+          numerator does;
+        - ``not_finite``: sums overflow or hold NaN.
     conditioning : float
         ``|1' P 1| / 1' P_mag 1``, in [0, 1]; 1 for magnitude strengths. Below
         ``sqrt(machine epsilon)`` of the network's precision half of the digits are lost and the
@@ -243,14 +258,18 @@ def from_degrees(
     layers: Sequence[LayerDegrees], provenance: Provenance, stderr: float | None = None
 ) -> Capacitance:
     """Form beta_eff, its parts and its status from the degrees of all layers, layer 1 first."""
+    largest = largest_of(part for layer in layers for part in layer.in_degree + layer.out_degree)
+    if (unit := unit_for(largest)) != 1.0:
+        return replace(_in_units(layers, provenance, unit), stderr=stderr)
     n_nodes = sum(layer.n_nodes for layer in layers)
     in_totals = [_total(layer.in_degree) for layer in layers]
     products = [_dot(layer.in_degree, layer.out_degree) for layer in layers]
     total = sum(in_totals)
 
     conditioning = _conditioning(total, provenance)
-    status = _status(total, conditioning, provenance)
-    value = {"ok": sum(products) / total if total else nan, "converged": 0.0}.get(status, nan)
+    status = _status(total, sum(products), largest, conditioning, provenance)
+    value = sum(products) / total if status in ("ok", "vanishing") else nan
+    value = 0.0 if status == "converged" else value
     mean = total / n_nodes
     pairs = (zip(layer.in_degree, layer.out_degree, strict=True) for layer in layers)
     symmetry, heterogeneity = spread(chain.from_iterable(pairs), mean, provenance.epsilon)
@@ -306,17 +325,49 @@ def chain_structure(n_layers: int, softmax: bool) -> dict[str, int]:
     return {"n_interior": interior, "n_informative": max(interior - softmax, 0)}
 
 
-def _status(total: float, conditioning: float, provenance: Provenance) -> Status:
-    """Structure first, then convergence, then cancellation."""
+def _status(
+    total: float, numerator: float, largest: float, conditioning: float, provenance: Provenance
+) -> Status:
+    """Structure first, then what is not finite, convergence, cancellation, scale."""
+    signed, error = provenance.strength == "signed", provenance.largest_error
     if provenance.n_interior == 0:
         return "no_interior_layer"
-    if provenance.strength == "signed" and provenance.n_informative == 0:
+    if not (isfinite(total) and isfinite(numerator) and isfinite(largest)):
+        return "not_finite"
+    if signed and provenance.n_informative == 0:
         return "gauge_degenerate"
-    if total == 0 and provenance.largest_error == 0:
+    if total == 0 and error == 0:
         return "converged"
-    if conditioning < sqrt(provenance.epsilon):
+    if (total if provenance.strength == "magnitude" else provenance.magnitude_total) == 0:
+        return "dead"
+    # Rounding alone leaves so much of the numerator's terms.
+    noise = ROUNDING * provenance.epsilon * largest * provenance.magnitude_total
+    if conditioning < sqrt(provenance.epsilon) or (signed and abs(numerator) <= noise):
         return "ill_conditioned"
-    return "ok"
+    return "vanishing" if abs(numerator) < VANISHING * error * abs(total) else "ok"
+
+
+def _in_units(layers: Sequence[LayerDegrees], provenance: Provenance, unit: float) -> Capacitance:
+    """Do as `from_degrees` with degrees divided by a power of two, and multiply afterwards."""
+    scaled = [
+        replace(
+            layer,
+            in_degree=tuple(part / unit for part in layer.in_degree),
+            out_degree=tuple(part / unit for part in layer.out_degree),
+        )
+        for layer in layers
+    ]
+    sizes = (provenance.magnitude_total, provenance.largest_error)
+    strength, error = (size / unit for size in sizes)
+    found = from_degrees(scaled, replace(provenance, magnitude_total=strength, largest_error=error))
+    own = ("in_total", "out_total", "contribution")
+    return replace(
+        found,
+        **{n: getattr(found, n) * unit for n in ("value", "mean_strength", "heterogeneity")},
+        per_layer=tuple(
+            replace(one, **{n: getattr(one, n) * unit for n in own}) for one in found.per_layer
+        ),
+    )
 
 
 def _is_zero(part: NDArray[Any]) -> bool:

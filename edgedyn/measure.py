@@ -92,7 +92,7 @@ def neural_capacitance(
     the total strength ``T = 1' P 1`` it would turn beta_eff into ``beta_eff T / (T + epsilon)``;
     magnitude strengths have ``beta_eff <= T``, so the relative change is below
     ``epsilon / beta_eff``: nothing for 1e-8 and an ordinary value. It matters where T is 0 only:
-    0/epsilon would be 0, as if converged, although the network may be dead (``ill_conditioned``
+    0/epsilon would be 0, as if converged, although the network may be dead (``dead``
     here, with NaN). For signed strengths, whose T crosses 0, it moves a pole and removes none.
 
     Examples

@@ -2,18 +2,19 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from cases import TARGETS, random_case
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from oracles import exact_spread
+from oracles import direct_matrix, exact_spread
 
 import edgedyn as ed
 from edgedyn._files import to_json
 from edgedyn.capacitance import LayerDegrees, Provenance, chain_structure, from_degrees
-from edgedyn.mlp import coupling_block, coupling_matrix
+from edgedyn.mlp import coupling_block, coupling_matrix, degree_accumulator
 
 KINDS = [
     *({"coupling": "direct", "strength": s} for s in ("magnitude", "absolute", "signed")),
@@ -299,10 +300,10 @@ def test_full_coupling_of_an_interpolating_chain_is_one_half():
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(kind.values()))
-def test_a_dead_network_is_ill_conditioned(kind):
+def test_a_dead_network_says_so(kind):
     net = ed.ReLUMLP([[[-1.0]], ONE, [[1.0], [2.0]]])
     cap = ed.neural_capacitance(net, [[1.0], [2.0]], [0, 1], **kind)
-    expected = "gauge_degenerate" if kind["strength"] == "signed" else "ill_conditioned"
+    expected = "gauge_degenerate" if kind["strength"] == "signed" else "dead"
     assert cap.status == expected
     assert np.isnan(cap.value)
     assert cap.conditioning == 0
@@ -406,3 +407,57 @@ def test_bad_input_is_refused_in_one_sentence(change, error, sentence):
     with pytest.raises(error, match=sentence) as raised:
         ed.neural_capacitance(**arguments)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("power", [-500, -1000, 450, 900])
+def test_degrees_of_any_size_scale_the_value_exactly(power):
+    net, X, y = ed.ReLUMLP.random([3, 5, 4, 2], seed=0), np.eye(3), [0, 1, 0]
+    sums = degree_accumulator(net)
+    sums.update(X, y)
+    layers, factor = sums.degrees(), 2.0**power
+    what = {"coupling": "direct", "strength": "magnitude", "nodes": "kernels", "epsilon": 2.2e-16}
+    what |= {**chain_structure(3, softmax=True), "largest_error": 1e-3}
+    once = from_degrees(layers, Provenance(**what))
+    scaled = [
+        replace(
+            one,
+            in_degree=tuple(p * factor for p in one.in_degree),
+            out_degree=tuple(p * factor for p in one.out_degree),
+        )
+        for one in layers
+    ]
+    found = from_degrees(scaled, Provenance(**what))
+    assert found.value == once.value * factor and found.symmetry == once.symmetry
+    assert found.heterogeneity == once.heterogeneity * factor
+    assert [one.contribution for one in found.per_layer] == [
+        one.contribution * factor for one in once.per_layer
+    ]
+    assert once.status == "ok" and found.status == ("vanishing" if power < 0 else "ok")
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_what_overflows_is_no_value(bad):
+    what = {"coupling": "direct", "strength": "magnitude", "nodes": "kernels", "epsilon": 2.2e-16}
+    what |= {**chain_structure(3, softmax=False), "largest_error": 1.0}
+    zero = np.zeros((1, 1))
+    ends = [(np.array([[bad]]), zero), (np.ones((1, 1)), np.ones((1, 1))), (zero, np.ones((1, 1)))]
+    layers = [LayerDegrees(k, (i,), (o,)) for k, (i, o) in enumerate(ends, start=1)]
+    cap = from_degrees(layers, Provenance(**what))
+    assert cap.status == "not_finite" and np.isnan(cap.value)
+
+
+def test_a_numerator_of_rounding_noise_is_no_value():
+    """In a chain into a softmax of three, gauge and dead units leave a numerator of 0."""
+    rng, seen = np.random.default_rng(0), 0
+    for _ in range(300):
+        sizes = [1, 1, 1, 1, 1, 3]
+        W = [rng.standard_normal((b, a)) for a, b in pairwise(sizes)]
+        net = ed.ReLUMLP(W, [rng.standard_normal(b) for b in sizes[1:]])
+        X, y = rng.standard_normal((3, 1)), [0, 1, 2]
+        cap = ed.neural_capacitance(net, X, y, strength="signed", nodes="all")
+        P = direct_matrix(net.weights, net.biases, X, np.eye(3), "cross_entropy", "signed", "all")
+        numerator, size = P.sum(0) @ P.sum(1), np.abs(P).sum(0) @ np.abs(P).sum(1)
+        if size and abs(numerator) < 1e-15 * size:
+            seen += 1
+            assert cap.status != "ok", (cap, numerator, size)
+    assert seen > 10

@@ -30,7 +30,7 @@ class CapacitanceRecord:
     fit, epoch : int
         Which call of ``fit``, from 1; which epoch, as Keras counts, from 0.
     beta_eff : float
-        NaN unless the status is "ok" or "converged".
+        NaN unless the status is "ok", "vanishing" or "converged".
     status : str
         That of the `Capacitance`, or "diverged" where the logged loss or the network's output is
         not finite.
@@ -58,9 +58,9 @@ class CapacitanceRecord:
 class CapacitanceCallback(keras.callbacks.Callback):
     """Measure beta_eff on a fixed training sample at the end of each epoch.
 
-    Writes ``beta_eff`` into the epoch's ``logs`` (NaN unless the status is "ok" or "converged"),
-    where History, CSVLogger and TensorBoard find it if they come later in the list of callbacks;
-    History always does.
+    Writes ``beta_eff`` into the epoch's ``logs`` (NaN unless the status is "ok", "vanishing" or
+    "converged"), where History, CSVLogger and TensorBoard find it if they come later in the list of
+    callbacks; History always does.
 
     Parameters
     ----------

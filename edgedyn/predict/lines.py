@@ -16,9 +16,21 @@ from edgedyn.predict.window import binomial_variance, noise_along, scores
 
 MIN_OBSERVATIONS = 3
 FLAT = 1e-6
+FAR = 5.0  # ranges of the observed values between them and 0
 HYPERPRIOR = 1e-6  # scikit-learn's alpha_1, alpha_2, lambda_1 and lambda_2
 TOLERANCE, STEPS = 1e-10, 10_000
 RECENT = 3  # observations whose mean is the unit of beta_eff where one slope is shared
+
+
+def status_of(flat: bool, wrong: bool, away: float, value: float) -> str:
+    """Return the first doubt about a line that applies, or "ok"."""
+    doubts = {
+        "flat": flat,
+        "wrong_slope": wrong,
+        "far_extrapolation": away > FAR,
+        "outside_unit": not 0 <= value <= 1,
+    }
+    return next((word for word, applies in doubts.items() if applies), "ok")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +50,8 @@ class Lines:
     centre, weight, reach : ndarray, shape (n_curves,)
         Where the line's mean is known best; what its squared distance adds to the variance, in
         units of the noise's; how far from it a flat curve was observed.
+    away : ndarray, shape (n_curves,)
+        How far 0 lies from the window, in units of the range of beta_eff in it.
 
     See Also
     --------
@@ -55,6 +69,13 @@ class Lines:
     centre: Array
     weight: Array
     reach: Array
+    away: Array
+
+    def statuses(self) -> list[str]:
+        """Return each line's status, as the regressor's `status_` has it."""
+        wrong = self.slope * self.centre > 0
+        pairs = zip(self.flat, wrong, self.away, self.final, strict=True)
+        return [status_of(bool(f), bool(w), float(a), float(v)) for f, w, a, v in pairs]
 
     def band(self, at: ArrayLike) -> tuple[Array, Array]:
         """Return the lines' values at some places, and the standard deviations of these means.
@@ -143,7 +164,9 @@ def _fit(x: Array, y: Array, n_validation: int | None, start: int) -> Lines:
     slope = c * height / width
     weight = np.where(flat, 0.0, 1 / (width**2 * (n + ratio)))
     reach = np.where(flat, np.abs(x - centre[:, None]).max(axis=1), np.inf)
-    whole = (np.full(len(x), start), np.full(len(x), n), flat, centre, weight, reach)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        away = np.where(flat, nan, np.abs(x).min(axis=1) / np.ptp(x, axis=1))
+    whole = (np.full(len(x), start), np.full(len(x), n), flat, centre, weight, reach, away)
     found = Lines(mean - slope * centre, slope, noise.copy(), noise, dof, *whole)
     found.std[:] = found.band(np.zeros((len(x), 1)))[1][:, 0]
     return found

@@ -6,7 +6,6 @@ from math import isfinite, nan
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
 from edgedyn._array import Array
 from edgedyn.predict import lines
@@ -137,9 +136,10 @@ def _capacitance(curves: Sequence[Curve], at: Sequence[int], sight: Sight) -> li
     beta = np.array([curve.beta[: sight.observed] for curve in asked])
     accuracy = np.array([curve.accuracy[: sight.observed] for curve in asked])
     found = lines.fit(beta, accuracy, sight.n_validation)
+    rows = zip(asked, found.final, found.std, found.n, found.statuses(), strict=True)
     return [
-        Prediction(float(value), float(std), "ok" if n else _degenerate(curve, sight))
-        for curve, value, std, n in zip(asked, found.final, found.std, found.n, strict=True)
+        Prediction(float(value), float(std), word if n else _degenerate(curve, sight))
+        for curve, value, std, n, word in rows
     ]
 
 
@@ -233,6 +233,13 @@ def _score(name: str) -> Predict:
 _LAST = _observed(lambda values: values[-1])
 
 
+def _places(values: Sequence[float]) -> Array:
+    """Return ranks from 1 for the lowest, mean ranks where tied."""
+    v = np.asarray(values, float)
+    below, equal = (v[:, None] > v).sum(axis=1), (v[:, None] == v).sum(axis=1)
+    return np.asarray(below + (equal + 1) / 2)
+
+
 def _with_score(name: str) -> Predict:
     """Add ranks by the last value and by a score, from 1 for the worst, mean ranks where tied."""
 
@@ -241,7 +248,7 @@ def _with_score(name: str) -> Predict:
         scores = _score(name)(curves, whole, sight)
         known = [k for k, one in zip(whole, scores, strict=True) if isfinite(one.value)]
         last = [one.value for one in _LAST(curves, known, sight)]
-        both = rankdata(last) + rankdata([one.value for one in scores if isfinite(one.value)])
+        both = _places(last) + _places([one.value for one in scores if isfinite(one.value)])
         found = dict(zip(known, both.tolist(), strict=True))
         absent = Prediction(nan, nan, NO_SCORE)
         return [Prediction(found[k], nan, "ok") if k in found else absent for k in at]

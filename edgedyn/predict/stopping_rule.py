@@ -81,8 +81,8 @@ class StoppingRule:
     There is no prediction, and the run goes on,
 
     - where fewer than three epochs are left without those whose beta_eff is NaN or infinite (of a
-      status other than "ok" or "converged");
-    - where beta_eff does not change: the standard deviation is infinite;
+      status other than "ok", "vanishing" or "converged");
+    - where beta_eff does not change or 0 lies far from it, as the line's status says;
     - where the bound lies below the latest accuracy. The line then predicts a loss while the run
       gains, as it does in a transient in which beta_eff grows.
 
@@ -136,6 +136,8 @@ class StoppingRule:
             return inf
         line = NeuralCapacitanceRegressor(n_validation=self.n_validation)
         line.fit(beta[usable, None], accuracy[usable])
+        if line.status_ in ("flat", "far_extrapolation"):
+            return inf
         value, std = line.predict_final(return_std=True)
         bound = value + float(t.ppf(self.confidence, line.dof_)) * std
         return inf if bound < accuracy[-1] else bound

@@ -1,13 +1,13 @@
 """The averaging operator of Gao, Barzel and Barabasi: any network in one number, beta_eff."""
 
-from dataclasses import dataclass, field
-from math import isnan, nan, sqrt
+from dataclasses import dataclass, field, replace
+from math import isfinite, isnan, nan, sqrt
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from edgedyn._moments import spread
+from edgedyn._moments import largest_of, spread, unit_for
 from edgedyn.reduction.matrices import Array, Degrees, csr_degrees, degrees, node_values
 
 Status = Literal["ok", "empty", "ill_conditioned"]
@@ -174,6 +174,15 @@ def reduce_csr(
 def _reduction(found: Degrees) -> Reduction:
     """Form beta_eff, its parts and its status from degrees."""
     into, out = found.into, found.out
+    largest = largest_of([into, out]) if found.exact is None else 1.0
+    if not isfinite(largest):
+        raise ValueError("the sums of the weights overflow; divide the weights by a constant.")
+    if (unit := unit_for(largest)) != 1.0:
+        scaled = found._replace(into=into / unit, out=out / unit, absolute=found.absolute / unit)
+        small = _reduction(scaled)
+        own = ("beta_eff", "mean_strength", "heterogeneity", "total")
+        whole: dict[str, Any] = {name: getattr(small, name) * unit for name in own}
+        return replace(small, **whole, in_degree=into, out_degree=out)
     n = len(into)
     total = float(into.sum() if found.exact is None else found.exact.total)
     conditioning, bound = _conditioning(found, total)

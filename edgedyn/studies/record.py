@@ -32,7 +32,7 @@ class EpochRecord(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
     val_accuracy, test_accuracy : float
         In [0, 1]; the test accuracy is for judging only and never an input of a prediction.
     beta_eff : float
-        NaN unless `beta_status` is "ok" or "converged".
+        NaN unless `beta_status` is "ok", "vanishing" or "converged".
     beta_status : str
         That of the `Capacitance`, "diverged", or "no_probe" where the probe was taken off.
     train_seconds, beta_seconds : float

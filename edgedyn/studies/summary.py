@@ -317,25 +317,41 @@ def _problems(source: _Source, rankings: Sequence[SizeSummary]) -> list[Problem]
     return found
 
 
+# The problem that tells of a status of the paper's line.
+TOLD_BY = {
+    "flat": "flat",
+    "wrong_slope": "slope",
+    "far_extrapolation": "far",
+    "outside_unit": "outside",
+}
+
+
 def _doubts(source: _Source, n_train: int | None, row: RankingRow) -> list[Problem]:
     """Return why a prediction should not be trusted, or why there is none."""
-    found = []
-    who, fit = (row.model, n_train), row.curves.fit
+    who = row.model, n_train
+    found = _of_the_line(who, row)
+    told = {one.kind for one in found} | {"outside"}
     for name, one in row.by_method.items():
         method, value = method_named(name), one.prediction
         if method.is_accuracy and isfinite(value) and not 0 <= value <= 1:
             found.append(Problem("outside", *who, value=value, method=method.label))
-        if one.status != "ok" and not row.failed:
+        if one.status != "ok" and not row.failed and TOLD_BY.get(one.status) not in told:
             found.append(Problem("status", *who, status=one.status, method=method.label))
     if isfinite(row.forecast.value) and row.forecast.status != "ok":
         found.append(Problem("forecast", *who, status=row.forecast.status))
-    if fit is None:
-        return found
-    if fit.status == "flat":
-        found.append(Problem("flat", *who))
-    elif fit.slope > 0 and fit.value + fit.std < row.curves.last_value:
-        found.append(Problem("slope", *who, value=fit.slope))
     return found
+
+
+def _of_the_line(who: tuple[str, int | None], row: RankingRow) -> list[Problem]:
+    """Return the doubt about a candidate's line that has a heading of its own, if there is one."""
+    fit = row.curves.fit
+    if fit is None:
+        return []
+    if fit.status == "flat":
+        return [Problem("flat", *who)]
+    if fit.slope > 0 and fit.value + fit.std < row.curves.last_value:
+        return [Problem("slope", *who, value=fit.slope)]
+    return [Problem("far", *who, value=fit.reach)] if fit.status == "far_extrapolation" else []
 
 
 def _provenance(source: _Source) -> Provenance:

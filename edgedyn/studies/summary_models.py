@@ -61,15 +61,14 @@ def fit_line(
     margin = 0.05 * (high - low)
     grid = np.linspace(low - margin * (low < 0), high + margin * (high > 0), GRID)
     mean, band = line.band(grid[None])
-    width = float(np.ptp(window))
     return LineFit(
         value=float(line.final[0]),
         std=float(line.std[0]),
         slope=float(line.slope[0]),
         first=int(kept[line.t0[0] - 1]) + 1,
         n=len(window),
-        status="flat" if line.flat[0] else "ok",
-        reach=float(np.abs(window).min()) / width if width > 0 else nan,
+        status=line.statuses()[0],
+        reach=float(line.away[0]),
         grid=grid.tolist(),
         mean=mean[0].tolist(),
         band=band[0].tolist(),

@@ -20,7 +20,7 @@ class LineFit:
     slope: float
     first: int  # the window's first epoch, counted from 1
     n: int  # epochs in the window
-    status: str  # "ok" or "flat"
+    status: str  # that of the regressor
     reach: float  # how far the line is extended to 0, in units of the range of the window's values
     grid: list[float]
     mean: list[float]
@@ -117,7 +117,7 @@ class Problem:
     """What went wrong with a run, or why a prediction should not be trusted."""
 
     # Of a run "missing", "failed", "diverged" or "degenerate"; of a prediction "outside", "status",
-    # "forecast", "flat" or "slope".
+    # "forecast", "flat", "slope" or "far".
     kind: str
     model: str
     n_train: int | None

@@ -1,6 +1,7 @@
-"""Random small Keras networks, as programs, and their dense P by the definition, quick enough for
-hundreds: Jacobians by batches of unit tangents, derivatives by kernels entry by entry (all layers
-are linear in them). As `dense_oracle`, no code of edgedyn is used.
+"""Random small Keras networks, as programs, and their dense P by the definition.
+
+Quick enough for hundreds: Jacobians by batches of unit tangents, derivatives by kernels entry by
+entry (all layers are linear in them). As in `dense_oracle`, no code of edgedyn is used.
 """
 
 import keras
@@ -142,7 +143,7 @@ class Dense(Oracle):
         return super()._layer(name, x)
 
     def segments(self, net, x, below):
-        """Return dense J from the output of `below` to every layer's input, one sample a tangent."""
+        """Return dense J from the output of `below` to every layer's input, a sample a tangent."""
         held, start = self.recorded, self.recorded[below]
         n = int(tf.size(start))
         self.recorded = {name: many(v, n) for name, v in held.items()}
@@ -226,7 +227,9 @@ def _conv(L, name, x, k):
 
 def _pool(L, name, x, k):
     kind = (kl.MaxPooling2D, kl.AveragePooling2D)[k % 2]
-    return kind(1 + (k // 2) % 3, strides=1 + (k // 6) % 2, padding=("same", "valid")[k // 12 % 2])(x)
+    return kind(1 + (k // 2) % 3, strides=1 + (k // 6) % 2, padding=("same", "valid")[k // 12 % 2])(
+        x
+    )
 
 
 def _shape(L, name, x, k):
@@ -300,7 +303,9 @@ def network(program):
         for k, (word, number) in enumerate(program):
             n, (h, w, c) = f"l{k}", x.shape[1:]
             fits = min(h, w) > 2 or word not in ("conv", "depthwise", "separable", "pool", "shape")
-            grows = word in ("twice", "shape", "transposed", "depthwise") and 3 * h * w * c > LARGEST
+            grows = (
+                word in ("twice", "shape", "transposed", "depthwise") and 3 * h * w * c > LARGEST
+            )
             if fits and not grows:
                 x = STEPS[word](L, n, x, number)
         x = kl.GlobalAveragePooling2D()(x) if x.shape[1] * x.shape[2] > 6 else kl.Flatten()(x)

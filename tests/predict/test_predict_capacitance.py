@@ -9,6 +9,7 @@ from sklearn.linear_model import BayesianRidge
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import edgedyn as ed
+from edgedyn.predict import lines
 from edgedyn.predict.window import bic_scores, noise_variance
 
 BETA = np.array([0.50, 0.41, 0.33, 0.26, 0.20, 0.17])
@@ -318,3 +319,27 @@ def test_nan_is_refused_with_what_to_do(value, name):
     reg = ed.NeuralCapacitanceRegressor().fit(BETA[:, None], ACCURACY)
     with pytest.raises(ValueError, match=message):
         reg.predict(beta)
+
+
+@pytest.mark.parametrize(
+    ("beta", "accuracy", "status"),
+    [
+        # The issue's: four hundredths of beta, read off a hundred ranges away.
+        ([0.44, 0.445, 0.448, 0.447, 0.449], [0.3, 0.4, 0.5, 0.55, 0.6], "wrong_slope"),
+        ([0.449, 0.448, 0.447, 0.445, 0.44], [0.3, 0.4, 0.45, 0.55, 0.6], "far_extrapolation"),
+        ([0.5, 0.4, 0.3, 0.2], [0.2, 0.5, 0.8, 0.99], "outside_unit"),
+        ([0.5, 0.4, 0.3, 0.2], [0.9, 0.8, 0.7, 0.6], "wrong_slope"),
+        ([0.5, 0.4, 0.3, 0.2], [0.6, 0.65, 0.7, 0.75], "ok"),
+        ([-0.5, -0.4, -0.3, -0.2], [0.6, 0.65, 0.7, 0.75], "ok"),
+        ([0.5, 0.5, 0.5, 0.5], [0.6, 0.65, 0.7, 0.75], "flat"),
+    ],
+)
+def test_a_line_that_should_not_be_believed_says_why(beta, accuracy, status):
+    reg = ed.NeuralCapacitanceRegressor(t0=1).fit(np.array(beta)[:, None], accuracy)
+    assert reg.status_ == status
+    assert lines.fit([beta], [accuracy], t0=1).statuses() == [status]
+    if status != "flat":
+        away = min(map(abs, beta)) / (max(beta) - min(beta))
+        assert reg.extrapolation_ == pytest.approx(away)
+    else:
+        assert np.isnan(reg.extrapolation_)

@@ -374,3 +374,18 @@ def test_spectral_statuses():
     assert spectral_reduce([[0.0, 1.0], [-1.0, 0.0]]).status == "complex_eigenvalue"
     with pytest.raises(ValueError, match="6 nodes"):
         chain.observable([1.0])
+
+
+@pytest.mark.parametrize("power", [-540, -1000, 520, 900])
+def test_weights_of_any_size_scale_the_value_exactly(power):
+    A = np.random.default_rng(0).uniform(0.5, 2, (5, 5))
+    once, scaled = ed.reduce(A), ed.reduce(A * 2.0**power)
+    assert scaled.status == "ok" and scaled.symmetry == once.symmetry
+    for name in ("beta_eff", "mean_strength", "heterogeneity", "total"):
+        assert getattr(scaled, name) == getattr(once, name) * 2.0**power, name
+    np.testing.assert_array_equal(scaled.in_degree, once.in_degree * 2.0**power)
+
+
+def test_sums_that_overflow_are_refused():
+    with pytest.raises(ValueError, match="overflow"):
+        ed.reduce(np.full((5, 5), 1e308))

@@ -134,10 +134,10 @@ class OutputLoss:
 def output_loss(loss: Any, head: str) -> OutputLoss:
     """Translate a Keras loss (name, function or object), or refuse it by name.
 
-    None stands for sparse categorical cross-entropy, or binary after a sigmoid; an `OutputLoss` is returned as it is; one loss
-    in a list or dictionary is that loss. `head`: "softmax", "sigmoid" or "", what the network ends
-    in. ValueError for any other loss, and for logits where the head gives probabilities or the
-    reverse.
+    None stands for sparse categorical cross-entropy, or binary after a sigmoid; an `OutputLoss` is
+    returned as it is; one loss in a list or dictionary is that loss. `head`: "softmax", "sigmoid"
+    or "", what the network ends in. ValueError for any other loss, and for logits where the head
+    gives probabilities or the reverse.
 
     Examples
     --------

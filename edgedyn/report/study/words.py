@@ -9,6 +9,9 @@ from edgedyn.studies.summary_types import Problem, RankingRow, SizeSummary, Stud
 
 STATUSES = {
     "gauge_degenerate": "signed strengths cancel exactly, so that the value says nothing",
+    "dead": "no strength at all, though errors are left: no unit is active",
+    "vanishing": "so small beside the errors that features or weights all but vanish on the way",
+    "not_finite": "sums overflow",
     "ill_conditioned": "it is a small difference of large terms, so that rounding decides",
     "no_interior_layer": "the measured layers are too few for links of both directions",
 }
@@ -257,6 +260,8 @@ HEADINGS = {
     "forecast": "Forecasts that reach beyond what was learnt: their intervals are wider.",
     "slope": "The line slopes the wrong way: accuracy rises with β_eff, against the theory, and "
     "the prediction lies below what was seen.",
+    "far": "The line is read off far from what was seen: β_eff = 0 lies more than five times the "
+    "observed range away, and its interval holds only if the line does.",
     "flat": "β_eff hardly changes: the slope of the line cannot be learnt.",
     "status": "The method itself has doubts, or says nothing.",
 }
@@ -272,7 +277,11 @@ def _detail(one: Problem) -> str:
         why = f": {STATUSES[one.status]}" if one.status in STATUSES else ""
         return f"{word} in {_epochs(one.epochs)}{why}"
     whose = f"{one.method}: " if one.method else ""
-    special = {"outside": number(one.value), "slope": f"slope +{number(one.value)}"}
+    special = {
+        "outside": number(one.value),
+        "slope": f"slope +{number(one.value)}",
+        "far": f"{number(one.value)} ranges away",
+    }
     return whose + special.get(one.kind, word)
 
 
