@@ -120,3 +120,9 @@ def statistic(correlation, a, b):
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return nan
     return correlation(a, b).statistic
+
+
+def test_regret_of_predictions_below_zero():
+    predicted, truth = np.array([-3.0, -1.0, -2.0]), np.array([0.9, 0.5, 0.7])
+    found = weighted_regret(predicted, truth, np.array([[1, 1, 1], [1, 0, 1], [0, 1, 0]]))
+    np.testing.assert_allclose(found, [0.4, 0.2, 0.0], atol=1e-15)

@@ -1,7 +1,9 @@
 """Rankings by several methods: against scipy, by hand, and where something is missing."""
 
+from dataclasses import replace
 from math import isnan, nan
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import kendalltau, spearmanr
 
 import edgedyn as ed
+from edgedyn.predict.level import levels
 from edgedyn.predict.rank_quality import regret, regret_of_first, spearman
 from edgedyn.studies import EpochRecord, TrialRecord
 
@@ -201,3 +204,36 @@ def test_regret_of_the_first_one_is_regret_and_falls_with_more(pairs):
     assert values[0] == pytest.approx(regret(p, t), abs=1e-12)
     assert values[-1] == 0
     assert all(a >= b - 1e-12 for a, b in zip(values, values[1:], strict=False))
+
+
+def test_a_run_that_diverged_at_its_last_epoch_has_no_truth():
+    runs = [*curves(4), record("lost", [0.1, 0.2, 0.3, 0.4] * 3, 0.4, status="diverged")]
+    (row,) = (r for r in ed.rank(runs, ["last_value"], observed=4).rows if r.model == "lost")
+    assert isnan(row.truth) and row.prediction == 0.4
+
+
+def test_the_level_of_several_runs_rests_on_all_of_their_samples():
+    """Means over seeds, training accuracies too; so many samples times so many runs."""
+    runs, n = [], 7
+    for seed in range(3):
+        for run in curves(n, seed=seed, spread=0.05):
+            trained = 0.2 + 0.1 * seed + 0.01 * len(run.epochs)
+            kept = [
+                msgspec.structs.replace(e, measures={"train_accuracy": trained + 0.02 * e.epoch})
+                for e in run.epochs
+            ]
+            runs.append(replace(run, epochs=tuple(kept)))
+    ranking = ed.rank(runs, ["level"], observed=4, n_validation=50)
+    by_model = {f"m{k}": [r for r in runs if r.model == f"m{k}"] for k in range(n)}
+
+    def mean(get):
+        return np.array([np.mean([get(r) for r in own]) for own in by_model.values()])
+
+    found = levels(
+        mean(lambda r: r.epochs[3].val_accuracy),
+        mean(lambda r: r.epochs[2].val_accuracy),
+        [150] * n,
+        mean(lambda r: r.epochs[3].measures["train_accuracy"]),
+    )
+    np.testing.assert_allclose([r.prediction for r in ranking.rows], found.accuracy, rtol=1e-12)
+    np.testing.assert_allclose([r.std for r in ranking.rows], found.std, rtol=1e-12)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import edgedyn as ed
+from edgedyn.predict.search import SearchResult
 
 pytest.importorskip("optuna", reason="install the extra 'optuna'")
 
@@ -163,3 +164,26 @@ def test_without_optuna_one_sentence_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ImportError, match=r"pip install 'edgedyn\[optuna\]'"):
         ed.search(TABLE, EVEN)
+
+
+def test_a_rule_sees_all_the_others():
+    seen = []
+
+    def rule(run, others):
+        seen.append(len(others))
+        return run.accuracy[-1]
+
+    found = ed.search(TABLE, EVEN, rule, seed=0)
+    order, tried = list(found.epochs), set()
+    for name, others in zip(found.chosen, seen, strict=True):
+        assert others <= len(order) - 1 and name in order
+        tried.add(name)
+    # Every new candidate sees those tried before it, whatever their names.
+    assert seen[0] == 0 and max(seen) == len(order) - 1
+    assert sorted(set(seen)) == list(range(len(order)))
+
+
+def test_its_words_are_of_the_whole_and_of_half_the_epochs():
+    accuracy = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+    found = SearchResult("a", tuple("aaaaa"), accuracy, {"a": 5})
+    assert repr(found) == "a of 1 tried: accuracy 0.5000 after 5 epochs, 0.3000 after half of them"
