@@ -64,9 +64,9 @@ class CapacitanceCallback(keras.callbacks.Callback):
 
     Parameters
     ----------
-    x : array_like or tf.data.Dataset
+    x : array_like, tf.data.Dataset or keras.utils.PyDataset
         Training samples, or a finite data set of ``(x, y)`` pairs, batched or not, which is read
-        once.
+        once; where its length is not known, up to 100 times `n_samples` of it.
     y : array_like, optional
         Targets as the model's loss takes them; None with a data set.
     n_samples : int

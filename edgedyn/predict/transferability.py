@@ -18,6 +18,7 @@ TARGETS = ("classes", "values")
 COVARIANCES = ("empirical", "ledoit_wolf")
 SUM_TOLERANCE = 1e-4  # float16 and float32 softmax rows are this near to 1
 GUARD = 1e-5  # LogME's published constant in both denominators
+TINY, SETTLED = 1e-30, 1e-13
 CLEAR = 1e4  # times the squared singular values' error: such a precision ratio is free of it
 SMALLEST = 1e-200
 
@@ -172,8 +173,9 @@ def logme(
     labels: ArrayLike,
     *,
     targets: str = "classes",
-    max_iterations: int = 11,
-    tolerance: float = 1e-3,
+    max_iterations: int = 10_000,
+    tolerance: float = 1e-9,
+    guard: float = 0.0,
 ) -> Score:
     r"""Return the log of maximum evidence of a linear model on the features, per sample.
 
@@ -194,9 +196,12 @@ def logme(
     targets : {"classes", "values"}
         ``classes``: labels are integers or names; ``values``: real targets of a regression.
     max_iterations : int
-        Of the fixed point; 11 as published.
+        Of the fixed point; some hundred are enough. The published program stops after 11.
     tolerance : float
-        It stops where alpha/beta changes by no more than this, relatively; as published.
+        It stops where alpha/beta changes by no more than this, relatively; 1e-3 as published.
+    guard : float
+        Added to both denominators of the fixed point, 1e-5 as published; with 0 the value is the
+        maximum itself.
 
     Returns
     -------
@@ -205,10 +210,10 @@ def logme(
 
         - ``one_class``, ``constant_targets`` (value NaN): labels or a column of values all equal;
         - ``constant_features`` (value NaN): every feature is 0;
-        - ``interpolated``: the features fit some target exactly, and the published constant 1e-5
-          in the noise, not the data, sets the value;
-        - ``not_converged``: the iterations ended before the tolerance was met, usual with more
-          features than samples; the value is below the maximum.
+        - ``interpolated``: the features fit some target exactly, and the published guard, which is
+          taken then, not the data, sets the value;
+        - ``not_converged``: the iterations ended before the tolerance was met; the value is below
+          the maximum. Usual for 11 iterations and more features than samples.
 
     Raises
     ------
@@ -219,8 +224,8 @@ def logme(
     -----
     You et al., ICML 2021; You et al., JMLR 2022. Their later published program leaves
     ``(D - k)/2 ln alpha`` out, which rewards more features than samples; here the evidence is
-    whole. Its constant 1e-5 stays, which punishes features in the hundreds and beyond. Classes
-    without samples do not count. Singular values count down to ``max(N, D) eps`` of
+    whole. Its constant 1e-5 punishes features in the hundreds and beyond. Classes without samples
+    do not count. Singular values count down to ``max(N, D) eps`` of
     the largest eigenvalue of the Gram matrix, the smaller one of ``F'F`` and ``FF'``: one
     eigendecomposition. Where a precision ratio comes near the rounding error of that (exact fits),
     one singular value decomposition takes its place.
@@ -240,10 +245,15 @@ def logme(
         status = "constant_features"
     if status != "ok":
         return Score(nan, status)
+    guard = check.real_number(guard, "guard", at_least=0.0)
     spectrum = _gram_spectrum(F)
-    evidence, smallest_ratio = _evidence(spectrum, Y, max_iterations, tolerance)
+    evidence, smallest_ratio = _evidence(spectrum, Y, max_iterations, tolerance, guard)
     if smallest_ratio < CLEAR * spectrum.error:
-        evidence, _ = _evidence(_svd_spectrum(F), Y, max_iterations, tolerance)
+        spectrum = _svd_spectrum(F)
+        evidence, _ = _evidence(spectrum, Y, max_iterations, tolerance, guard)
+    if evidence.status == "interpolated" and guard == 0:
+        evidence, _ = _evidence(spectrum, Y, max_iterations, tolerance, GUARD)
+        return Score(float(evidence), "interpolated")
     return evidence
 
 
@@ -354,11 +364,13 @@ def _svd_spectrum(F: Array) -> _Spectrum:
 
 
 def _evidence(
-    spectrum: _Spectrum, Y: Array, max_iterations: int, tolerance: float
+    spectrum: _Spectrum, Y: Array, max_iterations: int, tolerance: float, guard: float
 ) -> tuple[Score, float]:
     """Run MacKay's fixed point for all targets; return LogME and the smallest precision ratio."""
-    sigma, n = spectrum.values[:, None], len(Y)
-    k = len(sigma)
+    # The first ratio, 1, must not be so large that no weight is left; without a guard the unit of
+    # the features does not matter.
+    unit = 1.0 if guard else min(1.0, float(spectrum.values.max()))
+    sigma, n, k = spectrum.values[:, None] / unit, len(Y), len(spectrum.values)
     x2 = spectrum.project(Y) ** 2
     beyond = np.maximum(np.sum(Y**2, axis=0) - x2.sum(axis=0), 0.0)
     value, residual, alpha, beta = np.ones((4, Y.shape[1]))
@@ -369,18 +381,22 @@ def _evidence(
         own = x2[:, active]
         weights = np.sum(kept**2 * own / sigma, axis=0)
         res = np.sum(shrunk**2 * own, axis=0) + beyond[active]
-        a = kept.sum(axis=0) / (weights + GUARD)
-        b = (n - k + shrunk.sum(axis=0)) / (res + GUARD)
+        # An exact fit has no noise, an unrelated target no weights: tiny ones keep ratios numbers.
+        a = kept.sum(axis=0) / (np.maximum(weights, TINY) + guard)
+        b = (n - k + shrunk.sum(axis=0)) / (np.maximum(res, TINY) + guard)
         fit = n * np.log(b / (2 * np.pi)) - b * res - a * weights
+        before = value[active]
         value[active] = (fit - np.log1p(sigma * (b / a)).sum(axis=0)) / (2 * n)
         alpha[active], beta[active], residual[active] = a, b, res
         smallest = min(smallest, float((a / b).min()))
-        active = active[np.abs(a / b - t) > tolerance * t]
+        # The maximum may lie at no weights at all, or at no noise: there the ratio never settles.
+        settled = (np.abs(value[active] - before) <= SETTLED) | (res < TINY)
+        active = active[(np.abs(a / b - t) > tolerance * t) & ~settled]
         if not len(active):
             break
     exact = (residual < GUARD).any()
     status = "interpolated" if exact else "not_converged" if len(active) else "ok"
-    return Score(float(value.mean()), status), smallest
+    return Score(float(value.mean()), status), smallest * unit
 
 
 def _logme_data(features: ArrayLike, labels: ArrayLike, targets: str) -> tuple[Array, Array, str]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 
+import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from edgedyn.nn.data.sampling import nested_order, sample_dataset, stratified_indices  # noqa: E402
@@ -300,3 +301,45 @@ def test_what_is_refused(x, y, options, error, words):
         sample_dataset(x, y, **options)
     message = str(caught.value)
     assert words in message and len(message.splitlines()) == 1
+
+
+def test_a_data_set_of_keras_gives_the_sample_of_its_arrays():
+    x, y = numbered(np.arange(60) % 3), np.arange(60) % 3
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 8
+
+        def __getitem__(self, k):
+            return x[8 * k : 8 * k + 8], y[8 * k : 8 * k + 8]
+
+    found = sample_dataset(Batches(), None, 30, rng(2))
+    expected = sample_dataset(pipeline(x, y, 8), None, 30, rng(2))
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_array_equal(found[1], expected[1])
+
+
+def test_what_may_never_end_is_refused_or_cut():
+    def endless():
+        k = 0
+        while True:
+            yield np.full(3, k, np.float32), k % 2
+            k += 1
+
+    with pytest.raises(TypeError, match="x is a generator, whose end is not known"):
+        sample_dataset(endless(), None, 5, rng())
+    spec = tf.TensorSpec((3,), tf.float32), tf.TensorSpec((), tf.int32)
+    data = tf.data.Dataset.from_generator(endless, output_signature=spec)  # of unknown length
+    x, y = sample_dataset(data, None, 5, rng())
+    assert x.max() < 500 and len(y) == 5
+
+    class Endless(keras.utils.PyDataset):
+        def __getitem__(self, k):
+            return np.zeros((2, 3)), np.array([0, 1])
+
+        @property
+        def num_batches(self):
+            return None
+
+    with pytest.raises(ValueError, match="infinite"):
+        sample_dataset(Endless(), None, 5, rng())

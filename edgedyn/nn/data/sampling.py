@@ -1,14 +1,18 @@
-"""Stratified samples of arrays and of tf.data pipelines."""
+"""Stratified samples of arrays, of tf.data pipelines and of Keras' data sets."""
 
+from collections.abc import Iterable, Iterator
+from math import inf
 from typing import Any
 
 import numpy as np
+from keras.utils import PyDataset
 from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
 from edgedyn._array import Array
 
 SLACK = 1.5  # a class keeps this many times its present share, so that its share can still grow
+READ = 100  # samples read of a data set of unknown length, likewise
 HELD = 4  # samples held at a time, in units of the sample's size
 
 CLASSES_FIRST = "give at least one sample of each of two classes"
@@ -91,12 +95,13 @@ def class_of(y: Array) -> Array:
 def sample_dataset(
     x: Any, y: ArrayLike | None, n: int, rng: np.random.Generator, n_classes: int | None = None
 ) -> tuple[Array, Array]:
-    """Return a stratified sample of arrays, or of a ``tf.data.Dataset`` of ``(x, y)`` pairs.
+    """Return a stratified sample of arrays, or of a data set of ``(x, y)`` pairs.
 
     It has size `n`, or all samples where there are not more, and targets in the form they were
     given: integer labels of shape (n_samples,) or (n_samples, 1), or rows of one entry a class,
-    whose largest counts. A data set, batched or not, comes with `y` None; it is read once, holding
-    at most about ``4 n`` samples at a time. With `n_classes` labels must be in 0..n_classes-1, and
+    whose largest counts. A data set, a ``tf.data.Dataset``, batched or not, or a Keras
+    ``PyDataset``, comes with `y` None; it is read once, holding at most about ``4 n`` samples at a
+    time; where its length is not known, up to ``100 n`` samples of it. With `n_classes` labels must be in 0..n_classes-1, and
     rows must have n_classes entries.
 
     TypeError or ValueError for an infinite or empty data set, arrays of different length, targets
@@ -113,12 +118,18 @@ def sample_dataset(
     ((50, 8, 8), [5, 5, 5, 5, 5, 5, 5, 5, 5, 5])
     """
     n = check.positive_int(n, "n")
-    if hasattr(x, "element_spec"):
+    if hasattr(x, "element_spec") or isinstance(x, PyDataset):
         if y is not None:
-            raise TypeError("y must be None where x is a tf.data.Dataset of (x, y) pairs.")
-        x, y = _from_pipeline(x, n, rng)
+            raise TypeError("y must be None where x is a data set of (x, y) pairs.")
+        pipeline = hasattr(x, "element_spec")
+        x, y = _from_batches(_of_pipeline(x, n) if pipeline else _of_py_dataset(x), n, rng)
+    elif isinstance(x, Iterator):
+        raise TypeError(
+            "x is a generator, whose end is not known; give arrays x and y, a tf.data.Dataset or a "
+            "keras.utils.PyDataset of (x, y) pairs."
+        )
     elif y is None:
-        raise TypeError("y is missing: give arrays x and y, or a tf.data.Dataset of (x, y) pairs.")
+        raise TypeError("y is missing: give arrays x and y, or a data set of (x, y) pairs.")
     x, y = np.asarray(x), np.asarray(y)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
         shapes = f"{x.shape} and {y.shape}"
@@ -146,18 +157,13 @@ def _check_classes(labels: Array, shape: tuple[int, ...], n_classes: int | None)
         )
 
 
-def _from_pipeline(data: Any, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Read a pipeline once; keep of each class those with the smallest random keys."""
-    _check_pipeline(data)
+def _from_batches(
+    batches: Iterable[tuple[Array, Array]], n: int, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Read batches once; keep of each class those with the smallest random keys."""
     held: dict[Any, list[tuple[float, Array, Array]]] = {}
     counts: dict[Any, int] = {}
-    batched = None
-    for element in data.as_numpy_iterator():
-        xs, ys = np.asarray(element[0]), np.asarray(element[1])
-        if batched is None:
-            batched = _is_batch(data.element_spec, ys)
-        if not batched:
-            xs, ys = xs[None], ys[None]
+    for xs, ys in batches:
         for one, target, label in zip(xs, ys, class_of(ys).tolist(), strict=True):
             # A copy: a view would keep its whole batch in memory.
             held.setdefault(label, []).append((rng.random(), one.copy(), target.copy()))
@@ -168,6 +174,32 @@ def _from_pipeline(data: Any, n: int, rng: np.random.Generator) -> tuple[Array, 
         raise ValueError(f"the data set is empty; {CLASSES_FIRST}.")
     kept = _final(held, counts, n)
     return np.stack([k[1] for k in kept]), np.stack([k[2] for k in kept])
+
+
+def _of_pipeline(data: Any, n: int) -> Iterator[tuple[Array, Array]]:
+    """Yield a pipeline's batches; not all of them where it does not know when it ends."""
+    _check_pipeline(data)
+    most = READ * n if int(data.cardinality()) < 0 else inf
+    batched, seen = None, 0
+    for element in data.as_numpy_iterator():
+        xs, ys = np.asarray(element[0]), np.asarray(element[1])
+        if batched is None:
+            batched = _is_batch(data.element_spec, ys)
+        yield (xs, ys) if batched else (xs[None], ys[None])
+        seen += len(xs) if batched else 1
+        if seen >= most:
+            return
+
+
+def _of_py_dataset(data: Any) -> Iterator[tuple[Array, Array]]:
+    """Yield the batches of a Keras data set of pairs."""
+    if data.num_batches is None:
+        raise ValueError("the data set is infinite; give a finite one.")
+    for k in range(data.num_batches):
+        batch = data[k]
+        if not isinstance(batch, tuple) or len(batch) not in (2, 3):
+            raise TypeError("the data set must give pairs (x, y) of one array each.")
+        yield np.asarray(batch[0]), np.asarray(batch[1])
 
 
 def _check_pipeline(data: Any) -> None:
