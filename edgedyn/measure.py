@@ -86,7 +86,7 @@ def neural_capacitance(
     ``S = sum_i z_i`` of the layer in between, the direct in-degree of weight (l; i, j) is
     ``mean D_i z_j sum_k e_k`` and the out-degree of (l+1; k, i) is ``mean e_k D_i S``. The network
     scope costs about two training gradients on the same samples, whatever the number of layer
-    pairs.
+    pairs; the first call on a Keras model also traces and compiles, which the model then keeps.
 
     Difference from the paper: it adds a small epsilon to the denominator, here none is added. With
     the total strength ``T = 1' P 1`` it would turn beta_eff into ``beta_eff T / (T + epsilon)``;
@@ -108,9 +108,9 @@ def neural_capacitance(
     if batch_size is not None:
         options["batch_size"] = batch_size
     if check.is_keras_model(source):
-        from edgedyn.nn.meter import CapacitanceMeter
+        from edgedyn.nn.meter import meter_of
 
-        meter = CapacitanceMeter(source, scope=scope, loss=loss, **options)
+        meter = meter_of(source, scope=scope, loss=loss, **options)
         return meter.measure(*meter.check_data(X, y))
     if not isinstance(source, RecordedChain):
         raise TypeError(

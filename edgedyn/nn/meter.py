@@ -36,6 +36,7 @@ Progress = Callable[[float, str], None]
 
 SCOPES = ("probe", "network")
 BATCH = 64  # samples taken at a time
+KEPT = 4  # meters that stay with a model
 
 
 class CapacitanceMeter:
@@ -155,7 +156,8 @@ class CapacitanceMeter:
         self, batch_size: int, x: Array, targets: Array, progress: Progress | None = None
     ) -> DegreeSums:
         """Sum degrees by automatic differentiation, in batches of one group each."""
-        if self._network is None:  # compiled once; the first call decides the size of a batch
+        # Compiled once for batches of one size, unless larger ones come.
+        if self._network is None or self._network.batch_size < batch_size:
             self._network = GraphDegrees(self.graph, self.loss, batch_size, **self._kind)
         size, sums = self._network.batch_size, self._network.empty(self.groups)
         for g in range(self.groups):
@@ -166,6 +168,33 @@ class CapacitanceMeter:
                 batch = slice(start, start + size)
                 self._network.add(sums, own[batch], own_targets[batch], g)
         return sums
+
+
+def meter_of(model: keras.Model, **options: Any) -> CapacitanceMeter:
+    """Return a meter of an unchanged model that was measured alike before, or a new one.
+
+    Meters stay with the model, the last few, and go with it. One serves as long as layers,
+    variables, activations, quantisation and the loss are the same objects; values are read anew.
+    """
+    if not isinstance(model, keras.Model):
+        return CapacitanceMeter(model, **options)
+    layers = model._flatten_layers()
+    parts = [(id(la), id(getattr(la, "activation", None)), _mode(la)) for la in layers]
+    held = [options.get("loss"), getattr(model, "loss", None)]  # kept: an id may be given again
+    kinds = {name: value for name, value in options.items() if name != "loss"}
+    key = (repr(sorted(kinds.items())), *map(id, [*model.weights, *held]), *parts)
+    known: dict[Any, Any] = vars(model).setdefault("_edgedyn_meters", {})
+    if key not in known:
+        meter = CapacitanceMeter(model, **options)
+        for old in list(known)[: max(len(known) - KEPT + 1, 0)]:
+            del known[old]
+        known[key] = meter, held
+    return known[key][0]
+
+
+def _mode(layer: Any) -> Any:
+    """Return how a layer is quantised."""
+    return getattr(layer, "quantization_mode", None)
 
 
 def in_batches(

@@ -101,8 +101,8 @@ def sample_dataset(
     given: integer labels of shape (n_samples,) or (n_samples, 1), or rows of one entry a class,
     whose largest counts. A data set, a ``tf.data.Dataset``, batched or not, or a Keras
     ``PyDataset``, comes with `y` None; it is read once, holding at most about ``4 n`` samples at a
-    time; where its length is not known, up to ``100 n`` samples of it. With `n_classes` labels must be in 0..n_classes-1, and
-    rows must have n_classes entries.
+    time; where its length is not known, up to ``100 n`` samples of it. With `n_classes` labels must
+    be in 0..n_classes-1, and rows must have n_classes entries.
 
     TypeError or ValueError for an infinite or empty data set, arrays of different length, targets
     that are no classes, or one class only.
