@@ -461,3 +461,15 @@ def test_a_numerator_of_rounding_noise_is_no_value():
             seen += 1
             assert cap.status != "ok", (cap, numerator, size)
     assert seen > 10
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_parts_of_the_absolute_strength_are_those_of_the_dense_matrices(seed):
+    net, X, y, dense = random_case(seed, (3, 4, 3, 2), True, TARGETS[0], n_samples=4)
+    arguments = (net.weights, net.biases, X, dense, net.loss)
+    absolute, magnitude = (
+        np.abs(direct_matrix(*arguments, strength, "all")) for strength in ("absolute", "magnitude")
+    )
+    cap = ed.neural_capacitance(net, X, y, strength="absolute", nodes="all")
+    assert cap.conditioning == pytest.approx(absolute.sum() / magnitude.sum(), rel=1e-12)
+    assert [one.layer for one in cap.per_layer] == [1, 2, 3]

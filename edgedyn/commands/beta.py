@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from functools import partial
 from typing import Any
 
 from edgedyn.commands.console import check_seed, print_table, progress_bar
@@ -11,7 +12,9 @@ def add(commands: Any) -> None:
     """Add the command."""
     beta = commands.add_parser("beta", help="measure beta_eff of a Keras model on data")
     beta.add_argument(
-        "--model", required=True, help="a backbone's name (MobileNetV2), or a .keras or .h5 file"
+        "--model",
+        required=True,
+        help="a backbone's name (MobileNetV2), or a .keras, .h5 or .hdf5 file",
     )
     beta.add_argument(
         "--data",
@@ -47,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     from edgedyn._files import to_json
     from edgedyn._validate import positive_int
     from edgedyn.nn.crosscheck import cross_check
+    from edgedyn.nn.data.images import as_taken
     from edgedyn.nn.data.sampling import sample_dataset
     from edgedyn.nn.meter import CapacitanceMeter, check_kind
 
@@ -63,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     data, model = _inputs(arguments)
     rng = np.random.default_rng(arguments.seed)
     x, y = sample_dataset(data.train.x, data.train.y, arguments.samples, rng)
+    x = as_taken(x, model)
     meter = CapacitanceMeter(model, batch_size=arguments.batch_size, **kind)
     x, targets = meter.check_data(x, y)
     with progress_bar(arguments.json) as progress:
@@ -88,19 +93,27 @@ def _inputs(arguments: argparse.Namespace) -> tuple[Any, Any]:
     from edgedyn.nn.models.probe import has_probe
     from edgedyn.nn.models.weights import is_model_file, load_model
 
-    data = nn.load_dataset(arguments.data, image_size=arguments.image_size, seed=arguments.seed)
-    options = {} if arguments.alpha is None else {"alpha": arguments.alpha}
-    if is_model_file(arguments.model):
-        model = load_model(arguments.model)
-        if has_probe(model) or arguments.scope == "network":
-            return data, model
-        backbone = nn.backbone(model)
-    else:
+    load = partial(nn.load_dataset, arguments.data, seed=arguments.seed)
+    if not is_model_file(arguments.model):
+        data = load(image_size=arguments.image_size)
+        options = {} if arguments.alpha is None else {"alpha": arguments.alpha}
         weights = None if arguments.weights.lower() == "none" else arguments.weights
         backbone = nn.backbone(
             arguments.model, weights=weights, input_shape=data.image_shape, **options
         )
+        return data, nn.attach_probe(backbone, data.n_classes, seed=arguments.seed)
+    model = load_model(arguments.model)
+    data = load(image_size=arguments.image_size or _size_of(model))
+    if has_probe(model) or arguments.scope == "network":
+        return data, model
+    backbone = nn.backbone(model)
     return data, nn.attach_probe(backbone, data.n_classes, seed=arguments.seed)
+
+
+def _size_of(model: Any) -> tuple[int, int] | None:
+    """Return height and width of the images a model takes; None where it takes any."""
+    shape = model.inputs[0].shape[1:]
+    return shape[:2] if len(shape) == 3 and None not in shape[:2] else None
 
 
 def _layers_table(cap: Any, title: str) -> None:

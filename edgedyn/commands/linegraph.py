@@ -155,6 +155,7 @@ def _on_data(model: Any, data: str, nodes: str) -> tuple[Any, Any]:
 
     from edgedyn._data import load_table
     from edgedyn.nn import interaction, load_dataset
+    from edgedyn.nn.data.images import as_taken
     from edgedyn.nn.data.sampling import sample_dataset
     from edgedyn.nn.graph.extract import extract
     from edgedyn.nn.graph.graph import nodes_of
@@ -163,7 +164,7 @@ def _on_data(model: Any, data: str, nodes: str) -> tuple[Any, Any]:
         x, y = load_table(data)
     else:
         train = load_dataset(data, image_size=model.input_shape[1:3]).train
-        x, y = train.x, train.y
+        x, y = as_taken(train.x, model), train.y
     x, y = sample_dataset(x, y, SAMPLES, np.random.default_rng(0))
     weighted = interaction(model, x, y, nodes=nodes)
     layers = extract(model, nodes=nodes).layers

@@ -89,9 +89,10 @@ class Domhan(CurvePredictor):
     Notes
     -----
     Domhan, Springenberg & Hutter, IJCAI 2015. Each family is fitted by Levenberg-Marquardt from
-    fixed starting values, and by L-BFGS-B where that does not end. The variance is that of the
-    residuals of the mean curve plus that between the families (``mcmc``: of the mean curve over the
-    samples, plus the square of its median noise).
+    fixed starting values, and by L-BFGS-B where that does not end. Flat valleys end where rounding
+    has it: predictions differ by up to .01 between processors, as the name in tables says. The
+    variance is that of the residuals of the mean curve plus that between the families (``mcmc``: of
+    the mean curve over the samples, plus the square of its median noise).
 
     Examples
     --------

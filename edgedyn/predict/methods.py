@@ -282,7 +282,7 @@ METHODS: dict[str, Method] = {
         _ranks("last_value_naswot", "last value and NASWOT", "naswot"),
         Method("bgrn", "BGRN", "learned", _predictor("BGRN")),
         Method("cl", "CL", "learned", _predictor("CL")),
-        Method("domhan", "Domhan", "curve", _predictor("Domhan")),
+        Method("domhan", "Domhan (to .01)", "curve", _predictor("Domhan")),
         _transfer("nce", "NCE"),
         _transfer("leep", "LEEP"),
         _transfer("logme", "LogME"),

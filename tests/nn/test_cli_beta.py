@@ -104,3 +104,42 @@ def test_a_file_that_is_no_model(tmp_path, capsys):
         (tmp_path / name).write_bytes(b"no model at all")
         code, out = run(capsys, "--model", str(tmp_path / name))
         assert code == 2 and name in out.err and len(out.err.strip().splitlines()) == 1
+
+
+# What models take --------------------------------------------------------------------------------
+
+
+def small(channels, side=6):
+    inputs = keras.Input((side, side, channels))
+    h = keras.layers.Conv2D(4, 3, activation="relu")(inputs)
+    h = keras.layers.Dense(5, activation="relu")(keras.layers.Flatten()(h))
+    return keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(h), name="small")
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5", ".hdf5"])
+def test_images_are_loaded_as_the_file_takes_them(ending, tmp_path, capsys):
+    model = small(1)
+    path = tmp_path / f"grey{ending}"
+    model.save(tmp_path / f"m{'.keras' if ending == '.keras' else '.h5'}")
+    next(tmp_path.glob("m.*")).rename(path)
+    given = ("--model", str(path), "--samples", "100", "--scope", "network", "--json")
+    code, out = run(capsys, *given)
+    from edgedyn.nn.data.sampling import sample_dataset
+
+    train = nn.load_dataset("digits", image_size=6, seed=0).train
+    x, y = sample_dataset(train.x, train.y, 100, np.random.default_rng(0))
+    grey = x[..., :1].astype(np.float32)  # the three channels are one
+    value = nn.neural_capacitance(model, grey, y, scope="network").value
+    assert code == 0
+    assert json.loads(out.out)["capacitance"]["value"] == pytest.approx(value, rel=1e-5)
+
+
+@pytest.mark.parametrize("scope", ["network", "probe"])
+def test_other_channels_and_saved_models_are_named(scope, tmp_path, capsys):
+    small(4).save(tmp_path / "four.keras")
+    code, out = run(capsys, "--model", str(tmp_path / "four.keras"), "--scope", scope)
+    assert code == 2 and "takes images of 4 channels; these have 3" in out.err
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "saved_model.pb").write_bytes(b"")
+    code, out = run(capsys, "--model", str(tmp_path / "saved"), "--scope", scope)
+    assert code == 2 and "in TensorFlow's SavedModel format" in out.err

@@ -390,6 +390,19 @@ def test_bad_input_is_found_before_any_trial(fields, change, words, monkeypatch)
 
 
 @pytest.mark.slow
+def test_candidates_that_take_grey_images_or_cannot_be_read(fields):
+    fields["candidates"] = [
+        candidate("grey"),
+        candidate("subclassed"),
+        {**candidate("grey"), "name": "four", "options": {"channels": 4}},
+    ]
+    found = {r.model: r for r in ed.select(**fields).records}
+    assert found["grey"].status in ("early", "completed")
+    assert "call() of its own has no layers to read" in found["subclassed"].reason
+    assert "takes images of 4 channels; 1 and 3 are known" in found["four"].reason
+
+
+@pytest.mark.slow
 def test_scores_seeds_sizes_and_any_executor(fields):
     """Training-free scores beside the curves; two seeds, two sizes, a pool of one's own."""
     from edgedyn import nn

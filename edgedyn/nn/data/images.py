@@ -1,6 +1,7 @@
 """Image files: finding them in folders, checking them, reading them as RGB."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -118,3 +119,19 @@ def resize_images(x: Array, size: tuple[int, int]) -> Array:
 def _resized(image: Image.Image, size: tuple[int, int]) -> Array:
     """Return an image's pixels at (height, width)."""
     return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+def as_taken(x: Array, model: Any) -> Array:
+    """Return RGB images in the channels that a model takes: as they are, or one, their mean.
+
+    ValueError for a model that takes another number.
+    """
+    taken, given = model.inputs[0].shape[-1], x.shape[-1]
+    if taken == 1 and given == 3 and x.ndim == 4:
+        return x.mean(axis=-1, keepdims=True, dtype=np.float32)
+    if x.ndim == 4 and len(model.inputs[0].shape) == 4 and taken not in (None, given):
+        raise ValueError(
+            f"model {model.name!r} takes images of {taken} channels; these have {given} (1 and 3 "
+            "are known)."
+        )
+    return x

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from edgedyn.nn.models.flops import layers_of
 
-SUFFIXES = (".keras", ".h5")  # of whole models
+SAVED_MODEL = "saved_model.pb"
+SUFFIXES = (".keras", ".h5", ".hdf5")  # of whole models
 ARRAYS = ".npz"  # of weights alone
 _DAMAGED = (zipfile.BadZipFile, zlib.error)
 
@@ -26,7 +27,8 @@ Entry = tuple[tuple[str, ...], str, NDArray[Any]]
 
 def is_model_file(value: Any) -> bool:
     """Tell a path to a model from a name, by its ending."""
-    return isinstance(value, str | Path) and str(value).endswith(SUFFIXES)
+    given = isinstance(value, str | Path)
+    return given and (str(value).endswith(SUFFIXES) or (Path(value) / SAVED_MODEL).is_file())
 
 
 def is_weight_file(value: Any) -> bool:
@@ -66,7 +68,7 @@ def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
     file that is missing, cannot be read, holds only weights or has a Lambda layer.
     """
     path = _existing(path)
-    if path.suffix == ".h5":
+    if path.suffix != ".keras":
         _check_config(path)
     try:
         with warnings.catch_warnings():
@@ -91,6 +93,11 @@ class _Depthwise(keras.layers.DepthwiseConv2D):
 
 def _existing(path: str | Path, suffixes: Sequence[str] = SUFFIXES) -> Path:
     path = Path(path)
+    if (path / SAVED_MODEL).is_file():
+        raise ValueError(
+            f"{str(path)!r} is a folder in TensorFlow's SavedModel format, which has no layers to "
+            "read; save the Keras model as a .keras file."
+        )
     if not path.is_file():
         raise ValueError(f"there is no file {str(path)!r}.")
     if path.suffix not in suffixes:

@@ -94,9 +94,28 @@ def _candidate(job: Job, image_shape: tuple[int, int, int]) -> keras.Model:
             raise TypeError(
                 f"{given.factory} must return a Keras model; it returned {type(model).__name__}."
             )
+    if getattr(model, "inputs", None) is None:
+        raise TypeError(
+            f"{given.factory or paths['file']}: a {type(model).__name__} with a call() of its own "
+            "has no layers to read; give a functional or sequential model."
+        )
     if "weights" in paths:
         load_weights(model, paths["weights"])
-    return model
+    return _on_rgb(model)
+
+
+def _on_rgb(model: keras.Model) -> keras.Model:
+    """Return a model that takes RGB images: one of grey images takes the channels' mean."""
+    shape = model.inputs[0].shape
+    if len(shape) != 4 or shape[-1] in (3, None):
+        return model
+    if shape[-1] != 1:
+        raise ValueError(
+            f"model {model.name!r} takes images of {shape[-1]} channels; 1 and 3 are known."
+        )
+    inputs = keras.Input((*shape[1:-1], 3))
+    grey = keras.ops.mean(inputs, axis=-1, keepdims=True)
+    return keras.Model(inputs, model(grey), name=model.name)
 
 
 def factory(name: str) -> Callable[..., Any]:
