@@ -237,10 +237,16 @@ def network(result: Result) -> Iterator[Row]:
     for row in result["network"]:
         clock, memory = row["median_seconds"], row["peak_memory_mib"]
         other = f"gradient {seconds(clock['gradient'])}"
-        for form in ("beta_eff", "beta_eff, all nodes", "beta_eff, signed"):
+        forms = ("beta_eff", "beta_eff, all nodes", "beta_eff, signed", "public call")
+        for form in (one for one in forms if one in clock):
             times = row["times_gradient"][form]
             name = f"whole network, {row['network']}: {form}"
             yield at_most(name, times, "gradients", seconds(clock[form]), other, 3, 3)
+        if "public call" in clock:
+            first = row["first_call_seconds"]["public call"]
+            times = first / clock["public call"]
+            name = f"whole network, {row['network']}: first public call, which compiles"
+            yield shown(name, times, "times a later one", seconds(first), other, 3)
         yield shown(
             f"whole network, {row['network']}: peak memory",
             memory["beta"] / memory["gradient"],

@@ -3,6 +3,7 @@
 A study that has ended can be packed: one file, ``records.jsonl``, with a record a line.
 """
 
+import gc
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,6 +47,18 @@ class Columns(msgspec.Struct):
 
 
 COLUMNS = Columns.__struct_fields__[:-2]
+
+
+@contextmanager
+def _many_objects() -> Iterator[None]:
+    """Read without the garbage collector, which would go through half a million epochs in vain."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class RecordTable(Sequence[TrialRecord]):
@@ -111,17 +124,23 @@ def load_records(folder: Path | str) -> RecordTable:
     1 records: vgg seed 0 failed
     """
     folder = Path(folder)
-    if folder.is_file():
-        found = _unpacked(folder)
-    else:
-        inner = folder / RECORDS if (folder / RECORDS).is_dir() else folder
-        paths = [p for p in inner.glob("*.json") if p.name != STUDY] if inner.is_dir() else []
-        packed = folder / PACKED
-        found = _unpacked(packed) if packed.is_file() else {}
-        found |= {path.stem: _read(path) for path in paths}
+    with _many_objects():
+        found = _unpacked(folder) if folder.is_file() else _all_in(folder)
     if not found:
         raise ValueError(f"there are no records in {str(folder)!r}; give a study's folder.")
     return RecordTable(found[key] for key in sorted(found))
+
+
+def _all_in(folder: Path) -> dict[str, TrialRecord]:
+    """Return a study's records, packed or not, by their keys."""
+    inner = folder / RECORDS if (folder / RECORDS).is_dir() else folder
+    names = os.listdir(inner) if inner.is_dir() else []
+    packed = folder / PACKED
+    found = _unpacked(packed) if packed.is_file() else {}
+    for name in names:
+        if name.endswith(".json") and name != STUDY:
+            found[name.removesuffix(".json")] = _read(f"{inner}/{name}")
+    return found
 
 
 def pack_records(folder: Path | str) -> Path:
@@ -212,15 +231,15 @@ class Store:
         packed = self.folder / PACKED
         known = _unpacked(packed) if packed.is_file() else {}
         found = {}
-        for key in keys:
-            path = folder / f"{key}.json"
-            if path.name in there:
-                try:
-                    found[key] = _read(path)
-                except ValueError:
-                    self.set_aside(path)
-            elif key in known:
-                found[key] = known[key]
+        with _many_objects():
+            for key in keys:
+                if f"{key}.json" in there:
+                    try:
+                        found[key] = _read(f"{folder}/{key}.json")
+                    except ValueError:
+                        self.set_aside(folder / f"{key}.json")
+                elif key in known:
+                    found[key] = known[key]
         return found
 
     def set_aside(self, path: Path) -> None:
@@ -303,12 +322,13 @@ def _text(record: TrialRecord) -> str:
     return f'{to_json(values)[:-2]},\n  "epochs": {{\n    {table}\n  }}\n}}\n'
 
 
-def _read(path: Path) -> TrialRecord:
+def _read(path: str) -> TrialRecord:
     """Read a record; every fault is a ValueError that names the file."""
     try:
-        return _decoded(msgspec.json.decode(path.read_bytes()))
+        with open(path, "rb", buffering=0) as file:
+            return _decoded(msgspec.json.decode(file.read()))
     except (OSError, *_FAULTS) as error:
-        raise ValueError(f"the record {str(path)!r} cannot be read: {error}") from error
+        raise ValueError(f"the record {path!r} cannot be read: {error}") from error
 
 
 _FAULTS = (ValueError, TypeError, KeyError, AttributeError)
