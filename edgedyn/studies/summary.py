@@ -310,7 +310,8 @@ def _problems(source: _Source, rankings: Sequence[SizeSummary]) -> list[Problem]
             if e.beta_status not in FINE and e.beta_status != "diverged":
                 odd.setdefault(e.beta_status, []).append(e.epoch)
         for status, numbers in odd.items():
-            found.append(Problem("degenerate", *trial, status=status, epochs=tuple(numbers)))
+            kind = status if status == "vanishing" else "degenerate"
+            found.append(Problem(kind, *trial, status=status, epochs=tuple(numbers)))
     for ranking in rankings:
         for row in ranking.rows:
             found += _doubts(source, ranking.n_train, row)

@@ -116,8 +116,8 @@ class CandidateCost:
 class Problem:
     """What went wrong with a run, or why a prediction should not be trusted."""
 
-    # Of a run "missing", "failed", "diverged" or "degenerate"; of a prediction "outside", "status",
-    # "forecast", "flat", "slope" or "far".
+    # Of a run "missing", "failed", "diverged", "degenerate" or "vanishing"; of a prediction
+    # "outside", "status", "forecast", "flat", "slope" or "far".
     kind: str
     model: str
     n_train: int | None

@@ -1,6 +1,7 @@
 """Degrees in closed form against P from brute force, TensorFlow and finite differences."""
 
 import importlib.util
+from itertools import pairwise
 
 import numpy as np
 import oracles
@@ -166,3 +167,20 @@ def test_diverged_weights_are_refused_and_nothing_is_added():
     with np.errstate(all="ignore"), pytest.raises(ValueError, match="not finite"):
         accumulator.update(X, y)
     assert accumulator.n_samples == 0
+
+
+@pytest.mark.parametrize("with_bias", [(0, 1, 0, 1), (1, 0, 1, 0), (0, 0, 1, 1)])
+@pytest.mark.parametrize("strength", ["magnitude", "signed"])
+def test_biases_of_some_layers_only(with_bias, strength):
+    rng, sizes = np.random.default_rng(0), (3, 4, 3, 3, 2)
+    W = [rng.standard_normal((n, m)) for m, n in pairwise(sizes)]
+    B = [rng.standard_normal(len(w)) if own else None for w, own in zip(W, with_bias, strict=True)]
+    net, X, y = ed.ReLUMLP(W, B), rng.standard_normal((5, 3)), [0, 1, 0, 1, 1]
+    P = oracles.direct_matrix(W, B, X, np.eye(2)[y], "cross_entropy", strength, "all")
+    found = net.interaction(X, y, nodes="all", strength=strength).operator
+    v = rng.standard_normal(len(P))
+    np.testing.assert_allclose(found @ v, P @ v, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(found.T @ v, P.T @ v, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(
+        coupling_matrix(net, X, y, nodes="all", strength=strength).toarray(), P, atol=1e-14
+    )

@@ -222,7 +222,8 @@ def _window(k):
 
 def _conv(L, name, x, k):
     groups = 2 if x.shape[-1] % 2 == 0 and k % 3 == 0 else 1
-    return L.conv(name, x, 2 + 2 * (k % 2), 1 + (k // 4) % 3, groups=groups, **_window(k))
+    window = {**_window(k), "strides": ((1, 1), (2, 2), (1, 2))[k // 2 % 3]}
+    return L.conv(name, x, 2 + 2 * (k % 2), 1 + (k // 4) % 3, groups=groups, **window)
 
 
 def _pool(L, name, x, k):

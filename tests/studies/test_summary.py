@@ -106,6 +106,23 @@ def test_degenerate_epochs_leave_the_line_and_are_told(tmp_path):
     ]
 
 
+def test_vanishing_values_stay_in_the_line_and_are_told(tmp_path):
+    betas, odd = [5e-9, 4e-9, 3e-9, 2e-9, 1e-9], ["vanishing"] * 5
+    found = summary(write_study(tmp_path, [record("deep", 0.9, betas=betas, statuses=odd)]))
+    assert found.rankings[0].rows[0].curves.fit is not None
+    told = [(one.kind, one.status, one.epochs) for one in found.problems]
+    assert told == [("vanishing", "vanishing", (1, 2, 3, 4, 5))]
+
+
+def test_a_line_read_off_far_away_is_told_once(tmp_path):
+    betas = [0.449, 0.448, 0.447, 0.446, 0.445]
+    found = summary(write_study(tmp_path, [record("flat", 0.9, betas=betas)]))
+    (row,) = found.rankings[0].rows
+    assert row.curves.fit.status == row.by_method["capacitance"].status == "far_extrapolation"
+    told = {(one.kind, round(one.value, 6)) for one in found.problems if one.kind != "outside"}
+    assert told == {("far", round(0.445 / 0.004, 6))}
+
+
 def test_the_window_s_first_epoch_counts_dropped_ones():
     fit = fit_line([nan, 0.9, 0.5, 0.4, 0.3], [0.1, 0.9, 0.5, 0.6, 0.7], None)
     assert fit.n in (3, 4) and fit.first == 6 - fit.n

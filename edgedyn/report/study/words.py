@@ -256,6 +256,7 @@ HEADINGS = {
     "missing": "Not run yet: the study was interrupted; the same command takes it up where it "
     "stopped.",
     "degenerate": "Degenerate or ill-conditioned values of β_eff: left out of every fit.",
+    "vanishing": "Vanishing values of β_eff: right, but too small to compare.",
     "outside": "Outside 0 to 1: these predictions are no accuracies; only their order counts.",
     "forecast": "Forecasts that reach beyond what was learnt: their intervals are wider.",
     "slope": "The line slopes the wrong way: accuracy rises with β_eff, against the theory, and "
@@ -273,7 +274,7 @@ def _detail(one: Problem) -> str:
     if one.kind in ("failed", "diverged"):
         after = f" (after {plural(len(one.epochs), 'epoch')})" if one.epochs else ""
         return f"{one.reason or 'no reason given'}{after}"
-    if one.kind == "degenerate":
+    if one.kind in ("degenerate", "vanishing"):
         why = f": {STATUSES[one.status]}" if one.status in STATUSES else ""
         return f"{word} in {_epochs(one.epochs)}{why}"
     whose = f"{one.method}: " if one.method else ""

@@ -76,7 +76,7 @@ def denominator(all_found, epsilon=1e-8):
     change is below epsilon / beta. Where T is 0 there is no value; with epsilon it is 0.
     """
     epochs = [e for found in all_found for r in found.records for e in r.epochs]
-    known = np.array([e.beta_eff for e in epochs if e.beta_status == "ok"])
+    known = np.array([e.beta_eff for e in epochs if e.beta_status in ("ok", "vanishing")])
     return {
         "epsilon": epsilon,
         "epochs": len(epochs),
@@ -85,5 +85,5 @@ def denominator(all_found, epsilon=1e-8):
         "median": float(np.median(known)),
         "most_change": epsilon / float(known.min()),
         "median_change": epsilon / float(np.median(known)),
-        "to_zero": sum(e.beta_status == "ill_conditioned" for e in epochs),
+        "to_zero": sum(e.beta_status in ("ill_conditioned", "dead") for e in epochs),
     }
