@@ -1,6 +1,7 @@
 """The command line: ``edgedyn demo | linegraph | theorem1 | beta | select | report | reduce``."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -36,9 +37,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["linegraph", "4", "5", "3", "--out", "gb.tiff"])
     2
     """
-    arguments = build_parser().parse_args(argv)
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    if not hasattr(arguments, "run"):
+        parser.print_help()
+        return 0
     try:
         code = arguments.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, TypeError, ImportError) as error:
         print(f"edgedyn: {error}", file=sys.stderr)
         return 2
@@ -56,9 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser with all commands."""
     parser = _Parser(prog="edgedyn", description="Neural capacitance: line graphs of networks.")
     parser.add_argument("--version", action="version", version=f"edgedyn {edgedyn.__version__}")
-    commands = parser.add_subparsers(
-        title="commands", metavar="COMMAND", required=True, parser_class=_Parser
-    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     for command in (demo, linegraph, theorem1, beta, select, report, reduce):
         command.add(commands)
     return parser

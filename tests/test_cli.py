@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import networkx as nx
@@ -34,6 +36,19 @@ def test_version(capsys):
         main(["--version"])
     assert stop.value.code == 0
     assert capsys.readouterr().out.strip() == f"edgedyn {ed.__version__}"
+
+
+def test_alone_it_prints_its_help(capsys):
+    assert main([]) == 0
+    assert capsys.readouterr().out.startswith("usage: edgedyn")
+
+
+def test_as_a_module_and_into_a_reader_that_has_seen_enough():
+    command = [sys.executable, "-m", "edgedyn", "linegraph", "4", "5", "3"]
+    assert subprocess.run(command, capture_output=True, check=True).stdout
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == (b"", 0)
 
 
 def test_linegraph_table_and_json(capsys):
@@ -100,7 +115,6 @@ def test_linegraph_on_data(bias, tmp_path, capsys):
         (["linegraph", "4", "5", "--data", "no.csv", "--out", "gb.html"], "no file"),
         (["linegraph", "100000", "100000", "100000", "--out", "gb.npz"], "max_links"),
         (["draw"], "invalid choice"),
-        ([], "required"),
         (["theorem1", "--data", "nowhere.csv"], "no file"),
         (["theorem1", "--data", "data.txt"], "must be 'digits'"),
         (["theorem1", "--layers", "64", "10"], "at least four sizes"),

@@ -80,7 +80,8 @@ class Candidate:
                 f"{where} must have exactly one of backbone, file, factory; got "
                 f"{' and '.join(given) or 'none'}."
             )
-        store(self, weights=self.weights or weights[given[0]])
+        if self.weights is None:
+            store(self, weights=weights[given[0]])
         check_fields(self, where)
 
     @property

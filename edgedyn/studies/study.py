@@ -104,8 +104,8 @@ class Study:
             raise ValueError("methods is empty; give at least one, such as ['capacitance'].")
         check.choice(self.stage, "stage", STAGES)
         given, proxies = self.training.precision, {*self.methods} & {*measured_by("zero_cost")}
-        if given != "float32" and (proxies or self.capacitance.scope == "network"):
-            what = ", ".join(sorted(proxies)) or "scope = 'network'"
+        if given != "float32" and proxies:
+            what = ", ".join(sorted(proxies))
             raise ValueError(f"{what} works in float32 alone; got training.precision = {given}.")
         if self.stage == "race":
             self._check_race()

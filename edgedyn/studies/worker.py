@@ -57,7 +57,8 @@ def run(job: Job) -> dict[str, Any]:
 
     Its ``kind`` is "done" with the task's ``result``, "failed" or "disk" with a ``reason``.
     """
-    sys.path[:0] = [p for p in job.paths if p not in sys.path]
+    # Behind all that is installed: a stranger's h5py.py beside a study must not take its place.
+    sys.path += [p for p in job.paths if p not in sys.path]
     os.chdir(job.cwd)  # relative paths of data start at the study file
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:

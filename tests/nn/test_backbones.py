@@ -42,7 +42,9 @@ def kernels(model):
 # Named models -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name", [n if n == "MobileNet" else pytest.param(n, marks=pytest.mark.slow) for n in SMALL]
+)
 def test_the_table_is_true(name):
     row = next(row for row in nn.list_backbones() if row.name == name)
     model = nn.backbone(name, weights=None, input_shape=(32, 32, 3))
@@ -135,6 +137,7 @@ def test_pooling():
     assert (low <= high).all() and (low < high).any()
 
 
+@pytest.mark.slow
 def test_alexnet_has_the_published_layers_and_trains():
     model = nn.backbone("AlexNet", weights=None, input_shape=(32, 32, 3))
     shapes = [w.shape for w in model.weights if w.name == "kernel"]
@@ -399,6 +402,7 @@ def test_imagenet_weights_of_mobilenet_are_good_features(folder, cifar10):
     assert good > accuracy(raw, cifar10) + 0.1
 
 
+@pytest.mark.slow
 @realdata
 def test_the_file_itself_agrees(folder):
     """The whole model of the file, with its top, gives the same features on inputs in [-1, 1]."""

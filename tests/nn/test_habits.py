@@ -13,6 +13,9 @@ from keras import layers as kl  # noqa: E402
 import edgedyn as ed  # noqa: E402
 from edgedyn import nn  # noqa: E402
 
+SLOW = pytest.mark.slow
+HALVES = ("mixed_float16", "bfloat16", "float16")
+
 
 def model_of(build, shape=(4,), head="softmax"):
     keras.utils.set_random_seed(1)
@@ -52,7 +55,9 @@ POOLS = {
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("name", POOLS)
+@pytest.mark.parametrize(
+    "name", [p if p in ("1d", "window of one") else pytest.param(p, marks=SLOW) for p in POOLS]
+)
 def test_shape_keeping_pools_have_the_value_of_padded_ones(name):
     pool, shape = POOLS[name]
     flat = len(shape) == 2
@@ -237,7 +242,9 @@ def test_quantised_layers_are_refused_by_name():
 # Precision ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "policy", ["mixed_bfloat16", *(pytest.param(p, marks=pytest.mark.slow) for p in HALVES)]
+)
 def test_half_precision_is_measured_in_single(policy):
     def build(x):
         x = kl.MaxPool1D(2, 1, "same")(kl.ReLU(negative_slope=0.1)(kl.Conv1D(3, 2)(x)))
@@ -303,7 +310,10 @@ LOSSES = [
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize(("head", "outputs", "given", "own"), LOSSES)
+@pytest.mark.parametrize(
+    ("head", "outputs", "given", "own"),
+    [*LOSSES[:2], *(pytest.param(*case, marks=SLOW) for case in LOSSES[2:])],
+)
 def test_sigmoid_heads_have_the_hessian_of_keras_own_loss(head, outputs, given, own):
     keras.utils.set_random_seed(2)
     inputs = keras.Input((4,))

@@ -33,7 +33,10 @@ def test_weighted_degrees_are_those_of_dense_double_differentiation(name, streng
 
 
 @pytest.mark.parametrize("nodes", NODES)
-@pytest.mark.parametrize("name", ["plain", "branches", "mobile", "gated"])
+@pytest.mark.parametrize(
+    "name",
+    ["branches", *(pytest.param(n, marks=pytest.mark.slow) for n in ("plain", "mobile", "gated"))],
+)
 def test_the_explicit_matrix_is_the_operator(name, nodes):
     _, model, x, y = case(name)
     P = nn.interaction(model, x, y, strength="signed", nodes=nodes)
@@ -104,10 +107,12 @@ def linear_networks():
 
 LINEAR = ["grouped", "1d", "branches", "gate and up-sampling"]
 LINEAR += [f"transposed {p} {k}" for p in ("same", "valid") for k in ("3/2", "2/3", "4/1")]
+QUICK = ("branches", "transposed same 3/2")
+FEW = [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in LINEAR]
 
 
 @pytest.mark.parametrize("nodes", NODES)
-@pytest.mark.parametrize("name", LINEAR)
+@pytest.mark.parametrize("name", FEW)
 def test_links_are_where_strengths_of_a_linear_network_are_not_zero(name, nodes):
     model = positive(dict(linear_networks())[name])
     x = np.random.default_rng(0).uniform(0.5, 1, (1, *model.input_shape[1:]))
@@ -182,7 +187,7 @@ def test_published_networks_have_no_values_and_leave_none_behind():
 
 
 @pytest.mark.parametrize("strength", ["magnitude", pytest.param("signed", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", LINEAR)
+@pytest.mark.parametrize("name", FEW)
 def test_degrees_by_kernels_of_ones_are_those_of_the_operator(name, strength):
     # The sweeps for beta_eff take channel sums and box filters where the operator takes any kernel.
     model = dict(linear_networks())[name]

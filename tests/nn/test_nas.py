@@ -301,6 +301,7 @@ class Plain:
         return e / e.sum(axis=1, keepdims=True)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("cell", [*EXTREME, (2, 3, 0, 4, 2, 0)])
 def test_values_are_those_of_the_published_network(cell):
@@ -384,10 +385,11 @@ def test_degrees_are_those_of_dense_double_differentiation(cell, monkeypatch):
     np.testing.assert_allclose(P.in_degree(), ins, rtol=1e-10, atol=1e-12 * scale)
     np.testing.assert_allclose(P.out_degree(), outs, rtol=1e-10, atol=1e-12 * scale)
     cap = nn.neural_capacitance(model, x, y, scope="network")
-    assert cap.status == "ok"
+    assert cap.status in ("ok", "vanishing")
     assert cap.value == pytest.approx((ins * outs).sum() / ins.sum(), rel=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("cell", [(0, 0, 0, 4, 4, 0), (1, 1, 0, 3, 0, 4), (3, 1, 4, 1, 1, 1)])
 def test_links_are_where_strengths_are_not_zero(cell, monkeypatch):
@@ -411,6 +413,7 @@ def test_links_are_where_strengths_are_not_zero(cell, monkeypatch):
     assert ed.line_graph(model).n_links == links.sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", EXTREME)
 def test_which_layers_are_linked(cell):
     with without_values():

@@ -80,6 +80,7 @@ def trained(folder, data, stops, **options):
     return network.get_weights()
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_draws_the_same_changes(tmp_path):
     data = nn.load_dataset("digits", n_train=60, validation_size=30)
     whole = trained(tmp_path / "a", data, [3])
@@ -127,8 +128,8 @@ def test_candidates_compute_in_another_precision_and_probes_do_not():
     alone = keras.Model(probe_input(probed), probed.output)
     expected = nn.neural_capacitance(alone, features, np.arange(6) % 3, scope="network")
     assert found.status == "ok" and found.value == pytest.approx(expected.value, rel=1e-5)
-    with pytest.raises(ValueError, match="mixed"):
-        nn.neural_capacitance(probed, x, np.arange(6) % 3, scope="network")
+    whole = nn.neural_capacitance(probed, x, np.arange(6) % 3, scope="network")
+    assert whole.status == "ok" and len(whole.per_layer) == 1 + len(found.per_layer)
 
 
 def test_scores_of_candidates_in_half_precision():

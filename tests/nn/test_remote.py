@@ -27,7 +27,7 @@ KINDS = [
     ("probe", "full", "signed"),
     ("network", "direct", "magnitude"),
     ("network", "direct", "signed"),
-    ("network", "full", "signed"),
+    pytest.param("network", "full", "signed", marks=pytest.mark.slow),
 ]
 # Batches of other sizes sum up in another order: about ten roundings of float32.
 SINGLE = 1e-5

@@ -47,7 +47,7 @@ def test_direct_degrees_are_those_of_the_dense_matrix(name, strength, nodes):
 
 @pytest.mark.parametrize("nodes", NODES)
 @pytest.mark.parametrize(
-    "name", ["plain", *(pytest.param(n, marks=pytest.mark.slow) for n in ("residual", "branches"))]
+    "name", [pytest.param(n, marks=pytest.mark.slow) for n in ("plain", "residual", "branches")]
 )
 def test_full_degrees_are_those_of_the_dense_hessian(name, nodes):
     made, model, x, y = case(name)
@@ -56,6 +56,7 @@ def test_full_degrees_are_those_of_the_dense_hessian(name, nodes):
     assert cap.status == ("gauge_degenerate" if name == "plain" else "ok")
 
 
+@pytest.mark.slow
 def test_shape_keeping_max_pools_give_the_same_result_every_time():
     # TensorFlow may compute a shape-keeping max pooling's second derivative in place.
     _, model, x, y = case("branches")
@@ -77,8 +78,9 @@ def probed(L, x):
     return L.dense("probe_output", x, 3)
 
 
-@pytest.mark.parametrize("nodes", NODES)
-@pytest.mark.parametrize("strength", ["magnitude", pytest.param("signed", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("nodes", ["kernels", "all"])
+@pytest.mark.parametrize("strength", ["magnitude", "signed"])
 def test_a_probe_whose_statistics_follow_the_batches(strength, nodes):
     inputs = keras.Input((4, 4, 2))
     features = kl.GlobalAveragePooling2D()(kl.Conv2D(4, 3, activation="relu", name="body")(inputs))

@@ -1,6 +1,7 @@
 """Weight files: formats, matching by name, and nothing changed unless everything fits."""
 
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -205,10 +206,10 @@ def test_unreadable_files(ending, tmp_path):
 
 def test_other_endings_and_files_without_a_model(tmp_path):
     (tmp_path / "weights.bin").write_bytes(b"")
-    with pytest.raises(ValueError, match="must end in .keras, .h5 or .npz"):
+    with pytest.raises(ValueError, match="must end in .keras, .h5, .hdf5 or .npz"):
         load_weights(network(), tmp_path / "weights.bin")
     (tmp_path / "model.npz").write_bytes(b"")
-    with pytest.raises(ValueError, match="must end in .keras or .h5"):
+    with pytest.raises(ValueError, match="must end in .keras, .h5 or .hdf5"):
         load_model(tmp_path / "model.npz")
     path = write_old(tmp_path / "old.h5", old_weights(network()))
     with pytest.raises(ValueError, match="holds weights without a model; name the architecture"):
@@ -230,6 +231,55 @@ def test_code_in_files_is_not_run(ending, tmp_path):
     model.save(path)
     with pytest.raises(ValueError, match=r"Lambda|lambda"):
         load_model(path)
+
+
+def poisoned(path, kind, secret):
+    """Make the first kernel of an HDF5 file lie elsewhere, or claim to be larger than it is."""
+    with h5py.File(path, "r+") as file:
+        names = []
+        file.visititems(lambda n, item: names.append(n) if hasattr(item, "shape") else None)
+        name = max(names, key=lambda n: file[n].size)
+        shape = file[name].shape
+        del file[name]
+        if kind == "storage":
+            file.create_dataset(name, shape, "f4", external=[(str(secret), 0, h5py.h5f.UNLIMITED)])
+        elif kind == "link":
+            file[name] = h5py.ExternalLink(str(secret), "/x")
+        elif kind == "soft link":
+            file[name] = h5py.SoftLink("/elsewhere")
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout(shape, "f4")
+            layout[...] = h5py.VirtualSource(str(secret), "x", shape)
+            file.create_virtual_dataset(name, layout)
+        else:
+            file.create_dataset(name, (2**40,), "f4", chunks=(2**16,))
+
+
+@pytest.mark.parametrize("kind", ["storage", "link", "soft link", "virtual", "claim"])
+@pytest.mark.parametrize("ending", [".keras", ".h5", ".weights.h5", "old .h5"])
+def test_files_that_point_outside_themselves_are_not_read(ending, kind, tmp_path):
+    model, secret = network(), tmp_path / "secret"
+    secret.write_bytes(np.full(10_000, 7.0, np.float32).tobytes())
+    path = tmp_path / f"file{ending.replace('old ', '')}"
+    if ending == ".keras":
+        model.save(path)
+        inner = tmp_path / "model.weights.h5"
+        with zipfile.ZipFile(path) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        inner.write_bytes(parts["model.weights.h5"])
+        poisoned(inner, kind, secret)
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in parts.items():
+                archive.writestr(name, inner.read_bytes() if name == inner.name else content)
+    else:
+        write = {".weights.h5": model.save_weights, ".h5": model.save}.get(ending)
+        write(path) if write else write_old(path, old_weights(model))
+        poisoned(path, kind, secret)
+    words = "holds far fewer" if kind == "claim" else "it is not read"
+    unchanged_after(network(), path, words)
+    if ending in (".keras", ".h5"):
+        with pytest.raises(ValueError, match=words):
+            load_model(path)
 
 
 def test_models_keep_their_loss(tmp_path):
@@ -300,6 +350,7 @@ def data():
     return Path(os.environ["EDGEDYN_DATA"])
 
 
+@pytest.mark.slow
 @realdata
 def test_resnet8_of_keras_2_reaches_its_published_accuracy():
     model = load_model(data() / "weights/cifar10_resnet8.h5")
@@ -313,6 +364,7 @@ def test_resnet8_of_keras_2_reaches_its_published_accuracy():
     assert same(fresh, model)
 
 
+@pytest.mark.slow
 @realdata
 @pytest.mark.parametrize(
     ("file", "name", "alpha"),

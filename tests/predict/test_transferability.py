@@ -199,7 +199,7 @@ def test_exact_fits_beside_large_features_take_the_singular_values(monkeypatch):
 # Invariances ------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000), st.booleans())
 def test_invariances(seed, wide):
     rng = np.random.default_rng(seed)

@@ -79,6 +79,7 @@ def test_pages_load(name, size, show):
     assert "GRADIENTS FLOW BACKWARDS" in page.locator(".legend").inner_text().upper()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("panel", ["ga", "gb"])
 def test_hovering_shows_a_weight_and_its_links(panel, show):
     page = show(GRAPH)
@@ -102,6 +103,7 @@ def test_hovering_shows_a_weight_and_its_links(panel, show):
     assert title(page) is None and page.locator(".link").count() == 0
 
 
+@pytest.mark.slow
 def test_links_point_from_the_later_layer_to_the_earlier_one(show):
     page = show(GRAPH)
     page.mouse.move(*place(page, "gb", 30))
@@ -112,6 +114,7 @@ def test_links_point_from_the_later_layer_to_the_earlier_one(show):
     assert all(x1 < x0 for x0, _, x1, _ in starts)
 
 
+@pytest.mark.slow
 def test_a_click_keeps_a_weight_until_escape(show):
     page = show(GRAPH)
     page.mouse.click(*place(page, "gb", 22))
@@ -125,6 +128,7 @@ def test_a_click_keeps_a_weight_until_escape(show):
     assert title(page) is None and chosen(page) == []
 
 
+@pytest.mark.slow
 def test_the_keyboard_reaches_every_weight(show):
     page = show(GRAPH)
     for _ in range(4):  # three layers' boxes, then the first drawing
@@ -155,6 +159,7 @@ def test_the_keyboard_reaches_every_weight(show):
     assert page.locator("[tabindex='0']").count() == 2  # one stop in each drawing
 
 
+@pytest.mark.slow
 def test_the_layer_filter(show):
     page = show(GRAPH)
     page.mouse.click(*place(page, "gb", 22))
@@ -178,6 +183,7 @@ def test_the_layer_filter(show):
     assert page.locator("#gb .node:visible").count() == GRAPH.n_nodes
 
 
+@pytest.mark.slow
 def test_strengths_and_values_are_shown(show):
     interaction, values = perceptron("signed")
     page = show(interaction, values=values)
@@ -198,6 +204,7 @@ def test_strengths_and_values_are_shown(show):
     assert negative == (column < 0).sum() + (into < 0).sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("graph", [residual(MARKUP), LARGE], ids=["weights", "layers"])
 def test_a_name_that_is_markup_does_nothing(graph, show):
     page = show(graph, name=MARKUP)
@@ -208,6 +215,7 @@ def test_a_name_that_is_markup_does_nothing(graph, show):
     assert page.evaluate("[window.hacked, document.images.length]") == [None, 0]
 
 
+@pytest.mark.slow
 def test_no_other_script_runs_and_nothing_is_fetched(browser, tmp_path):
     write_line_graph(tmp_path / "gb.html", GRAPH)
     page = goto(browser.new_page(), tmp_path / "gb.html")  # not watched: it will complain
@@ -227,6 +235,7 @@ def test_no_other_script_runs_and_nothing_is_fetched(browser, tmp_path):
     page.close()
 
 
+@pytest.mark.slow
 def test_without_javascript(browser, tmp_path):
     write_line_graph(tmp_path / "gb.html", GRAPH)
     page = goto(browser.new_page(java_script_enabled=False), tmp_path / "gb.html")
@@ -236,6 +245,7 @@ def test_without_javascript(browser, tmp_path):
     page.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("graph", [GRAPH, LARGE], ids=["weights", "layers"])
 def test_pages_print(graph, show):
     page = show(graph)
@@ -249,6 +259,7 @@ def test_pages_print(graph, show):
     assert page.locator("#details").is_visible()
 
 
+@pytest.mark.slow
 def test_few_elements_for_many_links(show):
     # Resting links share paths, and choosing a weight draws its own links only.
     graph = ed.line_graph([20, 25, 20])
@@ -264,6 +275,7 @@ def test_few_elements_for_many_links(show):
 # Layer by layer ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_layers_load(size, show):
     page = show(LARGE, size)
@@ -282,6 +294,7 @@ def test_layers_load(size, show):
     assert not any("NaN" in path for path in drawn)
 
 
+@pytest.mark.slow
 def test_layers_by_pointer_and_keyboard(show):
     page = show(LARGE)
     page.locator("#gb [data-layer='1']").hover()
@@ -306,6 +319,7 @@ def test_layers_by_pointer_and_keyboard(show):
     assert title(page) is None
 
 
+@pytest.mark.slow
 def test_layers_by_name(show):
     page = show(LARGE)
     page.locator("#words").fill("ER 2")

@@ -39,6 +39,11 @@ def failures(folder):
 STUDIES = {f.__name__: f for f in (three, above, sizes, failures, nasty)}
 
 
+def slow(value):
+    """Leave a case to the second tier."""
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
 @pytest.fixture
 def show(open_page, tmp_path):
     """Return a function that writes a study's report and opens it."""
@@ -69,7 +74,7 @@ def names(page):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", [n if n == "three" else slow(n) for n in STUDIES])
 def test_pages_load(name, size, show):
     page = show(STUDIES[name], size)
     assert page.evaluate("document.scrollingElement.scrollWidth") <= SIZES[size][0]
@@ -85,6 +90,7 @@ def test_pages_load(name, size, show):
     assert "NaN" not in text and "undefined" not in text and "null" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drawing", [0, 1, 2])
 def test_hovering_shows_values(drawing, show):
     page = show()
@@ -102,6 +108,7 @@ def test_hovering_shows_values(drawing, show):
     assert page.locator("#tip").is_hidden() and page.locator(".focus:visible").count() == 0
 
 
+@pytest.mark.slow
 def test_predictions_that_are_no_accuracy(show):
     page = show(above)
     for card in ("model-0-0", "model-0-1"):
@@ -120,6 +127,7 @@ def test_predictions_that_are_no_accuracy(show):
     assert page.locator("#model-0-2 svg").nth(2).locator("g circle:not(.focus *)").count() == 4
 
 
+@pytest.mark.slow
 def test_the_keyboard_goes_through_epochs(show):
     page = show()
     page.locator("#model-0-1 .drawings").focus()
@@ -140,6 +148,7 @@ def test_the_keyboard_goes_through_epochs(show):
     assert page.locator("#tip").is_hidden()
 
 
+@pytest.mark.slow
 def test_sorting(show):
     page = show()
     sorted_by = page.locator("#ranking th[aria-sort]")
@@ -157,6 +166,7 @@ def test_sorting(show):
     assert names(page) == ["mlp", "vgg", "resnet"]
 
 
+@pytest.mark.slow
 def test_rows_without_a_value_come_last(show):
     page = show(nasty)
     button = page.locator("#ranking button", has_text="Forecast")
@@ -165,6 +175,7 @@ def test_rows_without_a_value_come_last(show):
         assert names(page)[-1] == "failed"
 
 
+@pytest.mark.slow
 def test_the_ranking_downloads(show, tmp_path):
     page = show()
     with page.expect_download() as waiting:
@@ -175,6 +186,7 @@ def test_the_ranking_downloads(show, tmp_path):
         assert [row["model"] for row in csv.DictReader(file)] == ["vgg", "resnet", "mlp"]
 
 
+@pytest.mark.slow
 def test_a_name_that_is_markup_does_nothing(show):
     page = show(nasty)
     assert page.title() == f"Which model for {MARKUP}?"
@@ -188,6 +200,7 @@ def test_a_name_that_is_markup_does_nothing(show):
     assert page.evaluate("[window.hacked, document.images.length]") == [None, 0]
 
 
+@pytest.mark.slow
 def test_a_link_opens_what_it_leads_to(show):
     page = show(sizes)
     hidden = page.locator("#model-1-1")
@@ -197,6 +210,7 @@ def test_a_link_opens_what_it_leads_to(show):
     assert hidden.locator(".run").count() == 4  # two seeds, two drawings
 
 
+@pytest.mark.slow
 def test_touching_shows_values(browser, tmp_path):
     context = browser.new_context(viewport={"width": 420, "height": 900}, has_touch=True)
     page = goto(context.new_page(), write_report(three(tmp_path)))
@@ -219,7 +233,7 @@ drawings => drawings.flatMap(drawing => {
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", ["three", "above", "sizes"])
+@pytest.mark.parametrize("name", [slow("three"), "above", slow("sizes")])
 def test_no_words_lie_over_each_other(name, size, show):
     page = show(STUDIES[name], size)
     for closed in page.locator("details:not([open]) > summary").all():
@@ -275,8 +289,8 @@ CONTRAST = """
 """
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["three", "above"])
+@pytest.mark.parametrize("scheme", [slow("light"), "dark"])
+@pytest.mark.parametrize("name", ["three", slow("above")])
 def test_words_can_be_read_in_light_and_dark(name, scheme, open_page, tmp_path):
     page = open_page(write_report(STUDIES[name](tmp_path / "study")), color_scheme=scheme)
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -286,6 +300,7 @@ def test_words_can_be_read_in_light_and_dark(name, scheme, open_page, tmp_path):
     assert [pair for pair in found if pair[0] < 4.5] == []
 
 
+@pytest.mark.slow
 def test_without_javascript(browser, tmp_path):
     page = browser.new_page(java_script_enabled=False)
     goto(page, write_report(three(tmp_path)))
@@ -296,6 +311,7 @@ def test_without_javascript(browser, tmp_path):
     page.close()
 
 
+@pytest.mark.slow
 def test_pages_print(show):
     page = show()
     assert page.pdf(format="A4").startswith(b"%PDF-")

@@ -372,6 +372,10 @@ def test_changed_data_are_refused(fields, tmp_path):
         ({"data": {"spec": "digits", "n_train": [7]}}, "n_train must be in 10"),
         ({"candidates": [candidate("absent")]}, "has no function 'absent'"),
         ({"candidates": [{"factory": "absent:f"}]}, "'absent:f' cannot be imported"),
+        (
+            {"candidates": [{"factory": "os:system", "options": {"command": "false"}}]},
+            "'os:system' is no function of yours: os belongs to Python",
+        ),
         ({"capacitance": {"measures": "study_models:absent"}}, "has no function 'absent'"),
         ({"candidates": ["MobileNot"]}, "there is no backbone 'MobileNot'; did you mean"),
         ({"training": {"optimizer": {"name": "sgd", "momentun": 1}}}, "momentun"),

@@ -79,16 +79,15 @@ def test_the_examples_comments_name_fields_that_exist(tmp_path):
         ),
         ({"training": {"augmentation": ["flop"]}}, r"training.augmentation\[0\] must be one of"),
         ({"training": {"augmentation": ["flip", "flip"]}}, "training.augmentation must differ; f"),
+        ({"candidates": [{"backbone": "VGG16", "weights": False}]}, "weights must be text; got F"),
+        ({"candidates": [{"backbone": "VGG16", "weights": 0}]}, "weights must be text; got 0"),
+        ({"candidates": [{"backbone": "VGG16", "weights": ""}]}, "weights is empty"),
         ({"training": {"class_weights": True}}, "training.class_weights must be"),
         ({"training": {"precision": "float16"}}, "training.precision must be one of 'float32', 'm"),
         ({"training": {"weight_decay": -1}}, "training.weight_decay must be at least 0"),
         (
             {"training": {"weight_decay": 1, "optimizer": {"name": "adamw", "weight_decay": 1}}},
             "stands in training.optimizer, too",
-        ),
-        (
-            {"training": {"precision": "mixed_float16"}, "capacitance": {"scope": "network"}},
-            "scope = 'network' works in float32 alone; got training.precision = mixed_float16",
         ),
         (
             {"training": {"precision": "mixed_bfloat16"}, "methods": ["pooled", "naswot"]},

@@ -19,6 +19,7 @@ from edgedyn.nn.models.flops import layers_of
 SAVED_MODEL = "saved_model.pb"
 SUFFIXES = (".keras", ".h5", ".hdf5")  # of whole models
 ARRAYS = ".npz"  # of weights alone
+SLACK, MOST_COMPRESSED = 2**16, 1100
 _DAMAGED = (zipfile.BadZipFile, zlib.error)
 
 # A weight of a file: the layer names it may belong to, best first, its own name and its values.
@@ -51,6 +52,8 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
     weights in the file, shapes that differ, and arrays that are not finite.
     """
     path = _existing(path, (*SUFFIXES, ARRAYS))
+    if path.suffix != ARRAYS:
+        _check_contents(path)
     if path.suffix == ARRAYS:
         _assign(model, _entries_of_arrays(path), path)
     elif path.suffix == ".keras":
@@ -68,6 +71,7 @@ def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
     file that is missing, cannot be read, holds only weights or has a Lambda layer.
     """
     path = _existing(path)
+    _check_contents(path)
     if path.suffix != ".keras":
         _check_config(path)
     try:
@@ -110,6 +114,46 @@ def _open(path: Path) -> h5py.File:
         return h5py.File(path, "r")
     except OSError:
         raise ValueError(f"{str(path)!r} cannot be read as an HDF5 file.") from None
+
+
+def _check_contents(path: Path) -> None:
+    """Refuse HDF5 that points outside itself, or claims more numbers than it can hold.
+
+    External storage and links would read any file of this machine into the weights.
+    """
+    if path.suffix != ".keras":
+        with _open(path) as file:
+            _check_group(file, path)
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inner = [name for name in archive.namelist() if name.endswith(".h5")]
+            for name in inner:
+                with archive.open(name) as stream, h5py.File(stream, "r") as file:
+                    _check_group(file, path)
+    except (OSError, RuntimeError, *_DAMAGED) as error:
+        raise ValueError(f"{str(path)!r} cannot be read as a model: {_brief(error)}") from None
+
+
+def _check_group(group: h5py.Group, path: Path) -> None:
+    """Look at every link and data set, however deep."""
+    for name in group:
+        kind = type(group.get(name, getlink=True)).__name__
+        if kind != "HardLink":
+            raise ValueError(
+                f"{str(path)!r} has a link to another place ({group.name}/{name}); it is not read."
+            )
+        item = group[name]
+        if isinstance(item, h5py.Group):
+            _check_group(item, path)
+            continue
+        if item.external or item.is_virtual:
+            raise ValueError(f"{str(path)!r} keeps {item.name} in another file; it is not read.")
+        # No filter of HDF5 makes numbers smaller than a thousandth.
+        if item.nbytes > SLACK + MOST_COMPRESSED * item.id.get_storage_size():
+            raise ValueError(
+                f"{str(path)!r} claims {item.shape} numbers for {item.name} but holds far fewer."
+            )
 
 
 def _check_config(path: Path) -> None:

@@ -121,6 +121,8 @@ def _on_rgb(model: keras.Model) -> keras.Model:
 def factory(name: str) -> Callable[..., Any]:
     """Return the function that ``module:function`` names; ValueError where there is none."""
     module, _, function = name.partition(":")
+    if module.partition(".")[0] in (*sys.stdlib_module_names, "builtins"):
+        raise ValueError(f"{name!r} is no function of yours: {module} belongs to Python.")
     try:
         found = getattr(importlib.import_module(module), function, None)
     except ImportError as error:
