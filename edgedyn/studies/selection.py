@@ -178,7 +178,7 @@ def select(
     _needs_tensorflow()
     store = Store(plan.path(plan.output))
     with store.locked(), _disk_errors(store.folder):
-        records = store.read(trial.key for trial in plan.trials)
+        records = store.of_trials(plan.trials)
         store.check(plan, records)
         taught = taught_by(plan.forecast.folders)
         run = _Run(plan, store, records, progress or (lambda status: None), executor, taught)

@@ -20,7 +20,7 @@ from edgedyn._files import json_ready, output_folder, to_json, write_text
 from edgedyn.predict.methods import method_named
 from edgedyn.studies.journal import Journal
 from edgedyn.studies.record import EpochRecord, TrialRecord, upgraded_settings
-from edgedyn.studies.study import Study
+from edgedyn.studies.study import Study, Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,7 +128,20 @@ def load_records(folder: Path | str) -> RecordTable:
         found = _unpacked(folder) if folder.is_file() else _all_in(folder)
     if not found:
         raise ValueError(f"there are no records in {str(folder)!r}; give a study's folder.")
+    _check_distinct(found)
     return RecordTable(found[key] for key in sorted(found))
+
+
+def _check_distinct(records: Mapping[str, TrialRecord]) -> None:
+    """Refuse one run under two names, which would count as two."""
+    names: dict[Any, str] = {}
+    for key, one in records.items():
+        run = one.model, one.data, one.n_train, one.seed
+        if (other := names.setdefault(run, key)) != key:
+            raise ValueError(
+                f"records {other!r} and {key!r} are of the same run ({one.model}, seed {one.seed}); "
+                "remove one of them."
+            )
 
 
 def _all_in(folder: Path) -> dict[str, TrialRecord]:
@@ -240,6 +253,18 @@ class Store:
                         self.set_aside(folder / f"{key}.json")
                 elif key in known:
                     found[key] = known[key]
+        return found
+
+    def of_trials(self, trials: Iterable[Trial]) -> dict[str, TrialRecord]:
+        """Return the records of trials; one that is another trial's, such as a copy, is set aside."""
+        trials = tuple(trials)
+        found = self.read(trial.key for trial in trials)
+        for trial in trials:
+            record, path = found.get(trial.key), self.folder / RECORDS / f"{trial.key}.json"
+            if record and (record.model, record.seed) != (trial.candidate.name, trial.seed):
+                del found[trial.key]
+                if path.is_file():
+                    self.set_aside(path)
         return found
 
     def set_aside(self, path: Path) -> None:

@@ -99,8 +99,28 @@ def test_broken_records_are_set_aside_and_named(tmp_path, break_it):
     assert [r.model for r in ed.load_records(tmp_path)] == ["resnet"]
 
 
+def test_a_copy_is_no_second_seed(tmp_path):
+    study = read_study({"data": "digits", "candidates": ["VGG16"], "training": {"seeds": [0, 1]}})
+    store, (first, second) = Store(tmp_path), study.trials
+    store.write(first.key, made(model="VGG16"))
+    store.write(second.key, made(model="VGG16"))
+    with pytest.raises(ValueError, match=r"are of the same run \(VGG16, seed 0\); remove one"):
+        ed.load_records(tmp_path)
+    assert list(store.of_trials(study.trials)) == [first.key]
+    assert [p.name[: len(second.key)] for p in (tmp_path / "set-aside").iterdir()] == [second.key]
+    store.write(second.key, replace(made(model="ResNet50"), seed=1))  # another model's
+    assert list(store.of_trials(study.trials)) == [first.key]
+
+
 @settings(max_examples=25, deadline=None)
-@given(st.lists(records(), min_size=1, max_size=4))
+@given(
+    st.lists(
+        records(),
+        min_size=1,
+        max_size=4,
+        unique_by=lambda one: (one.model, one.data, one.n_train, one.seed),
+    )
+)
 def test_packed_records_are_read_as_the_folder_is(tmp_path_factory, some):
     store = Store(tmp_path_factory.mktemp("store"))
     for k, record in enumerate(some):
