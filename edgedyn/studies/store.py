@@ -139,8 +139,8 @@ def _check_distinct(records: Mapping[str, TrialRecord]) -> None:
         run = one.model, one.data, one.n_train, one.seed
         if (other := names.setdefault(run, key)) != key:
             raise ValueError(
-                f"records {other!r} and {key!r} are of the same run ({one.model}, seed {one.seed}); "
-                "remove one of them."
+                f"records {other!r} and {key!r} are of the same run ({one.model}, seed "
+                f"{one.seed}); remove one of them."
             )
 
 
@@ -256,7 +256,7 @@ class Store:
         return found
 
     def of_trials(self, trials: Iterable[Trial]) -> dict[str, TrialRecord]:
-        """Return the records of trials; one that is another trial's, such as a copy, is set aside."""
+        """Return the records of trials; a copy of another trial's is set aside."""
         trials = tuple(trials)
         found = self.read(trial.key for trial in trials)
         for trial in trials:
