@@ -12,7 +12,7 @@ from edgedyn import _validate as check
 from edgedyn._array import Array
 from edgedyn.capacitance import Capacitance, DivergedError
 from edgedyn.nn.data.sampling import sample_dataset
-from edgedyn.nn.meter import CapacitanceMeter, check_kind
+from edgedyn.nn.meter import CapacitanceMeter, check_kind, meter_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,10 +169,7 @@ class CapacitanceCallback(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Check model, loss and sample before the first step of training."""
         options = {"scope": self._scope, "batch_size": self._batch_size, **self._kind}
-        meter = CapacitanceMeter(self.model, **options)
-        known = getattr(self, "_meter", None)
-        if known is None or known.model is not self.model or known.loss != meter.loss:
-            self._meter = meter  # else the compiled functions of the last fit still serve
+        self._meter = meter_of(self.model, **options)  # that of the last fit where it still serves
         self._targets = self._meter.check_data(self.x, self.y)[1]
         self._fixed = None
         if self.source == "features":

@@ -189,3 +189,22 @@ def test_bad_input_is_refused_before_training():
     spoiled[3, 2] = np.nan
     with pytest.raises(ValueError, match="contains nan"):
         fit(compiled_model(), nn.CapacitanceCallback(spoiled, y), x, y)
+
+
+def test_a_model_that_has_changed_between_fits_is_measured_as_it_is():
+    x, y = task()
+    model, watch = compiled_model(), nn.CapacitanceCallback(x, y, seed=0, scope="network")
+    fit(model, watch, x, y, epochs=1)
+    dense = model.get_layer("probe_dense_2")
+    dense.enable_lora(1)
+    dense.lora_kernel_b.assign(np.ones(dense.lora_kernel_b.shape))
+    model.compile(keras.optimizers.SGD(0.0), model.loss)
+    fit(model, watch, x, y, epochs=1)
+    fresh = compiled_model()
+    for mine, theirs in zip(fresh.layers, model.layers, strict=True):
+        if hasattr(theirs, "kernel"):
+            mine.kernel.assign(theirs.kernel)
+            mine.bias.assign(theirs.bias)
+    expected = nn.neural_capacitance(fresh, watch.x, watch.y, scope="network")
+    assert watch.beta_eff[-1] == pytest.approx(expected.value, rel=1e-5)
+    assert watch.records[0].beta_eff != watch.beta_eff[-1]
