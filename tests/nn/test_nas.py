@@ -437,7 +437,7 @@ def test_a_cut_network_says_so(cell):
     model = random_values(nn.nas201(cell, **SMALL))
     x = np.random.default_rng(0).uniform(0, 255, (6, 8, 8, 3))
     cap = nn.neural_capacitance(model, x, np.arange(6) % 3, scope="network")
-    assert cap.status == "ok" or np.isnan(cap.value)
+    assert cap.status in ("ok", "vanishing") or np.isnan(cap.value)
     np.testing.assert_allclose(np.ptp(model.predict(x, verbose=0), axis=0), 0, atol=1e-6)
 
 
@@ -456,4 +456,4 @@ def test_beta_eff_of_the_whole_network(cell, nodes):
     model = nn.nas201(cell, **SMALL)
     x = np.random.default_rng(0).uniform(0, 255, (6, 8, 8, 3))
     cap = nn.neural_capacitance(model, x, np.arange(6) % 3, scope="network", nodes=nodes)
-    assert cap.status == "ok" and np.isfinite(cap.value) and cap.value > 0
+    assert cap.status in ("ok", "vanishing") and np.isfinite(cap.value) and cap.value > 0

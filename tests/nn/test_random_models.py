@@ -26,7 +26,7 @@ def check(program, nodes, seed):
         )
         mean = total / found.n_nodes
         assert found.mean_strength == pytest.approx(mean, rel=1e-9, abs=1e-12), strength
-        if found.status == "ok":
+        if found.status in ("ok", "vanishing"):
             assert found.value == pytest.approx(numerator / total, rel=1e-7, abs=1e-10), strength
         else:
             assert strength == "signed" or total == 0, found.status

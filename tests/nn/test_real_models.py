@@ -74,7 +74,7 @@ def test_the_whole_resnet8_of_tinyml():
         nn.neural_capacitance(whole, data.train.x, data.train.y, scope="network", batch_size=b)
         for b in (32, 128)
     ]
-    assert values[0].status == "ok"
+    assert values[0].status in ("ok", "vanishing")
     assert values[0].value == pytest.approx(values[1].value, rel=1e-4)
     assert len(values[0].per_layer) == 10  # nine convolutions, two of them shortcuts, and the head
     assert np.isfinite([layer.contribution for layer in values[0].per_layer]).all()
