@@ -35,14 +35,12 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(*map(str, row))
-    console = Console()
-    console.on_broken_pipe = _broken_pipe  # type: ignore[method-assign]
-    console.print(table)
 
+    class ForReaders(Console):
+        def on_broken_pipe(self) -> None:  # rich would exit with 1
+            raise BrokenPipeError
 
-def _broken_pipe() -> None:
-    """Leave a reader that has seen enough to the command line; rich would exit with 1."""
-    raise BrokenPipeError
+    ForReaders().print(table)
 
 
 @contextmanager

@@ -37,6 +37,8 @@ Progress = Callable[[float, str], None]
 SCOPES = ("probe", "network")
 BATCH = 64  # samples taken at a time
 KEPT = 4  # meters that stay with a model
+# What a layer computes with beside its variables; a normalisation holds tensors.
+STATE = ("activation", "quantization_mode", "mean", "variance")
 
 
 class CapacitanceMeter:
@@ -174,15 +176,17 @@ def meter_of(model: keras.Model, **options: Any) -> CapacitanceMeter:
     """Return a meter of an unchanged model that was measured alike before, or a new one.
 
     Meters stay with the model, the last few, and go with it. One serves as long as layers,
-    variables, activations, quantisation and the loss are the same objects; values are read anew.
+    variables, what else layers compute with, and the loss are the same objects; values of variables
+    are read anew.
     """
     if not isinstance(model, keras.Model):
         return CapacitanceMeter(model, **options)
-    layers = model._flatten_layers()
-    parts = [(id(la), id(getattr(la, "activation", None)), _mode(la)) for la in layers]
-    held = [options.get("loss"), getattr(model, "loss", None)]  # kept: an id may be given again
+    layers = list(model._flatten_layers())
+    parts = [getattr(layer, name, None) for layer in layers for name in STATE]
+    # Kept with the meter: an id may be given again.
+    held = [options.get("loss"), getattr(model, "loss", None), *layers, *model.weights, *parts]
     kinds = {name: value for name, value in options.items() if name != "loss"}
-    key = (repr(sorted(kinds.items())), *map(id, [*model.weights, *held]), *parts)
+    key = (repr(sorted(kinds.items())), *map(id, held))
     known: dict[Any, Any] = vars(model).setdefault("_edgedyn_meters", {})
     if key not in known:
         meter = CapacitanceMeter(model, **options)
@@ -190,11 +194,6 @@ def meter_of(model: keras.Model, **options: Any) -> CapacitanceMeter:
             del known[old]
         known[key] = meter, held
     return known[key][0]
-
-
-def _mode(layer: Any) -> Any:
-    """Return how a layer is quantised."""
-    return getattr(layer, "quantization_mode", None)
 
 
 def in_batches(

@@ -14,14 +14,30 @@ NOT_PAIRED = "not paired: which validation samples were right is not recorded fo
 
 @dataclass(frozen=True)
 class Choice(Plain):
-    """The candidates that a ranking names."""
+    """The candidates that a ranking names.
 
-    chosen: tuple[str, ...]  # the first, then those not told apart from it, in the ranking's order
-    leads: Mapping[str, Lead]  # of the first over each other candidate, on the same samples
-    chance: Mapping[str, float]  # how probably each is the best on samples and seeds like these
-    within: tuple[float, ...]  # how probably the best is among the first 1, 2, ... of the ranking
-    epochs: int = 0  # after which the candidates were compared
-    status: str = "ok"  # "ok", or why nothing can be said: then only the first is chosen
+    Parameters
+    ----------
+    chosen : tuple of str
+        The first one, then those that cannot be told apart from it, in the ranking's order.
+    leads : mapping of str to Lead
+        Of the first over each other candidate, on the same validation samples.
+    chance : mapping of str to float
+        How probable it is that a candidate is the best on samples and seeds like these.
+    within : tuple of float
+        How probable it is that the best is among the first 1, 2, ... of the ranking.
+    epochs : int
+        After how many epochs the candidates were compared.
+    status : str
+        ``ok``, or why nothing can be said: then only the first is chosen.
+    """
+
+    chosen: tuple[str, ...]
+    leads: Mapping[str, Lead]
+    chance: Mapping[str, float]
+    within: tuple[float, ...]
+    epochs: int = 0
+    status: str = "ok"
 
     @property
     def is_clear(self) -> bool:

@@ -49,14 +49,23 @@ class Lesson(Plain):
 
 @dataclass(frozen=True)
 class Forecast(Plain):
-    """A final accuracy with its intervals, all inside (0, 1)."""
+    """A final accuracy with its intervals, all inside (0, 1).
 
-    value: float  # the median
+    Parameters
+    ----------
+    value : float
+        The median.
+    low_68, high_68, low_95, high_95 : float
+    status : str
+        ``ok``; else why there is no forecast (all NaN) or why its intervals are wider.
+    """
+
+    value: float
     low_68: float
     high_68: float
     low_95: float
     high_95: float
-    status: str  # "ok"; else why there is no forecast (all NaN) or why its intervals are wider
+    status: str
 
     def __str__(self) -> str:
         if not isfinite(self.value):

@@ -150,8 +150,10 @@ def _pooled(curves: Sequence[Curve], at: Sequence[int], sight: Sight) -> list[Pr
     found: dict[int, Prediction] = {}
     if sum(len(beta) for beta, _ in seen.values()) > 1:
         rule = lines.pool([b[:, None] for b, _ in seen.values()], [a for _, a in seen.values()])
-        for k, value, std in zip(seen, rule.final, rule.std, strict=True):
-            found[k] = Prediction(float(value), float(std), "ok")
+        falls = rule.final < rule.last  # on the way to 0
+        for k, value, std, wrong in zip(seen, rule.final, rule.std, falls, strict=True):
+            word = lines.status_of(rule.flat, bool(wrong), nan, float(value))
+            found[k] = Prediction(float(value), float(std), word)
     return [found.get(k) or Prediction(nan, nan, _degenerate(curves[k], sight)) for k in at]
 
 
@@ -172,7 +174,9 @@ def _level(curves: Sequence[Curve], at: Sequence[int], sight: Sight) -> list[Pre
     if sight.n_validation is None:
         return [one._replace(status=NOT_SHRUNK) for one in _LAST(curves, at, sight)]
     whole = [k for k, one in enumerate(curves) if not one.failed]
-    last, before = ([curves[k].accuracy[sight.observed - back] for k in whole] for back in (1, 2))
+    last, before = (
+        [curves[k].accuracy[max(sight.observed - back, 0)] for k in whole] for back in (1, 2)
+    )
     trained = [curves[k].training for k in whole]
     training = [nan if one is None else one[sight.observed - 1] for one in trained]
     n = [curves[k].n_runs * sight.n_validation for k in whole]

@@ -14,16 +14,30 @@ from edgedyn._array import Array
 
 @dataclass(frozen=True)
 class Lead:
-    """By how much one candidate is ahead of another."""
+    """By how much one candidate is ahead of another.
 
-    value: float  # difference of accuracies, mean over seeds
-    std: float  # its standard deviation, from samples and seeds
-    low: float  # of the interval that was asked for
-    high: float  # likewise
-    confidence: float  # likewise
+    Parameters
+    ----------
+    value : float
+        Difference of accuracies, mean over seeds.
+    std : float
+        Its standard deviation, from samples and seeds.
+    low, high, confidence : float
+        Ends of the interval that was asked for, and its confidence.
+    n_samples, n_seeds : int
+    status : str
+        "ok"; ``one seed``: the spread between seeds is not known, so that the interval is that of
+        the samples alone.
+    """
+
+    value: float
+    std: float
+    low: float
+    high: float
+    confidence: float
     n_samples: int
     n_seeds: int
-    status: str  # "ok"; "one seed": spread unknown, the interval is that of the samples alone
+    status: str
 
     @property
     def is_clear(self) -> bool:

@@ -20,27 +20,46 @@ OURS = "capacitance"
 class Judgement:
     """One method against the truth; means over seeds where there are several.
 
-    The intervals are 95 % of the bootstrap over candidates, and over seeds where there are several.
-    The baselines of `improvement` are all methods but ``capacitance``; it is NaN for them, and
-    where the best baseline is not positive.
+    Parameters
+    ----------
+    method : str
+    n_models : int
+        Candidates with a prediction and a truth (the fewest of the seeds).
+    rho, rho_low, rho_high : float
+        Spearman's rank correlation and its 95 % bootstrap interval over candidates, and over seeds
+        where there are several.
+    tau, tau_low, tau_high : float
+        Kendall's tau-b, likewise.
+    regret, regret_top3 : float
+        Accuracy lost against the best candidate by taking the method's first, or the best of its
+        first three.
+    lead, lead_low, lead_high : float
+        rho minus that of the last observed value on the same candidates, paired, with its interval.
+    improvement : float
+        (rho - best baseline) / best baseline, the baselines being all methods but ``capacitance``;
+        NaN for them, and where the best baseline is not positive.
+    seconds : float
+        Time of one prediction, fitting included.
+    status : str
+        "ok", or why there are no numbers.
     """
 
     method: str
-    n_models: int  # candidates with a prediction and a truth (the fewest of the seeds)
-    rho: float  # Spearman's rank correlation
+    n_models: int
+    rho: float
     rho_low: float
     rho_high: float
-    tau: float  # Kendall's tau-b
+    tau: float
     tau_low: float
     tau_high: float
-    regret: float  # accuracy lost against the best candidate by taking the method's first
-    regret_top3: float  # or the best of its first three
-    lead: float  # rho minus that of the last observed value on the same candidates, paired
+    regret: float
+    regret_top3: float
+    lead: float
     lead_low: float
     lead_high: float
-    improvement: float  # (rho - best baseline) / best baseline
-    seconds: float  # of one prediction, fitting included
-    status: str  # "ok", or why there are no numbers
+    improvement: float
+    seconds: float
+    status: str
 
 
 def judge(

@@ -61,15 +61,33 @@ class Data:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One network to try."""
+    """One network to try.
 
-    name: Text  # unique in the study
-    backbone: Text | None = None  # a name that `edgedyn.nn.backbone` knows; with `weights`
-    file: Text | None = None  # a ``.keras`` or ``.h5`` file with a whole model
-    factory: Function | None = None  # ``module:function`` that makes a Keras model of `options`
-    weights: Text | None = None  # a file; of a backbone also "imagenet", "none"; of a factory "own"
-    options: dict[str, Any] = field(default_factory=dict)  # of the backbone or the factory
-    image_size: Positive | None = None  # for this candidate, in place of the data's
+    Parameters
+    ----------
+    name : str
+        Unique in the study.
+    backbone : str, optional
+        A name that `edgedyn.nn.backbone` knows; with `weights`.
+    file : str, optional
+        A ``.keras`` or ``.h5`` file with a whole model.
+    factory : str, optional
+        ``module:function`` that returns a Keras model; called with `options`.
+    weights : str
+        Of a backbone: ``imagenet``, ``none``, or a file. Of a factory's model: ``own``, or a file.
+    options : dict
+        Passed on to the backbone's or factory's function.
+    image_size : int, optional
+        For this candidate, in place of the data's.
+    """
+
+    name: Text
+    backbone: Text | None = None
+    file: Text | None = None
+    factory: Function | None = None
+    weights: Text | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    image_size: Positive | None = None
 
     def __post_init__(self) -> None:
         where = f"candidates[{self.name!r}]"
@@ -180,12 +198,19 @@ class Watch(WatchSettings):
 class Finish:
     """What happens to the best candidates.
 
-    By default one goes on, or the first two where the paired evidence cannot tell them apart; a
-    race has its own plan. A finish ends early when its best epoch lies `patience` epochs back.
+    Parameters
+    ----------
+    top : int, optional
+        How many go on to the last epoch; by default one, or the first two where the paired evidence
+        cannot tell them apart. A race has its own plan.
+    probe : {"remove", "keep"}
+        ``remove``: an ordinary head (one dense layer) takes the probe's place.
+    patience : int, optional
+        The finish ends early when its best validation accuracy lies so many epochs back.
     """
 
-    top: Positive | None = None  # how many go on to the last epoch
-    probe: Literal["remove", "keep"] = "remove"  # remove: an ordinary head, one dense layer
+    top: Positive | None = None
+    probe: Literal["remove", "keep"] = "remove"
     patience: Positive | None = None
 
     def __post_init__(self) -> None:
@@ -196,14 +221,24 @@ class Finish:
 class Race:
     """How a race leaves candidates behind; see `edgedyn.studies.race`.
 
-    One of `reduction` goes on, and with it all that cannot be told apart from the last of these; by
-    default it is 2, or with a budget the smallest integer that it allows. The budget is of epochs
-    of one seed, all candidates together; by default all that cannot be told apart go on.
+    Parameters
+    ----------
+    rungs : tuple of int
+        Epochs after which some are left behind, ascending; those from the last epoch on do not
+        count.
+    reduction : float, optional
+        Above 1: one of so many goes on, and with it all that cannot be told apart from the last of
+        these. By default 2, or with a budget the smallest integer that it allows.
+    confidence : float
+        In (0, 1), of the paired intervals that tell candidates apart.
+    budget : int, optional
+        Epochs of one seed that all candidates together may take; by default all that cannot be
+        told apart go on.
     """
 
-    rungs: tuple[Positive, ...] = RUNGS  # epochs, ascending; only those before the last count
+    rungs: tuple[Positive, ...] = RUNGS
     reduction: Annotated[float, Meta(gt=1)] | None = None
-    confidence: Annotated[float, Meta(gt=0, lt=1)] = 0.9  # of the paired intervals
+    confidence: Annotated[float, Meta(gt=0, lt=1)] = 0.9
     budget: Positive | None = None
 
     def __post_init__(self) -> None:
@@ -243,14 +278,31 @@ class Lessons:
 
 @dataclass(frozen=True)
 class Engine:
-    """Where trials run. Has no influence on the numbers beyond rounding."""
+    """Where trials run. Has no influence on the numbers beyond rounding.
 
-    workers: Positive = 1  # trials at a time
-    threads: Positive | None = None  # of each trial; by default the cores divided by the workers
-    dask: Text | None = None  # a scheduler's address, or "local": a cluster here, for the study
-    insecure: bool = False  # allow a scheduler elsewhere without TLS: who reaches it can run code
-    gpus_per_trial: Whole = 0  # of Dask workers started with ``--resources GPU=...``
-    retries: Whole = 2  # of a trial that was killed without having got further
+    Parameters
+    ----------
+    workers : int
+        Trials at a time.
+    threads : int, optional
+        Of each trial; by default the machine's cores divided by the workers.
+    dask : str, optional
+        Address of a scheduler (``tcp://127.0.0.1:8786``), or ``local`` for a cluster on this
+        machine, started for the study.
+    insecure : bool
+        Allow a scheduler on another machine without TLS; whoever can reach it can run code.
+    gpus_per_trial : int
+        Taken from Dask workers that were started with ``--resources GPU=...``.
+    retries : int
+        How often a trial whose process was killed is taken up again without having got further.
+    """
+
+    workers: Positive = 1
+    threads: Positive | None = None
+    dask: Text | None = None
+    insecure: bool = False
+    gpus_per_trial: Whole = 0
+    retries: Whole = 2
 
     def __post_init__(self) -> None:
         check_fields(self, "engine")

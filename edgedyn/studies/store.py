@@ -110,7 +110,7 @@ def load_records(folder: Path | str) -> RecordTable:
     Raises
     ------
     ValueError
-        Where there are no records, or one cannot be read, by name.
+        Where there are no records, one cannot be read, or two are of the same run, by name.
 
     Examples
     --------

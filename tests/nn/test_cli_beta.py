@@ -138,7 +138,7 @@ def test_images_are_loaded_as_the_file_takes_them(ending, tmp_path, capsys):
 def test_other_channels_and_saved_models_are_named(scope, tmp_path, capsys):
     small(4).save(tmp_path / "four.keras")
     code, out = run(capsys, "--model", str(tmp_path / "four.keras"), "--scope", scope)
-    assert code == 2 and "takes images of 4 channels; these have 3" in out.err
+    assert code == 2 and "takes images of 4 channels; 1 and 3 are known" in out.err
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "saved_model.pb").write_bytes(b"")
     code, out = run(capsys, "--model", str(tmp_path / "saved"), "--scope", scope)

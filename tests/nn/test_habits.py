@@ -268,6 +268,28 @@ def test_half_precision_is_measured_in_single(policy):
     assert beta(probe, scope="probe").status == "ok"
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_preprocessing_that_is_adapted_again_is_measured_as_it_is(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        scale = kl.Normalization()
+        model = model_of(lambda x: deep(scale(x)))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    plain, x = model_of(deep), np.random.default_rng(0).standard_normal((6, 4))
+    found = []
+    for size in (1, 4, 1):
+        scale.adapt(size * np.array([[-1.0], [1.0]], np.float32).repeat(4, axis=1))
+        for mine, theirs in zip(plain.layers[-3:], model.layers[-3:], strict=True):
+            mine.set_weights(theirs.get_weights())
+        scaled = np.asarray(keras.ops.cast(scale(x), "float32"))
+        kind = {"scope": "network"}
+        expected = nn.neural_capacitance(plain, scaled, np.arange(6) % 3, **kind).value
+        found.append(nn.neural_capacitance(model, x, np.arange(6) % 3, **kind).value)
+        assert found[-1] == pytest.approx(expected, rel=1e-6)
+    assert found[0] == found[2] != found[1]
+
+
 # Outputs and losses ------------------------------------------------------------------------------
 
 
@@ -346,6 +368,8 @@ def test_one_output_in_a_list():
     model = model_of(deep)
     listed = keras.Model(model.inputs, [model.outputs[0]])
     assert beta(listed).value == beta(model).value
+    backbone = keras.Model(model.inputs, [model.layers[-2].output])
+    assert nn.attach_probe(backbone, 3, seed=0).output_shape == (None, 3)
 
 
 def test_a_classifier_is_no_backbone():

@@ -68,6 +68,17 @@ def test_the_pooled_rule_is_the_estimator_and_leaves_out_the_degenerate():
     assert isnan(found[4].value) and found[4].status == "beta_eff degenerate in 5 epochs"
 
 
+def test_a_common_slope_that_should_not_be_believed_says_why():
+    t = np.arange(1.0, 6.0)
+    falling = [Curve(f"m{k}", 0.9 - 0.1 * t, (k + 1) / t) for k in range(3)]  # rises with beta_eff
+    steep = [Curve(f"m{k}", 0.95 - 0.5 / t**2, 1 + (k + 1) / t) for k in range(3)]
+    flat = [Curve(f"m{k}", 0.1 * t, np.ones(5)) for k in range(3)]
+    for some, word in ((falling, "wrong_slope"), (steep, "outside_unit"), (flat, "flat")):
+        found = METHODS["pooled"].predict(some, range(3), Sight(5, 9))
+        assert {p.status for p in found} == {word}
+        assert word != "outside_unit" or all(p.value > 1 for p in found)
+
+
 def test_one_observation_in_all_fixes_no_slope():
     lone = Curve("a", np.array([0.2, 0.3, 0.4]), np.array([nan, 1.0, nan]))
     (found,) = METHODS["pooled"].predict([lone], [0], Sight(3, 3))

@@ -30,11 +30,28 @@ TEST_SHARE = 0.2
 
 @dataclass(frozen=True, eq=False)  # arrays have no single answer to ==
 class Split:
-    """Images and labels of one part of a data set."""
+    """Images and labels of one part of a data set.
 
-    y: Array  # integer labels, shape (n,)
-    source: Any  # the images, or a tuple of their files
-    size: tuple[int, int]  # (height, width)
+    Parameters
+    ----------
+    y : ndarray of int, shape (n,)
+    source : ndarray or tuple of Path
+        The images, or their files.
+    size : (height, width)
+
+    Examples
+    --------
+    >>> from edgedyn import nn
+    >>> train = nn.load_dataset("digits").train
+    >>> train
+    Split(1150 images (8, 8, 3))
+    >>> train.first(2).x.shape, train.first(2).y.shape
+    ((2, 8, 8, 3), (2,))
+    """
+
+    y: Array
+    source: Any
+    size: tuple[int, int]
 
     @cached_property
     def x(self) -> Array:
@@ -138,13 +155,27 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set in three parts."""
+    """A data set in three parts.
+
+    Parameters
+    ----------
+    train, validation, test : Split
+    class_names : tuple of str
+        In the order of the labels.
+
+    Examples
+    --------
+    >>> from edgedyn import nn
+    >>> data = nn.load_dataset("digits")
+    >>> data.n_classes, data.image_shape, len(data.validation), data.to_dict()["test"]
+    (10, (8, 8, 3), 288, 359)
+    """
 
     name: str
     train: Split
     validation: Split
     test: Split
-    class_names: tuple[str, ...]  # in the order of the labels
+    class_names: tuple[str, ...]
 
     @property
     def parts(self) -> tuple[Split, Split, Split]:

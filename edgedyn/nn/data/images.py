@@ -121,17 +121,16 @@ def _resized(image: Image.Image, size: tuple[int, int]) -> Array:
     return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
 
 
-def as_taken(x: Array, model: Any) -> Array:
-    """Return RGB images in the channels that a model takes: as they are, or one, their mean.
-
-    ValueError for a model that takes another number.
-    """
-    taken, given = model.inputs[0].shape[-1], x.shape[-1]
-    if taken == 1 and given == 3 and x.ndim == 4:
-        return x.mean(axis=-1, keepdims=True, dtype=np.float32)
-    if x.ndim == 4 and len(model.inputs[0].shape) == 4 and taken not in (None, given):
+def takes_grey(model: Any) -> bool:
+    """Tell a model of grey images; ValueError for one that takes neither these nor RGB."""
+    shape = model.inputs[0].shape
+    if len(shape) == 4 and shape[-1] not in (1, 3, None):
         raise ValueError(
-            f"model {model.name!r} takes images of {taken} channels; these have {given} (1 and 3 "
-            "are known)."
+            f"model {model.name!r} takes images of {shape[-1]} channels; 1 and 3 are known."
         )
-    return x
+    return len(shape) == 4 and shape[-1] == 1
+
+
+def as_taken(x: Array, model: Any) -> Array:
+    """Return RGB images as a model takes them: as they are, or the mean of their channels."""
+    return x.mean(axis=-1, keepdims=True, dtype=np.float32) if takes_grey(model) else x

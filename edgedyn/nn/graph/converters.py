@@ -231,14 +231,15 @@ def called(layer: Any) -> Callable[..., Any]:
 
 
 def in_precision(layer: Any) -> Any:
-    """Return a layer, or its copy in single precision where it computes in half."""
+    """Return a layer, or where it computes in half its copy in single precision.
+
+    One with weights, which may change, stays and has its output cast.
+    """
     if getattr(layer, "compute_dtype", None) not in HALVES:
         return layer
-    copy = type(layer).from_config({**layer.get_config(), "dtype": "float32"})
     if layer.weights:
-        copy.build(layer.input.shape)
-        copy.set_weights([np.asarray(w, np.float32) for w in layer.get_weights()])
-    return copy
+        return lambda *values, **options: ops.cast(layer(*values, **options), "float32")
+    return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
 
 
 def is_elementwise(operation: Any) -> bool:

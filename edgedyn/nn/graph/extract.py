@@ -157,7 +157,8 @@ class _Walker:
 
         run = converters.in_precision(operation)
         # Layers that are random in training take themselves to be trained unless told otherwise.
-        at_inference = {"training": False} if getattr(run, "_call_has_training_arg", False) else {}
+        takes_it = getattr(operation, "_call_has_training_arg", False)
+        at_inference = {"training": False} if takes_it else {}
 
         def call(*values: Any) -> Any:
             table = {id(t): v for t, v in zip(node.input_tensors, values, strict=True)}

@@ -43,14 +43,28 @@ class WeightsNotFound(ValueError):
 
 @dataclass(frozen=True)
 class BackboneInfo:
-    """What is known of a backbone without building it."""
+    """What is known of a backbone without building it.
+
+    Parameters
+    ----------
+    name : str
+    parameters, features : int
+        Weights without the top, statistics of batch norms included; length of the feature vector.
+    minimum_size : int
+        Images with a smaller side are resized to it inside the model.
+    usual_size : int or None
+        What images of unknown size are resized to; None: they are taken as they come.
+    depth : int
+        Kernels on all branches, without the top: a convolution of any kind is one, a separable
+        convolution (Xception) two.
+    """
 
     name: str
-    parameters: int  # weights without the top, statistics of batch norms included
-    features: int  # length of the feature vector
-    minimum_size: int  # images with a smaller side are resized to it inside the model
-    usual_size: int | None  # what images of unknown size are resized to; None: taken as they come
-    depth: int  # kernels on all branches, without the top; a separable convolution has two
+    parameters: int
+    features: int
+    minimum_size: int
+    usual_size: int | None
+    depth: int
 
 
 class BackboneTable(tuple[BackboneInfo, ...]):

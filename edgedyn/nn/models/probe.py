@@ -118,7 +118,7 @@ def attach_probe(
     draw = np.random.default_rng(seed)
     dtype = _precision()
     norm = StatisticsNorm if frozen and batch_norm == "statistics" else kl.BatchNormalization
-    x = backbone.output
+    x = backbone.outputs[0]
     for k, width in enumerate(units, start=1):
         name = f"{PREFIX}dense_{k}"
         own = {"kernel_initializer": _initializer(initializer, draw), "dtype": dtype}
@@ -207,7 +207,7 @@ def _check_backbone(backbone: Any) -> None:
         raise ValueError(
             f"backbone {backbone.name!r} must be a functional or built sequential model."
         )
-    shape = backbone.output_shape
+    shape = backbone.outputs[0].shape if len(backbone.outputs) == 1 else backbone.output_shape
     if not isinstance(shape, tuple) or len(shape) != 2 or shape[1] is None:
         raise ValueError(
             f"backbone {backbone.name!r} must give features of shape (batch, n_features); it gives "

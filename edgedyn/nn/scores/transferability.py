@@ -25,18 +25,30 @@ _AFTER_THE_HEAD = (kl.Activation, kl.Softmax, kl.Dropout)
 
 @dataclass(frozen=True)
 class TransferScores:
-    """Transferability of one model to one labelled data set; higher is better throughout."""
+    """Transferability of one model to one labelled data set; higher is better throughout.
 
-    nce: Score  # by the source model's classes; NaN with status "no_source_head" where it has none
-    leep: Score  # likewise
-    logme: Score  # by its features, as the next two
+    Parameters
+    ----------
+    nce, leep : Score
+        By the source model's classes; NaN with status ``no_source_head`` where it has none.
+    logme, h_score, h_score_shrunk : Score
+        By its features; the shrunk H-score with Ledoit and Wolf's covariance.
+    n_samples, n_features, n_classes, n_source_classes : int
+        The latter 0 without a source head.
+    seconds : dict
+        Of the pass through the model (``features``) and of each measure.
+    """
+
+    nce: Score
+    leep: Score
+    logme: Score
     h_score: Score
-    h_score_shrunk: Score  # with Ledoit and Wolf's covariance
+    h_score_shrunk: Score
     n_samples: int
     n_features: int
     n_classes: int
-    n_source_classes: int  # 0 without a source head
-    seconds: dict[str, float]  # of the pass through the model ("features") and of each measure
+    n_source_classes: int
+    seconds: dict[str, float]
 
     @property
     def scores(self) -> dict[str, Score]:

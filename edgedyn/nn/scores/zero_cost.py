@@ -42,12 +42,22 @@ ZEN_EPSILON = 1e-5  # of the published program's batch norms, whatever the model
 
 @dataclass(frozen=True)
 class ZeroCostScores:
-    """Training-free proxies of one model on one batch."""
+    """Training-free proxies of one model on one batch.
 
-    scores: dict[str, Score]  # a float with a status for each proxy, in the order asked for
-    seconds: dict[str, float]  # what each took, passes it shares included: the cost of it alone
-    n_samples: int  # size of the batch, on which several proxies depend
-    n_weights: int  # kernel entries they sum over
+    Parameters
+    ----------
+    scores : dict
+        A `Score` (a float with a status) for each proxy, in the order asked for.
+    seconds : dict
+        What each took, with the passes that it shares with others: the cost of that one alone.
+    n_samples, n_weights : int
+        Size of the batch, on which several proxies depend; kernel entries they sum over.
+    """
+
+    scores: dict[str, Score]
+    seconds: dict[str, float]
+    n_samples: int
+    n_weights: int
 
     def __getitem__(self, proxy: str) -> Score:
         return self.scores[proxy]

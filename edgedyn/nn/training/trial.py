@@ -17,6 +17,7 @@ from edgedyn._environment import environment
 from edgedyn._job import Job
 from edgedyn.nn.callback import CapacitanceCallback
 from edgedyn.nn.data.datasets import PAPER_VALIDATION, Dataset, load_dataset
+from edgedyn.nn.data.images import takes_grey
 from edgedyn.nn.data.readers import HasValidation
 from edgedyn.nn.models.backbones import backbone, known_name
 from edgedyn.nn.models.probe import attach_probe, detach_probe
@@ -106,14 +107,9 @@ def _candidate(job: Job, image_shape: tuple[int, int, int]) -> keras.Model:
 
 def _on_rgb(model: keras.Model) -> keras.Model:
     """Return a model that takes RGB images: one of grey images takes the channels' mean."""
-    shape = model.inputs[0].shape
-    if len(shape) != 4 or shape[-1] in (3, None):
+    if not takes_grey(model):
         return model
-    if shape[-1] != 1:
-        raise ValueError(
-            f"model {model.name!r} takes images of {shape[-1]} channels; 1 and 3 are known."
-        )
-    inputs = keras.Input((*shape[1:-1], 3))
+    inputs = keras.Input((*model.inputs[0].shape[1:-1], 3))
     grey = keras.ops.mean(inputs, axis=-1, keepdims=True)
     return keras.Model(inputs, model(grey), name=model.name)
 
