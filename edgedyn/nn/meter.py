@@ -172,6 +172,13 @@ class CapacitanceMeter:
         return sums
 
 
+class _Meters:
+    """What a model keeps: no dictionary, which Keras would walk through when it reads weights."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[Any, Any] = {}
+
+
 def meter_of(model: keras.Model, **options: Any) -> CapacitanceMeter:
     """Return a meter of an unchanged model that was measured alike before, or a new one.
 
@@ -187,7 +194,7 @@ def meter_of(model: keras.Model, **options: Any) -> CapacitanceMeter:
     held = [options.get("loss"), getattr(model, "loss", None), *layers, *model.weights, *parts]
     kinds = {name: value for name, value in options.items() if name != "loss"}
     key = (repr(sorted(kinds.items())), *map(id, held))
-    known: dict[Any, Any] = vars(model).setdefault("_edgedyn_meters", {})
+    known = vars(model).setdefault("_edgedyn_meters", _Meters()).by_key
     if key not in known:
         meter = CapacitanceMeter(model, **options)
         for old in list(known)[: max(len(known) - KEPT + 1, 0)]:

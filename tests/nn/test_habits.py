@@ -439,4 +439,21 @@ def test_a_second_call_measures_the_model_as_it_is():
         assert beta(model).value != moved.value
     finally:
         module.CapacitanceMeter = original
-    assert len(vars(model)["_edgedyn_meters"]) == module.KEPT
+    assert len(vars(model)["_edgedyn_meters"].by_key) == module.KEPT
+
+
+def test_a_measured_model_is_saved_loaded_and_copied_as_before(tmp_path):
+    # Keras walks through a model's attributes when it reads and writes weights.
+    model = nn.attach_probe(model_of(deep, head="relu"), 3, units=(5, 4), seed=0)
+    for scope in ("probe", "network"):
+        value = beta(model, scope=scope).value
+        model.save(tmp_path / "model.keras")
+        model.save_weights(tmp_path / "own.weights.h5")
+        other = keras.models.load_model(tmp_path / "model.keras")
+        for weight in model.weights:
+            weight.assign(weight + 1)
+        model.load_weights(tmp_path / "own.weights.h5")
+        assert beta(model, scope=scope).value == value == beta(other, scope=scope).value
+        assert beta(keras.models.clone_model(model), scope=scope).value != value
+        tf.train.Checkpoint(model).save(str(tmp_path / "checkpoint"))
+    model.export(tmp_path / "exported", verbose=False)

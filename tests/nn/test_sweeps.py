@@ -16,6 +16,11 @@ from edgedyn.nn.meter import CapacitanceMeter  # noqa: E402
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("float64")]
 
 
+# Signed values that are rounding: of three layers two blocks go into the softmax; of two
+# convolutions of one tensor whose difference is taken, the strengths into one cancel the other's.
+ZERO = {"plain": "gauge_degenerate", "grouped": "ill_conditioned"}
+
+
 def measured(model, x, y, **kind):
     meter = CapacitanceMeter(model, scope="network", batch_size=2, **kind)
     cap, degrees = meter.by_differentiation(*meter.check_data(x, y))
@@ -38,8 +43,8 @@ def test_direct_degrees_are_those_of_the_dense_matrix(name, strength, nodes):
     cap, ours = measured(model, x, y, strength=strength, nodes=nodes)
     dense = degrees(NETWORKS[name], made, x, np.eye(3)[y], strength, nodes)
     value = compare(ours, dense)
-    if name == "plain" and strength == "signed":  # three layers: only blocks into the softmax
-        assert cap.status == "gauge_degenerate" and abs(value) < 1e-10
+    if name in ZERO and strength == "signed":
+        assert cap.status == ZERO[name] and abs(value) < 1e-10
         return
     assert cap.status == "ok"
     assert cap.value == pytest.approx(value, rel=1e-10)
