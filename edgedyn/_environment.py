@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,6 +13,11 @@ from typing import Any
 import edgedyn
 
 _PACKAGES = ("numpy", "scipy", "numba", "networkx", "scikit-learn", "matplotlib", "tensorflow")
+
+# What leads to the last name of a path that begins at the root, at home or on a drive.
+_FOLDERS = re.compile(
+    r"""(?<![\w/.~\\])(?:~\w*[/\\]|[/\\](?=[^\s/\\])|[A-Za-z]:[/\\])(?:[^\s'":,;]*[/\\](?=[^\s'":,;]))?"""
+)
 
 
 def environment() -> dict[str, Any]:
@@ -38,14 +44,31 @@ def environment() -> dict[str, Any]:
 
 
 def command() -> str:
-    """Return the command line of this process, its program by name only.
+    """Return the command line of this process; of program and absolute paths only the last name.
 
     Examples
     --------
     >>> "/" in command().split()[0]
     False
     """
-    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return " ".join([Path(sys.argv[0]).name, *map(published, sys.argv[1:])])
+
+
+def published(value: Any) -> Any:
+    """Leave the folders out of all absolute paths in a value, which are nobody else's business.
+
+    Examples
+    --------
+    >>> published({"spec": "folder:/home/ann/photos/", "note": "see https://example.org/a/b"})
+    {'spec': 'folder:photos/', 'note': 'see https://example.org/a/b'}
+    """
+    if isinstance(value, str):
+        return _FOLDERS.sub("", value)
+    if isinstance(value, dict):
+        return {name: published(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(published, value))
+    return value
 
 
 def _version(package: str) -> str | None:

@@ -1,11 +1,12 @@
 """Writing results so that an interrupted run never leaves half a file under the final name."""
 
+import hashlib
 import json
 import math
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,41 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
+        sync(temporary)  # else a name may survive a power loss, and its contents not
         temporary.replace(path)
+        sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def csv_text(frame: Any) -> str:
+    """Return a pandas DataFrame as csv, with no text that a spreadsheet would run as a formula."""
+    text = [name for name in frame.columns if frame[name].map(lambda v: isinstance(v, str)).any()]
+    safe = {
+        name: frame[name].map(lambda v: no_formula(v) if isinstance(v, str) else v) for name in text
+    }
+    return frame.assign(**safe).to_csv(index=False)
+
+
+def no_formula(cell: str) -> str:
+    """Return a cell's text; an apostrophe comes before what would begin a formula."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
+def sha256(path: Path) -> str:
+    """Return the digest of a file's contents."""
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk, where the system can tell."""
+    with suppress(OSError):  # some systems open no folders, some disks know no such thing
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _umask() -> int:

@@ -131,6 +131,7 @@ class Job:
     task: str = "trial"  # or "check", "survey", "rehearse"
     folder: str = ""  # the trial's; empty: nothing is kept
     save: str = ""  # where the finished network goes
+    cache: str = ""  # what is known of image files; empty: nothing is kept
     files: dict[str, str] = field(default_factory=dict)  # paths of the candidate's files
     target: int = 0  # epochs to come to
     early: int = 0  # epochs of the early stage
@@ -139,6 +140,7 @@ class Job:
     patience: int | None = None  # the finish ends after so many epochs without a better accuracy
     scores: tuple[str, ...] = ()  # training-free scores to take
     threads: int = 1
+    timeout: float | None = None  # seconds without the end of an epoch
     command: str = ""
     paths: tuple[str, ...] = ()  # where modules are sought
     cwd: str = "."  # where relative paths start

@@ -2,8 +2,11 @@
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 import edgedyn
@@ -30,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0 on success, 1 where ``beta --check`` fails, 2 on bad input (one sentence on the error
-        stream), 130 when interrupted.
+        stream), 3 where trials of ``select`` failed or it has no model to show, 130 when
+        interrupted, by Ctrl-C or SIGTERM.
 
     Examples
     --------
@@ -43,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        code = arguments.run(arguments)
+        with _terminable():
+            code = arguments.run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -53,12 +58,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except OSError as error:
         where = f" {error.filename!r}" if error.filename else ""
-        print(f"edgedyn: could not write or read{where}: {error.strerror}.", file=sys.stderr)
+        print(
+            f"edgedyn: could not write or read{where}: {error.strerror or error}.", file=sys.stderr
+        )
         return 2
     except KeyboardInterrupt:
         print("edgedyn: interrupted; nothing half-written was left.", file=sys.stderr)
         return 130
     return code or 0
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from edgedyn._job import Job
 from edgedyn.studies.journal import Journal
 
 TESTS = Path(__file__).resolve().parent
-TRIAL = "edgedyn.studies.worker"
+TRIAL, NURSERY = "edgedyn.studies.worker", "edgedyn.studies.nursery"
 WAIT = 600  # seconds, before a test gives up; TensorFlow starts slowly on a busy machine
 # Inherited by all processes of these tests, so that they do not take others' for their own.
 os.environ["EDGEDYN_TESTS"] = MARK = str(os.getpid())
@@ -63,8 +63,8 @@ def wait_for(condition, seconds=WAIT):
 
 
 def trial_processes():
-    """Return (pid, parent's pid) of the trials' processes that are alive."""
-    found = []
+    """Return (pid, pid of who started it) of the trials' processes that are alive."""
+    alive = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:
             words = (path / "cmdline").read_bytes().split(b"\0")
@@ -72,8 +72,15 @@ def trial_processes():
             stat = (path / "stat").read_text().rsplit(")", 1)[1].split()
         except OSError:
             continue
-        if ours and TRIAL.encode() in words and stat[0] != "Z":
-            found.append((int(path.name), int(stat[1])))
+        module = next((word for word in (TRIAL, NURSERY) if word.encode() in words), None)
+        if ours and module and stat[0] != "Z":
+            alive[int(path.name)] = int(stat[1]), module
+    found = []
+    for pid, (parent, module) in alive.items():
+        if module == TRIAL:
+            found.append((pid, parent))
+        elif parent in alive:  # a nursery's child, which was asked for by the nursery's parent
+            found.append((pid, alive[parent][0]))
     return found
 
 

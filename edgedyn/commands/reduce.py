@@ -8,6 +8,23 @@ from edgedyn.commands.console import print_table
 
 DYNAMICS = ("mutualistic", "gene_regulation", "sis", "neuronal", "linear_diffusion")
 _ROUGH = 0.25  # relative error of x_eff beyond which the reduction is said not to hold
+# What lies below the tipping point, above it, and between two of them.
+_SIDES = {
+    "mutualistic": (
+        "where a collapsed state is stable beside the abundant one",
+        "where the collapsed state is gone and only abundance is stable",
+    ),
+    "gene_regulation": (
+        "where all activity dies out",
+        "where an active state is stable beside the inactive one",
+    ),
+    "sis": ("where an infection dies out", "where an infection persists"),
+    "neuronal": (
+        "where only silence is stable",
+        "where only activity is stable",
+        "where silence and activity are both stable",
+    ),
+}
 _PARTS = ("beta_eff", "mean_strength", "symmetry", "heterogeneity")
 _MOST_LINKS = 5_000_000  # beyond, the full network's steady states take minutes
 
@@ -17,7 +34,9 @@ def add(commands: Any) -> None:
     reduce = commands.add_parser(
         "reduce", help="reduce a network to one dimension and find its tipping point"
     )
-    reduce.add_argument("file", type=Path, help="a .csv, .mat, .npz or .graphml file")
+    reduce.add_argument(
+        "file", type=Path, help="a .csv, .tsv, .mat, .npz, .mtx, .graphml, .gml or .net file"
+    )
     reduce.add_argument("--dynamics", default="mutualistic", help=", ".join(DYNAMICS))
     reduce.add_argument("--variable", help="which matrix of a .mat or .npz file")
     reduce.add_argument(
@@ -25,6 +44,9 @@ def add(commands: Any) -> None:
     )
     reduce.add_argument(
         "--rows", default="targets", help="targets (default) or sources: what a matrix's rows are"
+    )
+    reduce.add_argument(
+        "--undirected", action="store_true", help="links of the file lead in both directions"
     )
     reduce.add_argument("--out", type=Path, help="draw the resilience curve: a .png or .svg file")
     reduce.add_argument("--json", action="store_true", help="print the results as JSON")
@@ -37,11 +59,14 @@ def run(arguments: argparse.Namespace) -> None:
     from edgedyn import reduction
     from edgedyn._environment import environment
     from edgedyn._files import output_folder, to_json
+    from edgedyn.reduction.files import described
 
     check.choice(arguments.dynamics, "--dynamics", DYNAMICS)
     if arguments.out is not None and arguments.out.suffix not in (".png", ".svg"):
         raise ValueError(f"--out must end in .png or .svg; got {arguments.out.name!r}.")
-    options = {name: getattr(arguments, name) for name in ("variable", "project", "rows")}
+    options = {
+        name: getattr(arguments, name) for name in ("variable", "project", "rows", "undirected")
+    }
     matrix = reduction.read_network(arguments.file, **options)
     system = getattr(reduction, arguments.dynamics)()
     reduced = reduction.reduce(matrix)
@@ -54,6 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
         "file": str(arguments.file),
         "dynamics": arguments.dynamics,
         "constants": dict(system.constants),
+        "read_as": described(matrix),
         "n_nodes": reduced.n_nodes,
         "n_links": int(matrix.nnz),
         **{name: getattr(reduced, name) for name in _PARTS},
@@ -94,9 +120,11 @@ def verdict(result: dict[str, Any]) -> str:
 
     Examples
     --------
-    >>> verdict({"beta_eff": 9.0, "states": [{"x": 6.0, "stable": True}],
+    >>> verdict({"dynamics": "mutualistic", "beta_eff": 9.0,
+    ...          "states": [{"x": 6.0, "stable": True}],
     ...          "critical": [{"beta": 6.0, "x": 0.2, "kind": "fold"}]})
-    'Past the tipping point at beta_eff = 6 (by 50 %): it has one stable state, x = 6.'
+    'Above the tipping point at beta_eff = 6 (by 50 %), where the collapsed state is gone and only
+    abundance is stable: it has one stable state, x = 6.'
     """
     beta = result["beta_eff"]
     stable = [state["x"] for state in result["states"] if state["stable"]]
@@ -107,15 +135,16 @@ def verdict(result: dict[str, Any]) -> str:
         many = f"it has one stable state, x = {states}" if stable else "it has no stable state"
     below = [p["beta"] for p in result["critical"] if p["beta"] <= beta]
     above = [p["beta"] for p in result["critical"] if p["beta"] > beta]
+    sides = _SIDES.get(result["dynamics"], ("", "", ""))
     if below and not above:
         edge = max(below)
         room = f"by {100 * (beta / edge - 1):.0f} %" if edge else "which is 0"
-        return f"Past the tipping point at beta_eff = {edge:.4g} ({room}): {many}."
+        return f"Above the tipping point at beta_eff = {edge:.4g} ({room}), {sides[1]}: {many}."
     if above:
         edge = min(above)
         gap = f"{100 * (1 - beta / edge):.0f} % below the tipping point at beta_eff = {edge:.4g}"
         between = f", above the one at {max(below):.4g}" if below else ""
-        return f"{gap[0].upper()}{gap[1:]}{between}: {many}."
+        return f"{gap}{between}, {sides[-1] if below else sides[0]}: {many}."
     return f"This dynamics has no tipping point: {many}."
 
 
@@ -126,20 +155,23 @@ def agreement(result: dict[str, Any]) -> str:
     --------
     >>> agreement({"states": [{"x": 3.0, "stable": True}],
     ...            "full": [{"start": "high", "x_eff": 0.03, "status": "converged"}]})
-    'The full network settles at x_eff = 0.03, not at 3: the reduction does not hold here.'
+    'From a high start the full network settles at x_eff = 0.03, not at 3: the reduction does not
+    hold here.'
     """
     stable = [state["x"] for state in result["states"] if state["stable"]]
-    high = next((s for s in result["full"] if s["start"] == "high"), None)
-    if high is None or not stable:
+    ends = {state["start"]: state for state in result["full"]}
+    if "high" not in ends or not stable:
         return ""
-    if high["status"] != "converged":
-        return f"The full network's steady state was not found ({high['status']})."
-    found, predicted = high["x_eff"], max(stable)
+    if ends["high"]["status"] != "converged":
+        return f"The full network's steady state was not found ({ends['high']['status']})."
+    found, predicted = ends["high"]["x_eff"], max(stable)
     error = abs(found - predicted) / max(abs(predicted), 1e-12)
     judged = f"{100 * error:.2g} % from the reduced"
     if error > _ROUGH:
         judged = f"not at {predicted:.4g}: the reduction does not hold here"
-    return f"The full network settles at x_eff = {found:.4g}, {judged}."
+    low = ends.get("low", {"status": ""})
+    other = f"; from a low start at {low['x_eff']:.4g}" if low["status"] == "converged" else ""
+    return f"From a high start the full network settles at x_eff = {found:.4g}, {judged}{other}."
 
 
 def _draw(path: Path, system: Any, result: dict[str, Any]) -> None:
@@ -172,4 +204,7 @@ def _print(result: dict[str, Any]) -> None:
         rows.append(["written", result["written"]])
     title = f"{Path(result['file']).name}, {result['dynamics'].replace('_', ' ')}"
     print_table(title, ["", "value"], rows)
+    print(f"Read as {result['read_as']}.")
+    if result["read_as"].endswith("opposite"):
+        print("If its links have no direction, say --undirected.")
     print(f"{result['verdict']} {result['agreement']}".strip())

@@ -14,6 +14,7 @@ from edgedyn.commands.console import print_table
 from edgedyn.predict.methods import method_named
 
 PLAIN_EVERY = 15.0  # seconds between two plain lines
+UNFINISHED = 3  # exit code of a study that has failed trials, or no model to show
 SHOWN = 8  # candidates in the ranking that is shown on the way
 
 
@@ -79,8 +80,9 @@ def run(arguments: argparse.Namespace) -> int:
         _report(found)
         on_one_page = "" if page is None else f"; everything on one page: {page}"
         print(f"Written to {found.folder}/{on_one_page}")
-    # A study none of whose candidates could be ranked has not done its job.
-    return 0 if found.ranking is not None else 1
+    whole = found.study.stage in ("early", "full") or found.best_model is not None
+    failed = any(record.status == "failed" for record in found.records)
+    return 0 if found.ranking is not None and whole and not failed else UNFINISHED
 
 
 def _init(path: Path) -> None:
@@ -296,11 +298,13 @@ def _interval(row: Any) -> str:
 
 def _write(found: Any) -> Path | None:
     """Write the ranking and the report beside the records; return the report's path, if any."""
-    from edgedyn._files import to_json, write_text
+    from edgedyn._environment import published
+    from edgedyn._files import csv_text, to_json, write_text
     from edgedyn.commands.report import write_report
 
-    write_text(found.folder / "ranking.csv", found.to_frame().to_csv(index=False))
-    write_text(found.folder / "selection.json", to_json(found.to_dict()) + "\n")
+    write_text(found.folder / "ranking.csv", csv_text(found.to_frame()))
+    values = published(found.to_dict())  # by the names alone, for others to see
+    write_text(found.folder / "selection.json", to_json(values) + "\n")
     try:
         return write_report(found.folder, rankings=found.rankings)
     except ValueError as error:  # a stray file in the folder shall not spoil the study's end

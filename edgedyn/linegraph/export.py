@@ -16,7 +16,7 @@ import numpy as np
 
 from edgedyn import _validate as check
 from edgedyn._array import Array
-from edgedyn._files import atomic
+from edgedyn._files import atomic, no_formula
 from edgedyn.linegraph.graph import VALUES, LineGraph
 from edgedyn.linegraph.index import NodeIndex
 from edgedyn.linegraph.limits import check_links
@@ -300,7 +300,8 @@ def _text(shape: Sequence[int]) -> str:
 
 
 def _quoted(name: str) -> str:
-    """Return a name as a field of a csv file."""
+    """Return a name as a field of a csv file, and never as a formula."""
+    name = no_formula(name)
     if not any(mark in name for mark in '",\r\n'):
         return name
     return '"' + name.replace('"', '""') + '"'

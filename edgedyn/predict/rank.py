@@ -150,7 +150,8 @@ def rank(
     Raises
     ------
     TypeError, ValueError
-        For no records, records of several tasks, unknown methods, too few epochs.
+        For no records, records of several tasks or of data that are known to differ, unknown
+        methods, too few epochs.
 
     Examples
     --------
@@ -203,12 +204,34 @@ def _checked(records: Sequence[Any], observed: int) -> list[Any]:
     if len({run.data for run in runs}) > 1:
         tasks = ", ".join(sorted({run.data for run in runs}))
         raise ValueError(f"records are of several tasks ({tasks}); rank one at a time.")
+    _check_same_data(runs)
     if check.positive_int(observed, "observed") < 3:
         raise ValueError(f"observed must be at least 3; got {observed}.")
     longest = max(len(run.epochs) for run in runs)
     if longest < observed:
         raise ValueError(f"observed={observed} epochs are more than any run has ({longest}).")
     return runs
+
+
+def _check_same_data(runs: list[Any]) -> None:
+    """Refuse runs whose data, or whose candidate's files, are known not to be the same."""
+    seen: dict[Any, tuple[str, str]] = {}
+    for run in runs:
+        made, settings = getattr(run, "provenance", {}), getattr(run, "settings", {})
+        who = f"{run.model}, seed {run.seed}"
+        found: dict[Any, str | None] = {("data",): made.get("source_fingerprint")}
+        # Parts depend on seed, number and size; all candidates of one seed have the same.
+        parts = (run.seed, getattr(run, "n_train", None), repr(made.get("data")))
+        found["parts", *parts] = made.get("data_fingerprint")
+        candidate = settings.get("candidate") or {}
+        found["files", run.model] = repr([candidate.get(name) for name in ("file", "weights")])
+        for key, value in found.items():
+            if value and (other := seen.setdefault(key, (value, who)))[0] != value:
+                what = "candidates' files" if key[0] == "files" else "data"
+                raise ValueError(
+                    f"{other[1]} and {who} were run with different {what} (fingerprints {other[0]} "
+                    f"and {value}); rank runs of the same ones."
+                )
 
 
 def _groups(runs: list[Any], over: str, observed: int) -> list[list[Curve]]:

@@ -1,21 +1,21 @@
-"""Networks from files: edge lists and matrices as csv, .mat, .npz, GraphML; projections."""
+"""Networks from files: tables of text, stored matrices, graphs of other programs; projections."""
 
-import csv
-from collections.abc import Sequence
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
+from edgedyn.reduction.tables import WEIGHTS, read_table
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-# Rows and columns of Web of Life's files that say how a species was sampled.
-_NOTES = ("num. of hosts sampled", "numbers of flowers", "frequency of occurrences")
-NETWORK_SUFFIXES = (".csv", ".mat", ".npz", ".graphml")
+TABLES, ARRAYS, GRAPHS = (".csv", ".tsv"), (".mat", ".npz", ".mtx"), (".graphml", ".gml", ".net")
+NETWORK_SUFFIXES = (*TABLES, *ARRAYS, *GRAPHS)
+MOST_NODES = 10_000_000  # of a file that states its size before anything is read
 
 
 def read_network(
@@ -24,17 +24,22 @@ def read_network(
     variable: str | None = None,
     project: str | None = None,
     rows: str = "targets",
+    undirected: bool = False,
 ) -> "csr_array":
     r"""Read a directed weighted network as ``A[target, source]``, a square csr_array of floats.
 
     Parameters
     ----------
     path : path
-        - ``.csv``: an edge list with the header ``source,target`` or ``source,target,weight``; or a
-          matrix of numbers, with or without names in the first row and column.
-        - ``.mat``: a matrix of MATLAB up to version 7.2.
+        - ``.csv``, ``.tsv``: an edge list whose header has ``source`` and ``target`` (or ``from``
+          and ``to``) and maybe ``weight`` (or ``value``), nodes by whatever name they have; or a
+          matrix of numbers, with or without names in the first row and column: columns are put
+          into the order of the rows. Commas, semicolons or tabs separate cells; with the last two
+          decimal commas are read.
+        - ``.mat``: a matrix of MATLAB up to version 7.2. ``.mtx``: one of Matrix Market.
         - ``.npz``: a sparse matrix of scipy, such as edgedyn's own exports, or numpy arrays.
-        - ``.graphml``: a graph; edges lead from source to target, the attribute ``weight`` counts.
+        - ``.graphml``, ``.gml``, ``.net`` (Pajek): a graph; edges lead from source to target, the
+          attribute ``weight`` or ``value`` counts, in any case of letters.
     variable : str, optional
         Which matrix of a ``.mat`` or ``.npz`` file that holds several.
     project : {"rows", "columns"}, optional
@@ -42,14 +47,18 @@ def read_network(
     rows : {"targets", "sources"}
         What the rows of a stored matrix are: by default ``A[i, j]`` is the influence of j on i.
         beta_eff does not notice, the states do. Edge lists and graphs say it themselves.
+    undirected : bool
+        Every link counts in both directions, also where the file has one of them only.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        For another suffix, a file that cannot be read, several matrices and no name, a matrix that
-        is not square and is not projected, or values that are not finite numbers.
+        For another suffix, a file that cannot be read (tables: which line), several matrices and no
+        name, columns of which none is called weight, a matrix that is not square, or whose rows and
+        columns have other names, and is not projected, values that are not finite numbers,
+        `undirected` links that have other weights each way.
 
     Examples
     --------
@@ -75,10 +84,14 @@ def read_network(
     if project is not None:
         check.choice(project, "project", ("rows", "columns"))
     check.choice(rows, "rows", ("targets", "sources"))
-    reader = {".csv": _read_csv, ".graphml": _read_graphml}.get(path.suffix.lower())
-    if reader is not None and variable is not None:
+    suffix = path.suffix.lower()
+    if variable is not None and suffix not in (".mat", ".npz"):
         raise ValueError(f"variable belongs to .mat and .npz files; got {path.name!r}.")
-    matrix: Any = reader(path) if reader is not None else _read_arrays(path, variable)
+    matrix: Any
+    if suffix in TABLES:
+        matrix = read_table(path, bipartite=project is not None)
+    else:
+        matrix = _read_arrays(path, variable) if suffix in ARRAYS else _read_graph(path)
     if project is not None:
         matrix = projection(matrix, project)
     matrix = csr_array(matrix, dtype=np.float64)
@@ -93,7 +106,40 @@ def read_network(
         raise ValueError(f"{path.name} holds no nodes.")
     if not np.isfinite(matrix.data).all():
         raise ValueError(f"{path.name} holds NaN or infinity; all weights must be finite.")
-    return matrix
+    return _both_ways(path, matrix) if undirected else matrix
+
+
+def _both_ways(path: Path, matrix: "csr_array") -> "csr_array":
+    """Return a matrix whose links lead both ways."""
+    there, back = matrix != 0, (matrix != 0).T
+    twice = there.multiply(back)
+    if (abs(matrix - matrix.T).multiply(twice)).max() > 0:
+        raise ValueError(
+            f"{path.name} has links with one weight there and another back; they have directions."
+        )
+    return (matrix + matrix.T - matrix.multiply(twice)).tocsr()
+
+
+def described(matrix: "csr_array") -> str:
+    """Say how a network was read: nodes, links, direction, weights.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> described(csr_array([[0, 1.0], [0, 0]]))
+    'directed, unweighted, 2 nodes, 1 link, none with an opposite'
+    """
+    links = int((matrix != 0).sum())
+    opposite = int((matrix != 0).multiply((matrix != 0).T).sum())
+    same = abs(matrix - matrix.T).max() == 0 if links else True
+    weighted = links and not (matrix.data[matrix.data != 0] == 1).all()
+    words = [
+        "undirected" if same else "directed",
+        "weighted" if weighted else "unweighted",
+        f"{matrix.shape[0]} node{'s' * (matrix.shape[0] != 1)}",
+        f"{links} link{'s' * (links != 1)}",
+    ]
+    return ", ".join(words + ["none with an opposite"] * (links > 0 and opposite == 0))
 
 
 def projection(M: ArrayLike, onto: str = "columns") -> "csr_array":
@@ -143,88 +189,17 @@ def projection(M: ArrayLike, onto: str = "columns") -> "csr_array":
     return found
 
 
-def _read_csv(path: Path) -> Any:
-    """Read an edge list or a matrix."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path.name} could not be read as csv: {error}.") from None
-    if not rows:
-        raise ValueError(f"{path.name} is empty.")
-    head = [cell.strip().lower() for cell in rows[0]]
-    if head[:2] == ["source", "target"]:
-        return _edges(path, rows)
-    width = len(rows[0])
-    if any(len(row) != width for row in rows):
-        raise ValueError(f"{path.name}: all rows must have {width} cells like the first.")
-    # Names head the columns and rows; square or not, the numbers are what remains.
-    named = not all(_is_number(cell) for cell in rows[0][1:]) or not rows[0][0].strip()
-    if not named:
-        return _numbers(path, rows)
-    first = 2 if head[1] in _NOTES else 1
-    return _numbers(path, [row[first:] for row in rows[1:] if row[0].strip().lower() not in _NOTES])
-
-
-def _edges(path: Path, rows: Sequence[Sequence[str]]) -> Any:
-    """Return the matrix of an edge list; nodes in order of appearance, or by number."""
-    from scipy.sparse import coo_array
-
-    weighted = len(rows[0]) > 2
-    if any(len(row) < 2 + weighted for row in rows[1:]):
-        raise ValueError(f"{path.name}: every line needs {2 + weighted} cells like the first.")
-    names = [cell.strip() for row in rows[1:] for cell in row[:2]]
-    numbered = all(name.isdigit() for name in names)
-    order = {name: int(name) if numbered else k for k, name in enumerate(dict.fromkeys(names))}
-    n_nodes = max(order.values(), default=-1) + 1
-    weights = np.ones(len(rows) - 1)
-    if weighted:
-        weights = _numbers(path, [[row[2]] for row in rows[1:]]).ravel()
-    source, target = np.array([order[name] for name in names], int).reshape(-1, 2).T
-    return coo_array((weights, (target, source)), shape=(n_nodes, n_nodes)).tocsr()
-
-
-def _numbers(path: Path, rows: Sequence[Sequence[str]]) -> NDArray[np.float64]:
-    """Return cells as numbers."""
-    try:
-        return np.array([[float(cell) for cell in row] for row in rows], np.float64)
-    except ValueError as error:
-        raise ValueError(
-            f"{path.name}: {error}; accepted are an edge list with the header source,target,weight "
-            "or a matrix of numbers."
-        ) from None
-
-
-def _is_number(cell: str) -> bool:
-    """Tell whether a cell holds a number."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
 def _read_arrays(path: Path, variable: str | None) -> Any:
-    """Read a matrix of a .mat or .npz file."""
-    from zipfile import BadZipFile
-
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-    from scipy.sparse import load_npz
-
+    """Read a matrix of a .mat, .npz or .mtx file."""
     try:
-        if path.suffix.lower() == ".mat":
-            stored = {k: v for k, v in loadmat(path).items() if not k.startswith("__")}
-        else:
-            with np.load(path, allow_pickle=False) as file:
-                if "format" in file.files:
-                    return load_npz(path)
-                stored = {name: file[name] for name in file.files}
-    except (ValueError, TypeError, OSError, EOFError, BadZipFile, MatReadError) as error:
-        raise ValueError(f"{path.name} could not be read: {error}.") from None
+        stored = _stored(path)
     except NotImplementedError:
         raise ValueError(
             f"{path.name} is a MATLAB 7.3 file; save it with '-v7' or as csv."
+        ) from None
+    except Exception as error:  # of damaged files the readers raise what they like
+        raise ValueError(
+            f"{path.name} could not be read: {error or type(error).__name__}."
         ) from None
     matrices = {k: v for k, v in stored.items() if np.ndim(v) == 2 and v.dtype.kind in "biuf"}
     if variable is not None:
@@ -242,14 +217,92 @@ def _read_arrays(path: Path, variable: str | None) -> Any:
     return next(iter(matrices.values()))
 
 
-def _read_graphml(path: Path) -> Any:
-    """Read a graph; both directions where it is undirected."""
-    from xml.etree.ElementTree import ParseError
+def _stored(path: Path) -> dict[str, Any]:
+    """Return the arrays of a file by name."""
+    from scipy.io import loadmat
+    from scipy.sparse import load_npz
 
+    if path.suffix.lower() == ".mtx":
+        return {"matrix": _matrix_market(path)}
+    if path.suffix.lower() == ".mat":
+        return {k: v for k, v in loadmat(path).items() if not k.startswith("__")}
+    with np.load(path, allow_pickle=False) as file:
+        if "format" in file.files:
+            found = load_npz(path)
+            found = found if found.format == "coo" else found.tocoo()
+            return {"matrix": _within(found)}
+        return {name: file[name] for name in file.files}
+
+
+def _matrix_market(path: Path) -> Any:
+    """Read a sparse matrix of Matrix Market by numpy: scipy's reader crashes on damaged files."""
+    from scipy.sparse import coo_array
+
+    with path.open(encoding="latin-1") as file:
+        _, kind, form, field, symmetry = file.readline().lower().split()
+        line = next(line for line in file if line.strip() and not line.startswith("%"))
+        rows, columns, links = map(int, line.split())
+        if (kind, form) != ("matrix", "coordinate") or field not in ("real", "integer", "pattern"):
+            raise ValueError(f"a {form} {kind} of {field} values is not taken; save a sparse one")
+        if max(rows, columns) > MOST_NODES:
+            raise ValueError(f"it states the shape {rows, columns}, {MOST_NODES} nodes are taken")
+        width = 2 if field == "pattern" else 3
+        body = np.loadtxt(file, comments="%", ndmin=2) if links else np.empty((0, width))
+    if body.shape != (links, width):
+        raise ValueError(f"it states {links} entries of {width} numbers; it has {body.shape}")
+    places = body[:, :2].astype(np.int64) - 1
+    values = body[:, 2] if width == 3 else np.ones(links)
+    found = _within(coo_array((values, (places[:, 0], places[:, 1])), shape=(rows, columns)))
+    signs = {"general": 0, "symmetric": 1, "skew-symmetric": -1}
+    if symmetry not in signs:
+        raise ValueError(f"a {symmetry} matrix is not taken")
+    mirrored = places[:, 0] != places[:, 1]
+    back = coo_array((values[mirrored], places[mirrored].T[::-1]), shape=(columns, rows))
+    return found if symmetry == "general" else found + signs[symmetry] * back.tocsr()
+
+
+def _within(matrix: Any) -> Any:
+    """Return a sparse matrix whose stored places are all within its shape."""
+    if max(matrix.shape) > MOST_NODES:
+        raise ValueError(f"it states the shape {matrix.shape}, {MOST_NODES} nodes are taken")
+    for place, size in zip(matrix.coords, matrix.shape, strict=True):
+        if place.size and not (0 <= place.min() and place.max() < size):
+            raise ValueError("it has entries outside its shape")
+    return matrix.tocsr()
+
+
+def _read_graph(path: Path) -> Any:
+    """Read a graph; both directions where it is undirected."""
+    import networkx as nx
+
+    suffix = path.suffix.lower()
+    readers = {".graphml": nx.read_graphml, ".gml": _read_gml, ".net": nx.read_pajek}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of attributes that nobody reads here
+            graph = readers[suffix](path)
+        for _, _, attributes in graph.edges(data=True):
+            _weigh(attributes, graph.graph.get("edge_default", {}))
+        return nx.to_scipy_sparse_array(graph, dtype=np.float64).T
+    except Exception as error:  # of damaged files the readers raise what they like
+        kind = {".graphml": "GraphML", ".gml": "GML", ".net": "Pajek's network"}[suffix]
+        raise ValueError(f"{path.name} could not be read as {kind}: {error}.") from None
+
+
+def _read_gml(path: Path) -> Any:
+    """Read GML by labels, or where nodes have none by their numbers."""
     import networkx as nx
 
     try:
-        graph = nx.read_graphml(path)
-        return nx.to_scipy_sparse_array(graph, dtype=np.float64).T
-    except (ParseError, nx.NetworkXError, ValueError, TypeError) as error:
-        raise ValueError(f"{path.name} could not be read as GraphML: {error}.") from None
+        return nx.read_gml(path)
+    except nx.NetworkXError as error:
+        if "no 'label' attribute" not in str(error):
+            raise
+        return nx.read_gml(path, label="id")
+
+
+def _weigh(attributes: dict[str, Any], default: dict[str, Any]) -> None:
+    """Put an edge's weight where networkx looks for it."""
+    values = {str(k).lower(): v for k, v in {**default, **attributes}.items()}
+    known = [values[word] for word in WEIGHTS if word in values]
+    attributes["weight"] = float(known[0]) if known else 1.0

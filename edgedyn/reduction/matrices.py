@@ -169,6 +169,8 @@ def _from_graph(graph: Any) -> Any:
 
 def _dense(A: Any) -> Array:
     """Return A as a two-dimensional array of real numbers."""
+    if isinstance(A, np.ma.MaskedArray):
+        raise TypeError("A is a masked array; say what masked entries are: A.filled(0).")
     try:
         array = np.asarray(A)
         if array.dtype.kind == "O" and array.ndim == 2:

@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from edgedyn._files import to_json, write_text
+from edgedyn._files import csv_text, to_json, write_text
 from edgedyn.report import figures
 from edgedyn.report.linegraph.page import MOST_DRAWN_LINKS, graph_page
 
@@ -18,7 +18,7 @@ def write_demo(folder: Path, demo: Any, lines: dict[str, Any], environment: dict
     `lines` is what `figures.accuracy_fit` draws: keys ``beta, accuracy, line, truth, title, t0``.
     """
     write_text(folder / "results.json", to_json({"environment": environment, **demo.to_dict()}))
-    write_text(folder / "results.csv", demo.to_frame().to_csv(index=False))
+    write_text(folder / "results.csv", csv_text(demo.to_frame()))
     first = [r for r in demo.records if r.seed == demo.seed]
     observed = demo.settings["observed_epochs"]
     with figures.saved_figure(folder / "learning_curves.png", width=7, height=5) as (_, axes):
@@ -47,7 +47,7 @@ def write_graphs_picture(path: Path, graph: Any) -> None:
 def write_theorem1(folder: Path, report: Any, environment: dict[str, Any]) -> None:
     """Write the verification's results.json, results.csv and figure."""
     write_text(folder / "results.json", to_json({"environment": environment, **report.to_dict()}))
-    write_text(folder / "results.csv", report.to_frame().to_csv(index=False))
+    write_text(folder / "results.csv", csv_text(report.to_frame()))
     runs = {"interpolating": report.interpolating, **report.floors}
     with figures.saved_figure(folder / "theorem1.png", columns=2, rows=2) as (_, axes):
         triples = {k: [(p.mean_error, p.beta, p.bound) for p in run] for k, run in runs.items()}

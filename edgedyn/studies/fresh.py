@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,8 +14,14 @@ from typing import Any, BinaryIO
 import msgspec
 
 from edgedyn._job import Job
+from edgedyn.studies.disk import disk_failed
+from edgedyn.studies.forked import Forked, forked
+from edgedyn.studies.journal import LINES
 
-_running: set[subprocess.Popen[bytes]] = set()
+LOOK = 1.0  # seconds between two looks at a trial that has a time limit
+
+Process = subprocess.Popen[bytes] | Forked
+_running: set[Process] = set()
 _guard = threading.Lock()
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -31,25 +38,75 @@ def run_fresh(job: Job) -> dict[str, Any]:
 
     Works in any thread of any process, so also on a Dask worker. The process reads our end of a
     pipe and is gone as soon as we are, even by ``kill -9``; an outcome of ``kind`` "killed" where
-    it ended without one. ``log.txt`` goes into the job's folder; without one it is discarded.
+    it ended without one, or was killed after the job's `timeout`. ``log.txt`` goes into the job's
+    folder; without one it is discarded.
     """
+    environ = {**os.environ, **dict.fromkeys(_THREADS, str(job.threads))}
     with _log(job.folder) as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "edgedyn.studies.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env={**os.environ, **dict.fromkeys(_THREADS, str(job.threads))},
-        )
+        process = forked(log, environ)
+        outcome = None if process is None else _run(process, job)
+        return _run(_spawned(log, environ), job) or {} if outcome is None else outcome
+
+
+def _spawned(log: BinaryIO, environ: dict[str, str]) -> "subprocess.Popen[bytes]":
+    """Return a process of its own that loads everything anew."""
+    return subprocess.Popen(
+        # -P: what lies in the working directory must not take a library's place.
+        [sys.executable, "-P", "-m", "edgedyn.studies.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=environ,
+    )
+
+
+def _run(process: Process, job: Job) -> dict[str, Any] | None:
+    """Let a process do a job; None where none was born."""
+    ended, hung = threading.Event(), threading.Event()
     with _guard:
         _running.add(process)
     try:
-        return _outcome(process, job)
+        if isinstance(process, Forked) and not process.born():
+            return {"kind": "killed", "reason": _ending(-9)} if process.doomed else None
+        if job.timeout is not None and job.folder:
+            watched = process, Path(job.folder) / LINES, job.timeout, ended, hung
+            threading.Thread(target=_kill_if_hung, args=watched, daemon=True).start()
+        outcome = _outcome(process, job)
+        if hung.is_set():
+            reason = f"no epoch ended within {job.timeout:g} seconds (engine.timeout)"
+            return {"kind": "killed", "reason": reason}
+        # Some libraries die of a full disk without a word.
+        if outcome["kind"] == "killed" and process.returncode < 0 and disk_failed(job.folder):
+            return {"kind": "disk", "reason": outcome["reason"]}
+        return outcome
     finally:
+        ended.set()
         with _guard:
             _running.discard(process)
         process.kill()
         process.wait()
+        if isinstance(process, Forked):
+            process.close()
+
+
+def _kill_if_hung(
+    process: Process,
+    journal: Path,
+    timeout: float,
+    ended: threading.Event,
+    hung: threading.Event,
+) -> None:
+    """Kill a process whose journal does not grow for so many seconds."""
+    size, since = -1, time.monotonic()
+    while not ended.wait(min(timeout, LOOK)):
+        with suppress(OSError):
+            now = journal.stat().st_size
+            if now != size:
+                size, since = now, time.monotonic()
+        if time.monotonic() - since > timeout:
+            hung.set()
+            process.kill()
+            return
 
 
 def stop_all() -> None:
@@ -68,7 +125,7 @@ def _log(folder: str) -> BinaryIO:
     return Path(os.devnull).open("ab")
 
 
-def _outcome(process: "subprocess.Popen[bytes]", job: Job) -> dict[str, Any]:
+def _outcome(process: Process, job: Job) -> dict[str, Any]:
     """Give the job, wait, and read what comes back."""
     assert process.stdin is not None and process.stdout is not None
     try:

@@ -1,6 +1,7 @@
 """A trial's journal: one line an epoch, appended as it ends, and the record they make."""
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from math import isfinite, nan
@@ -9,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from edgedyn._environment import environment
+from edgedyn._environment import environment, published
 from edgedyn._files import json_ready, write_text
 from edgedyn._job import Job
 from edgedyn.studies.record import EpochRecord, TrialRecord, epoch_record, stalled, whole
@@ -48,8 +49,10 @@ class Journal:
         """Add a line at the end; `cut` first where an interruption may have left half of one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(json_ready(dict(line)), allow_nan=False) + "\n"
-        with (self.folder / LINES).open("ab") as file:
+        with self._own(LINES).open("ab") as file:
             file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
         self.lines.append(_line(text))
 
     def cut(self, epochs: int) -> None:
@@ -66,8 +69,8 @@ class Journal:
     def meta(self) -> dict[str, Any]:
         """Return settings and provenance; empty before the trial has begun, or unreadable."""
         try:
-            return _line((self.folder / META).read_bytes())
-        except (OSError, ValueError):
+            return msgspec.json.decode(self._own(META).read_bytes(), type=dict[str, dict[str, Any]])
+        except (OSError, *FAULTS):
             return {}
 
     def write_meta(self, values: Mapping[str, Any]) -> None:
@@ -78,12 +81,25 @@ class Journal:
     def _read(self) -> list[dict[str, Any]]:
         """Read whole lines; what follows a broken one counts for nothing."""
         found: list[dict[str, Any]] = []
-        with suppress(FileNotFoundError, ValueError):
-            for line in (self.folder / LINES).read_bytes().split(b"\n")[:-1]:
-                found.append(_line(line))
+        path = self._own(LINES)
+        with suppress(FileNotFoundError, *FAULTS):
+            for text in path.read_bytes().split(b"\n")[:-1]:
+                line = _line(text)
+                if "epoch" in line:
+                    _epoch(line)  # one of another schema is as good as none
+                found.append(line)
         return found
 
+    def _own(self, name: str) -> Path:
+        """Return a file's path; a link would let a stranger's folder write elsewhere."""
+        path = self.folder / name
+        if path.is_symlink():
+            raise ValueError(f"{str(path)!r} is a link; a trial's journal must be a file.")
+        return path
 
+
+# Decoding raises the last for what is nested too deeply.
+FAULTS = ValueError, TypeError, KeyError, AttributeError, RecursionError
 _line = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -98,7 +114,7 @@ def record_of(journal: Journal, job: Job, status: str, reason: str = "") -> Tria
 
     An empty status, of one that neither diverged nor failed, becomes "completed" or "early".
     """
-    epochs = tuple(_epoch(line, journal) for line in journal.epochs)
+    epochs = tuple(_epoch(e, journal.test_accuracy(e["epoch"])) for e in journal.epochs)
     if not status:
         done = len(epochs) >= job.last or ended(journal, job)
         status = "completed" if done else "early"
@@ -108,24 +124,25 @@ def record_of(journal: Journal, job: Job, status: str, reason: str = "") -> Tria
         model=job.model,
         data=job.data,
         seed=job.seed,
-        settings=meta.get("settings") or msgspec.to_builtins(job.settings),
+        settings=meta.get("settings") or published(msgspec.to_builtins(job.settings)),
         epochs=epochs,
         status=status,
         train_seconds=sum(e.train_seconds for e in epochs if isfinite(e.train_seconds)),
         beta_seconds=sum(e.beta_seconds for e in epochs if isfinite(e.beta_seconds)),
         scores=whole(journal.find("scores") or {}),
         n_train=job.n_train,
-        reason=reason,
+        reason=published(reason),
         provenance={
             # A trial that ended before it had built its candidate has told nothing itself.
             **(meta.get("provenance") or {"environment": environment() | {"command": job.command}}),
             "peak_memory_mib": max(memory, default=nan),
             "score_seconds": journal.find("score_seconds") or {},
+            "notes": [line["note"] for line in journal.lines if "note" in line],
         },
     )
 
 
-def _epoch(line: Mapping[str, Any], journal: Journal) -> EpochRecord:
+def _epoch(line: Mapping[str, Any], test_accuracy: float = nan) -> EpochRecord:
     """Read an epoch's line."""
     values = {name: line[name] for name in EpochRecord.__struct_fields__ if name in line}
-    return epoch_record({**values, "test_accuracy": journal.test_accuracy(line["epoch"])})
+    return epoch_record({**values, "test_accuracy": test_accuracy})

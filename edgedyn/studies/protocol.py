@@ -22,6 +22,7 @@ from edgedyn.studies.fields import check_fields, distinct, store
 from edgedyn.studies.halving import RUNGS, Schedule, affordable, cost, schedule
 
 SPLITS = get_args(Split)
+LAST_SEED = 2**32 - 1  # of the frameworks
 MIN_OBSERVED = 3  # a line through fewer points says nothing
 OPTIMIZERS = "adam adamw adamax nadam sgd rmsprop adagrad adadelta adafactor lion lamb ftrl".split()
 
@@ -174,6 +175,8 @@ class Training(TrainingSettings):
             )
         if not self.seeds:
             raise ValueError("training.seeds is empty; give at least one, such as [0].")
+        if max(self.seeds) > LAST_SEED:
+            raise ValueError(f"training.seeds must be in 0..{LAST_SEED}; got {max(self.seeds)}.")
         distinct(self.seeds, "training.seeds")
         distinct(self.augmentation, "training.augmentation")
         momentum = self.batch_norm_momentum
@@ -295,6 +298,8 @@ class Engine:
         Taken from Dask workers that were started with ``--resources GPU=...``.
     retries : int
         How often a trial whose process was killed is taken up again without having got further.
+    timeout : float, optional
+        Seconds without the end of an epoch after which a trial is held to hang, and killed.
     """
 
     workers: Positive = 1
@@ -303,6 +308,7 @@ class Engine:
     insecure: bool = False
     gpus_per_trial: Whole = 0
     retries: Whole = 2
+    timeout: Annotated[float, Meta(gt=0)] | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, "engine")

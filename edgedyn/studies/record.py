@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from math import isfinite, nan
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 
 from edgedyn import _validate as check
+from edgedyn._environment import published
 from edgedyn._job import TrainingSettings
 
 # 2: scores; 3: per-epoch times and measures, training size, reason, provenance; 4: which
@@ -54,6 +55,29 @@ class EpochRecord(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
     beta_seconds: float = nan
     measures: dict[str, float] = msgspec.field(default_factory=dict)
     val_correct: str = ""
+
+
+class DataSizes(TypedDict, total=False):
+    """What a record says of its data."""
+
+    train: int
+    validation: int
+    test: int
+    class_names: list[str]
+    image_shape: list[int]
+
+
+class Provenance(TypedDict, total=False):
+    """What is read of a record's provenance; there may be more."""
+
+    environment: dict[str, Any]
+    data: DataSizes
+    data_fingerprint: str
+    source_fingerprint: str
+    parameters: int
+    score_seconds: dict[str, float]
+    peak_memory_mib: float | None
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -107,6 +131,11 @@ class TrialRecord:
     schema: int = SCHEMA
 
     @property
+    def n_validation(self) -> int:
+        """Number of validation samples; 0 where nobody told."""
+        return (self.provenance.get("data") or {}).get("validation") or 0
+
+    @property
     def final_test_accuracy(self) -> float:
         """Test accuracy after the last epoch; NaN without epochs."""
         return self.epochs[-1].test_accuracy if self.epochs else nan
@@ -136,11 +165,13 @@ class TrialRecord:
             names = ", ".join(sorted(wrong))
             raise ValueError(f"the record's fields do not match schema {SCHEMA}: {names}.")
         check.choice(values["status"], "status", STATUSES)
+        msgspec.convert(values["provenance"], Provenance)
         epochs = values["epochs"]
         if epochs and not isinstance(epochs[0], EpochRecord):
             epochs = tuple(map(epoch_record, epochs))
         changes = {
             "schema": SCHEMA,
+            "data": published(values["data"]),
             "settings": upgraded_settings(values["settings"]),
             "epochs": epochs,
             "scores": whole(values["scores"]),
@@ -182,14 +213,17 @@ def upgraded_settings(settings: dict[str, Any]) -> dict[str, Any]:
     Until schema 3 the probe's `batch_norm` was true or false, which meant frozen as Keras has it
     (``identity``) or none, and the moving averages had Keras' momentum of 0.99. Before the data had
     a `split`, it was ``stratified``. Fields of training that there were not yet had their defaults.
+    Paths were whole.
     """
     training = settings.get("training")
     if isinstance(training, dict):
         first = {f.name: f.default for f in fields(TrainingSettings) if f.name in LATER}
         settings = {**settings, "training": {**first, **training}}
     data, probe = settings.get("data"), settings.get("probe")
-    if isinstance(data, dict) and "split" not in data:
-        settings = {**settings, "data": {**data, "split": "stratified"}}
+    if isinstance(data, dict):
+        spec = published(data.get("spec"))
+        if "split" not in data or spec != data.get("spec"):
+            settings = {**settings, "data": {"split": "stratified", **data, "spec": spec}}
     if isinstance(probe, dict) and isinstance(probe.get("batch_norm"), bool):
         word = "identity" if probe["batch_norm"] else "none"
         settings = {**settings, "probe": {**probe, "batch_norm": word, "momentum": 0.99}}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgedyn._environment import command, environment
+from edgedyn._environment import command, environment, published
 from edgedyn._files import atomic, json_ready
 from edgedyn._job import Job, Rehearsal, Settings, Survey
 from edgedyn.predict.choice import Choice
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DONE = ("completed", "early", "diverged")
+FILES = "files.json"  # in a study's folder: what is known of its images
 UNSURE = 2  # how many go on by default where the first cannot be told apart from others
 
 
@@ -255,7 +256,7 @@ def _job(study: Study, trial: Trial, **fields: Any) -> Job:
     candidate = trial.candidate
     return Job(
         model=candidate.name,
-        data=study.data.spec,
+        data=published(study.data.spec),
         seed=trial.seed,
         n_train=trial.n_train,
         settings=msgspec.convert(json_ready(study.settings(trial)), Settings),
@@ -264,6 +265,7 @@ def _job(study: Study, trial: Trial, **fields: Any) -> Job:
         last=study.training.epochs,
         finish_probe=study.last_probe,
         patience=study.patience,
+        timeout=study.engine.timeout,
         scores=tuple(name for name in study.methods if method_named(name).measured_by),
         command=command(),
         paths=(study.folder, os.getcwd()),
@@ -272,7 +274,7 @@ def _job(study: Study, trial: Trial, **fields: Any) -> Job:
     )
 
 
-def _checked(study: Study, task: str = "check") -> dict[str, Any]:
+def _checked(study: Study, task: str = "check", cache: str = "") -> dict[str, Any]:
     """Let a process check or survey data and names before any trial; return what it found."""
     candidates, measures = study.candidates, study.capacitance.measures
     functions = [*(c.factory for c in candidates), measures]
@@ -283,6 +285,7 @@ def _checked(study: Study, task: str = "check") -> dict[str, Any]:
         functions=tuple(name for name in functions if name is not None),
         backbones=tuple(c.backbone for c in candidates if c.backbone is not None),
         n_trains=study.data.n_train or (None,),
+        cache=cache,
     )
     outcome = run_fresh(job)
     if outcome["kind"] != "done":
@@ -315,7 +318,7 @@ class _Run:
             due = self._due(trials, target)
             if k == 0:
                 if due:
-                    self.n_validation = _checked(self.study)["n_validation"]
+                    self._check_data()
                 self.store.write_study(self.study, environment())
             if due:
                 self._run(due, target, stage)
@@ -332,6 +335,17 @@ class _Run:
             yield "early", training.early_epochs, study.trials
         if study.stage == "finish":
             yield "finish", training.epochs, self._chosen()
+
+    def _check_data(self) -> None:
+        """Look at data and names before any trial; refuse data that others did not have."""
+        found = _checked(self.study, cache=str(self.store.folder / FILES))
+        self.n_validation, now = found["n_validation"], found["source_fingerprint"]
+        for key, record in self.records.items():
+            if record.provenance.get("source_fingerprint", now) != now:
+                raise ValueError(
+                    f"the data have changed since trial {key!r} was run; give the study another "
+                    "output folder, or undo the change."
+                )
 
     def _heats(self) -> Iterator[tuple[str, int, Sequence[Trial]]]:
         """Yield the rounds of a race; what earlier calls have trained is looked at, not run."""
@@ -373,7 +387,7 @@ class _Run:
             record = self.records.get(trial.key)
             done = False
             if record is not None and record.status in DONE:
-                self.n_validation = record.provenance["data"]["validation"]
+                self.n_validation = record.n_validation
                 # A full study is for its records; others for the finished networks.
                 kept = target < self.study.training.epochs or self.study.stage == "full"
                 saved = kept or self.store.model_path(trial.key).is_file()
@@ -415,6 +429,7 @@ class _Run:
             trial,
             folder=str(self.store.trial_folder(trial.key)),
             save=str(self.store.model_path(trial.key)),
+            cache=str(self.store.folder / FILES),
             target=target,
             threads=where.threads,
         )

@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from itertools import starmap
 from math import nan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
+from edgedyn._environment import published
 from edgedyn._files import json_ready, output_folder, to_json, write_text
+from edgedyn.capacitance import Status
 from edgedyn.predict.methods import method_named
 from edgedyn.studies.journal import Journal
 from edgedyn.studies.record import EpochRecord, TrialRecord, upgraded_settings
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 RECORDS, TRIALS, MODELS, ASIDE = "records", "trials", "models", "set-aside"
 STUDY, LOCK, PACKED = "study.json", "study.lock", "records.jsonl"
 MOST_DIFFERENCES = 8
+BETA_STATUSES = frozenset((*get_args(Status), "diverged", "no_probe"))
 Numbers = list[float | None]  # null is NaN
 
 
@@ -284,7 +287,7 @@ class Store:
             if not settings:
                 continue
             if name not in known:
-                known[name] = json_ready(study.settings(trial)) | _decided_later(study)
+                known[name] = json_ready(published(study.settings(trial))) | _decided_later(study)
             given = known[name]
             differences = _differences(json_ready(upgraded_settings(settings)), given)
             if record is not None:
@@ -298,7 +301,7 @@ class Store:
 
     def write_study(self, study: Study, environment: Mapping[str, Any]) -> None:
         """Write what is run, for people and for the report."""
-        values = {"study": study.to_dict(), "environment": dict(environment)}
+        values = {"study": published(study.to_dict()), "environment": dict(environment)}
         write_text(self.folder / STUDY, json.dumps(json_ready(values), indent=2) + "\n")
 
 
@@ -356,12 +359,21 @@ def _read(path: str) -> TrialRecord:
         raise ValueError(f"the record {path!r} cannot be read: {error}") from error
 
 
-_FAULTS = (ValueError, TypeError, KeyError, AttributeError)
+# What decoding raises for values of other kinds, and for those nested too deeply.
+_FAULTS = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 def _decoded(values: dict[str, Any]) -> TrialRecord:
-    """Make a record of its JSON."""
+    """Make a record of its JSON; what no run can have written is refused."""
     table = msgspec.convert(values["epochs"], Columns)
+    if table.epoch != list(range(1, len(table.epoch) + 1)):
+        raise ValueError("its epochs are not numbered 1, 2, ...")
+    for name in ("val_accuracy", "test_accuracy"):
+        for value in getattr(table, name):
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"its {name} {value:g} is not in [0, 1]")
+    if unknown := set(table.beta_status).difference(BETA_STATUSES):
+        raise ValueError(f"its beta_status {min(unknown)!r} is unknown")
     columns = [_column(getattr(table, name)) for name in COLUMNS]
     length = len(table.epoch)
     rows: list[dict[str, float]] = [{} for _ in range(length)]

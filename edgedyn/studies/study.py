@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from edgedyn import _validate as check
+from edgedyn._files import sha256
 from edgedyn._job import Settings, Text
 from edgedyn.predict.methods import METHODS, measured_by
 from edgedyn.studies.fields import (
@@ -184,7 +185,7 @@ class Study:
     def digests(self) -> dict[str, dict[str, str]]:
         """SHA-256 of the candidates' files."""
         return {
-            c.name: {name: _sha256(self.path(path)) for name, path in c.files.items()}
+            c.name: {name: sha256(self.path(path)) for name, path in c.files.items()}
             for c in self.candidates
         }
 
@@ -276,9 +277,3 @@ def _key(name: str, seed: int, n_train: int | None) -> str:
         plain += "-" + hashlib.sha256(name.encode()).hexdigest()[:8]
     size = "" if n_train is None else f"-n{n_train}"
     return f"{plain}{size}-s{seed}"
-
-
-def _sha256(path: Path) -> str:
-    """Return a file's digest."""
-    with path.open("rb") as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()

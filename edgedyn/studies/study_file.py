@@ -39,12 +39,16 @@ def example() -> str:
 def _read(path: Path) -> dict[str, Any]:
     """Read a TOML file."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(
+            path.read_text(encoding="utf-8-sig")
+        )  # some editors mark the beginning
     except OSError as error:
         hint = "write one with: edgedyn select --init"
         raise ValueError(
             f"the study file {str(path)!r} cannot be read: {error.strerror}; {hint}."
         ) from None
+    except RecursionError:
+        raise ValueError(f"the study file {str(path)!r} is nested too deeply.") from None
     except ValueError as error:  # no TOML, or no UTF-8
         raise ValueError(f"the study file {str(path)!r} is not valid TOML: {error}.") from None
 

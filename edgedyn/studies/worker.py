@@ -4,13 +4,11 @@ TensorFlow never returns memory, so every trial has a fresh process. It gives it
 standard output, and ends at once when its input closes, that is, when whoever started it is gone.
 """
 
-import errno
 import json
 import os
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 import traceback
 from collections.abc import Mapping
@@ -19,12 +17,12 @@ from typing import Any
 
 import msgspec
 
+from edgedyn._environment import published
 from edgedyn._files import json_ready
 from edgedyn._job import Job
+from edgedyn.studies.disk import disk_caused, disk_failed
 from edgedyn.studies.journal import Journal, ended, record_of
 
-DISK = errno.ENOSPC, errno.EDQUOT, errno.EROFS
-ROOM = 64  # MiB that a disk must take, or it is held to be full
 CHECKPOINT, HEAD_CHECKPOINT, LOCK = "checkpoint", "checkpoint-head", "trial.lock"
 
 
@@ -66,30 +64,12 @@ def run(job: Job) -> dict[str, Any]:
     except Exception as error:
         traceback.print_exc()
         reason = _reason(error)
-        if _disk_failed(error, job.folder):
+        if disk_caused(error) or disk_failed(job.folder):
             return {"kind": "disk", "reason": reason}
         if job.task != "trial":
             return {"kind": "failed", "reason": reason}
         record = record_of(Journal(Path(job.folder)), job, "failed", reason)
         return {"kind": "failed", "reason": reason, "result": record.to_dict()}
-
-
-def _disk_failed(error: BaseException, folder: str) -> bool:
-    """Tell whether the disk is full or lost: by the error's number, or by writing to it."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in DISK:
-            return True
-        seen = seen.__cause__ or seen.__context__
-    if not folder:
-        return False
-    try:  # the frameworks' own errors, which replace the system's, have no number
-        with tempfile.TemporaryFile(dir=folder) as file:
-            for _ in range(ROOM):
-                file.write(bytes(2**20))
-    except OSError as failure:
-        return failure.errno in DISK
-    return False
 
 
 def _reason(error: Exception) -> str:
@@ -132,18 +112,19 @@ def _finished(journal: Journal, job: Job) -> bool:
 
 def _train(job: Job, journal: Journal, folder: Path) -> None:
     """Load data and candidate, go on from the last backup, test at the end."""
-    from edgedyn.nn.training import finetune
+    from edgedyn.nn.training import backup as backups
     from edgedyn.nn.training import trial as trials
 
     setup = trials.prepare(job)
     _check_meta(job, journal, setup.provenance)
-    done = {}
+    done, notes = {}, []
     for name in (CHECKPOINT, HEAD_CHECKPOINT):
-        done[name] = finetune.backed_up(folder / name)
-        if done[name] > len(journal.epochs):  # of no use without the numbers that led there
-            shutil.rmtree(folder / name)
-            done[name] = 0
+        # Those of more epochs are of no use without the numbers that led there.
+        notes += backups.discard_unusable(folder / name, len(journal.epochs))
+        done[name] = backups.backed_up(folder / name)
     journal.cut(min(max(done.values()), job.target))
+    for note in notes:
+        journal.append({"note": f"{note}; went on from epoch {len(journal.epochs)}"})
     if journal.find("scores") is None and job.scores:
         values, seconds = trials.scores(setup, job.scores)
         journal.append({"scores": values})
@@ -159,8 +140,8 @@ def _train(job: Job, journal: Journal, folder: Path) -> None:
         trials.train(model, setup, job, first, folder / CHECKPOINT, watch=watch, **options)
     if head and not journal.diverged:
         model = trials.with_head(model, setup, job)
-        backup = folder / HEAD_CHECKPOINT
-        trials.train(model, setup, job, target, backup, first_epoch=job.early, **options)
+        last = folder / HEAD_CHECKPOINT
+        trials.train(model, setup, job, target, last, first_epoch=job.early, **options)
     if journal.diverged:
         return
     if job.target == job.last:
@@ -175,13 +156,15 @@ def _train(job: Job, journal: Journal, folder: Path) -> None:
 def _check_meta(job: Job, journal: Journal, provenance: Mapping[str, Any]) -> None:
     """Write what the trial is run with, or refuse data that have changed since it began."""
     meta = journal.meta()
-    known = meta.get("provenance", {}).get("data_fingerprint")
-    if journal.epochs and known not in (None, provenance["data_fingerprint"]):
-        raise ValueError(
-            f"the data have changed since this trial began (fingerprint {known}, now "
-            f"{provenance['data_fingerprint']}); start a new study folder."
-        )
-    settings = msgspec.to_builtins(job.settings)
+    before = meta.get("provenance", {})
+    for name in ("data_fingerprint", "source_fingerprint"):
+        known, now = before.get(name), provenance[name]
+        if journal.epochs and known not in (None, now):
+            raise ValueError(
+                f"the data have changed since this trial began (fingerprint {known}, now {now}); "
+                "start a new study folder."
+            )
+    settings = published(msgspec.to_builtins(job.settings))
     if not journal.epochs or not meta:
         journal.write_meta({"settings": settings, "provenance": provenance})
     if job.target > job.early:

@@ -209,6 +209,16 @@ def test_a_file_that_is_no_image_is_named_before_any_work(tmp_path, content):
     refused(f"{bad} could not be read as an image", f"folder:{tmp_path}")
 
 
+def test_all_files_that_are_no_images_are_named_together(tmp_path):
+    folder = folder_of(tmp_path, ["a", "b"], 30) / "b"
+    for k in range(25):
+        (folder / f"{k:03d}.png").write_bytes(b"none")
+    refused(
+        "019.png and 5 more could not be read as images; repair or remove them",
+        f"folder:{tmp_path}",
+    )
+
+
 def test_a_bomb_is_an_image_that_cannot_be_read(tmp_path):
     """Pillow refuses sizes out of all proportion by an error that is no OSError."""
     bad = folder_of(tmp_path, ["a", "b"]) / "b" / "005.bmp"
@@ -217,7 +227,7 @@ def test_a_bomb_is_an_image_that_cannot_be_read(tmp_path):
     content = bytearray(stream.getvalue())
     content[18:26] = (60_000).to_bytes(4, "little") * 2  # width and height
     bad.write_bytes(content)
-    refused(f"{bad} could not be read as an image", f"folder:{tmp_path}")
+    refused(f"{bad} is too large an image to be read", f"folder:{tmp_path}")
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])

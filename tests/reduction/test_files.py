@@ -15,6 +15,7 @@ from edgedyn.cli import main
 from edgedyn.commands.reduce import agreement, verdict
 from edgedyn.linegraph.export import write
 from edgedyn.reduction import projection, read_network
+from edgedyn.reduction.files import described
 
 A = np.array([[0.0, 2.0, 0.0], [0.0, 0.0, 1.5], [1.0, 0.0, 0.0]])
 
@@ -32,6 +33,127 @@ def test_edge_lists_lead_from_source_to_target(tmp_path):
     numbered = "source,target\n1,0\n2,1\n0,2\n"
     found = read_network(saved(tmp_path / "m.csv", numbered)).toarray()
     np.testing.assert_array_equal(found, A > 0)
+
+
+def test_nodes_are_names_and_weights_are_called_so(tmp_path):
+    expected = [[0, 0, 0], [2, 0, 0], [0, 1.5, 0]]
+    texts = (
+        "source,target,weight\n1,2,2\n2,3,1.5\n",  # from 1: no node 0
+        "source,target,Weight\n3000000000,3000000001,2\n3000000001,3000000002,1.5\n",
+        "source;target;value\na;b;2\nb;c;1,5\n",
+        "from\tto\tweight\na\tb\t2\nb\tc\t1,5\n",
+        "weight,year,target,source\n2,1999,b,a\n1.5,2001,c,b\n",
+        '\ufeff"source","target","weight"\n"a, b",c,2\nc,d,1.5\n',
+    )
+    for k, text in enumerate(texts):
+        found = read_network(saved(tmp_path / f"{k}.csv", text)).toarray()
+        np.testing.assert_array_equal(found, expected)
+    path = saved(tmp_path / "n.tsv", texts[3])
+    np.testing.assert_array_equal(read_network(path).toarray(), expected)
+
+
+def test_links_without_direction(tmp_path):
+    graph = nx.barabasi_albert_graph(60, 3, seed=0)
+    lines = [f"{a},{b}" for a, b in graph.edges]
+    path = saved(tmp_path / "ba.csv", "\n".join(["source,target", *lines]) + "\n")
+    both = read_network(path, undirected=True)
+    np.testing.assert_array_equal(both.toarray(), nx.to_numpy_array(graph, nodelist=range(60)))
+    degree = np.array([d for _, d in graph.degree])
+    assert ed.reduce(both).beta_eff == pytest.approx((degree**2).sum() / degree.sum(), rel=1e-12)
+    assert described(both) == f"undirected, unweighted, 60 nodes, {2 * len(lines)} links"
+    assert described(read_network(path)).endswith("none with an opposite")
+    twice = saved(tmp_path / "t.csv", "source,target,weight\na,b,2\nb,a,2\nb,c,1\nc,c,3\n")
+    found = read_network(twice, undirected=True).toarray()
+    np.testing.assert_array_equal(found, [[0, 2, 0], [2, 0, 1], [0, 1, 3]])
+    other = saved(tmp_path / "o.csv", "source,target,weight\na,b,2\nb,a,1\n")
+    with pytest.raises(ValueError, match="one weight there and another back"):
+        read_network(other, undirected=True)
+
+
+def test_rows_and_columns_are_matched_by_name(tmp_path):
+    text = "species,c,a,b\na,0,0,2\nb,1.5,0,0\nc,0,1,0\n"
+    np.testing.assert_array_equal(read_network(saved(tmp_path / "n.csv", text)).toarray(), A)
+    apart = saved(tmp_path / "m.csv", ",bee,fly\nrose,1,2\nlily,0,1\n")
+    with pytest.raises(ValueError, match="other names .*, so it is bipartite; say project"):
+        read_network(apart)
+    expected = projection([[1, 2], [0, 1]], "columns").toarray()
+    np.testing.assert_array_equal(read_network(apart, project="columns").toarray(), expected)
+    headed = saved(tmp_path / "h.csv", "a,b,c\n0,2,0\n0,0,1.5\n1,0,0\n")
+    np.testing.assert_array_equal(read_network(headed).toarray(), A)
+
+
+def test_graphs_of_other_programs(tmp_path):
+    graph = nx.DiGraph()
+    graph.add_nodes_from("abc")
+    for i, j in zip(*np.nonzero(A), strict=True):
+        graph.add_edge("abc"[j], "abc"[i], Weight=float(A[i, j]))
+    nx.write_graphml(graph, tmp_path / "w.graphml")
+    text = (tmp_path / "w.graphml").read_text()
+    key = 'attr.name="Weight" attr.type="double"'
+    assert f"{key} />" in text
+    text = text.replace(f"{key} />", f"{key}><default>2.0</default></key>")
+    line = next(one for one in text.splitlines() if ">2.0</data>" in one)
+    saved(tmp_path / "d.graphml", text.replace(line, ""))
+    weighted = nx.DiGraph()
+    weighted.add_nodes_from("abc")
+    weighted.add_weighted_edges_from((a, b, d["Weight"]) for a, b, d in graph.edges(data=True))
+    nx.write_gml(weighted, tmp_path / "g.gml")
+    nx.write_pajek(weighted, tmp_path / "p.net")
+    scipy.io.mmwrite(tmp_path / "m.mtx", scipy.sparse.csr_array(A))
+    for kind in ("real", "pattern"):
+        matrix = scipy.sparse.csr_array(A + A.T)
+        scipy.io.mmwrite(tmp_path / f"{kind}.mtx", matrix, field=kind, symmetry="symmetric")
+        found = read_network(tmp_path / f"{kind}.mtx").toarray()
+        np.testing.assert_array_equal(found, scipy.io.mmread(tmp_path / f"{kind}.mtx").toarray())
+    for name in ("w.graphml", "d.graphml", "g.gml", "p.net", "m.mtx"):
+        np.testing.assert_array_equal(read_network(tmp_path / name).toarray(), A, err_msg=name)
+
+
+def test_masked_and_complex_matrices_are_refused():
+    with pytest.raises(TypeError, match="masked array"):
+        ed.reduce(np.ma.masked_array(A, A > 1))
+    with pytest.raises(TypeError, match="real numbers; got complex128"):
+        ed.reduce(scipy.sparse.csr_array(A * 1j))
+
+
+def files_of_all_kinds(folder):
+    """Write a small network in every format; return the paths."""
+    graph = nx.from_numpy_array(A.T, create_using=nx.DiGraph)
+    nx.write_graphml(graph, folder / "g.graphml")
+    nx.write_gml(graph, folder / "g.gml")
+    nx.write_pajek(nx.relabel_nodes(graph, str), folder / "g.net")
+    scipy.io.savemat(folder / "n.mat", {"W": A}, do_compression=True)
+    scipy.sparse.save_npz(folder / "s.npz", scipy.sparse.csr_array(A))
+    np.savez_compressed(folder / "d.npz", W=A)
+    scipy.io.mmwrite(folder / "m.mtx", scipy.sparse.csr_array(A))
+    saved(folder / "e.csv", "source,target,weight\na,b,2\nb,c,1.5\n")
+    saved(folder / "n.tsv", "\ta\tb\tc\na\t0\t2\t0\nb\t0\t0\t1,5\nc\t1\t0\t0\n")
+    return sorted(folder.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_files_are_refused_in_a_sentence_or_read(tmp_path):
+    """Bytes are changed, cut out or doubled at random: never another error than ValueError."""
+    (tmp_path / "whole").mkdir()
+    rng = np.random.default_rng(5)
+    for path in files_of_all_kinds(tmp_path / "whole"):
+        content = path.read_bytes()
+        for _ in range(400):
+            damaged = bytearray(content)
+            for _ in range(rng.integers(1, 6)):
+                start = int(rng.integers(len(damaged) + 1))
+                stop = start + int(rng.integers(0, 9))
+                damaged[start:stop] = rng.integers(0, 256, rng.integers(0, 9), np.uint8).tobytes()
+            other = tmp_path / path.name
+            other.write_bytes(bytes(damaged))
+            try:
+                matrix = read_network(other)
+            except ValueError as error:
+                assert path.name in str(error)
+            else:
+                assert np.isfinite(matrix.data).all() and matrix.shape[0] == matrix.shape[1]
+                ed.reduce(matrix)
 
 
 def test_matrices_with_and_without_names(tmp_path):
@@ -107,11 +229,20 @@ def test_stored_projections_of_real_networks_are_ours(tmp_path):
 BAD = [
     ("n.txt", "0", "must end in one of .csv"),
     ("n.csv", "", "is empty"),
-    ("n.csv", "a,b\n1\n", "all rows must have 2 cells"),
-    ("n.csv", "1,0\n0,x\n", "could not convert"),
+    ("n.csv", "a,b\n1\n", "line 2: 1 cells, but all rows must have 2"),
+    ("n.csv", "1,0\n0,x\n", "line 2: 'x' is no number"),
+    ("n.csv", "1,0\n\n0,\n", "line 3: a cell is empty"),
+    ("n.csv", "1,0\n0,1_0\n", "'1_0' is no number"),
+    ("n.csv", "source,target,weight\na,b,0,5\n", "line 2: 4 cells.*decimal commas need ;"),
+    ("n.csv", "source,target,weight\na,,5\n", "line 2: a link needs a source and a target"),
+    ("n.csv", "source,target,year\na,b,1999\n", "call the one with the weights 'weight'"),
+    ("n.csv", "source,target,weight,value\na,b,1,2\n", "call the one with the weights"),
+    ("n.csv", "source,from,target\na,b,c\n", "has 2 columns called source or from"),
+    ("n.csv", ",a,a\na,1,2\nb,1,2\n", "two columns are called 'a'"),
+    ("n.mtx", "%%MatrixMarket matrix coordinate real general\n9999999999 9999999999 0\n", "states"),
     ("n.csv", "0,1,0\n1,0,1\n", "not square; if it is bipartite"),
     ("n.csv", "0,nan\n1,0\n", "holds NaN or infinity"),
-    ("n.csv", "source,target,weight\na,b\n", "every line needs 3 cells"),
+    ("n.csv", "source,target,weight\na,b\n", "line 2: 2 cells"),
     ("n.csv", "source,target\n", "holds no nodes"),
     ("n.mat", "no matlab", "could not be read"),
     ("n.npz", "no zip", "could not be read"),
@@ -148,7 +279,10 @@ def test_the_command_says_where_a_network_stands(tmp_path, capsys):
     out = tmp_path / "ring.png"
     assert main(["reduce", str(path), "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "Past the tipping point at beta_eff = 6.973 (by 29 %)" in printed
+    words = " ".join(printed.split())
+    assert "Above the tipping point at beta_eff = 6.973 (by 29 %), where the collapsed" in words
+    assert "Read as directed, weighted, 6 nodes, 6 links, none with an opposite" in words
+    assert "say --undirected" in words and "From a high start the full network" in words
     assert out.read_bytes().startswith(b"\x89PNG")
     assert main(["reduce", str(path), "--dynamics", "gene_regulation", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
@@ -185,12 +319,17 @@ def test_networks_without_links_and_missing_files(tmp_path, capsys):
 def test_verdicts():
     low, high = {"x": 0.1, "stable": True}, {"x": 5.0, "stable": True}
     fold = {"beta": 7.0, "x": 0.2, "kind": "fold"}
-    below = verdict({"beta_eff": 3.5, "states": [low, high], "critical": [fold]})
-    assert below == (
-        "50 % below the tipping point at beta_eff = 7: it has 2 stable states, x = 0.1 and 5."
+    states, kind = {"states": [low, high], "critical": [fold]}, {"dynamics": "mutualistic"}
+    assert verdict({"beta_eff": 3.5, **states, **kind}) == (
+        "50 % below the tipping point at beta_eff = 7, where a collapsed state is stable beside "
+        "the abundant one: it has 2 stable states, x = 0.1 and 5."
     )
-    none = verdict({"beta_eff": 3.5, "states": [high], "critical": []})
-    assert none == "This dynamics has no tipping point: it has one stable state, x = 5."
+    twice = {"states": [low, high], "critical": [{**fold, "beta": 3.0}, fold]}
+    assert "where silence and activity are both stable" in verdict(
+        {"beta_eff": 3.5, "dynamics": "neuronal", **twice}
+    )
+    none = {"beta_eff": 3.5, "dynamics": "linear_diffusion", "states": [high], "critical": []}
+    assert verdict(none) == "This dynamics has no tipping point: it has one stable state, x = 5."
     unknown = {"states": [high], "full": [{"start": "high", "x_eff": 5.0, "status": "diverged"}]}
     assert agreement(unknown) == "The full network's steady state was not found (diverged)."
     assert agreement({"states": [high], "full": []}) == ""

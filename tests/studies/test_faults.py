@@ -104,6 +104,16 @@ def test_ctrl_c_says_so_and_loses_nothing(study, expected, fields):
     resumed(study, expected)
 
 
+def test_sigterm_ends_as_ctrl_c_does(study, fields):
+    process = start(["select", study])
+    wait_for(lambda: epochs_seen(fields["output"]).get("slow-n130-s0", 0) >= 1)
+    process.terminate()
+    _, err = process.communicate(timeout=WAIT)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert "run the same command again" in err.splitlines()[-1]
+    assert not trial_processes()
+
+
 def test_a_second_run_on_the_same_folder_is_refused(study, expected, fields):
     process = start(["select", study])
     wait_for(lambda: epochs_seen(fields["output"]))

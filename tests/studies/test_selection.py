@@ -305,6 +305,87 @@ def test_a_journal_that_lost_epochs_of_which_there_is_a_backup(fields, whole):
 
 
 @pytest.mark.slow
+def test_damaged_backups_are_not_used_and_the_record_says_so(fields, whole):
+    """The newest is cut, then the one before, too; a stray copy is no backup."""
+    fields["output"] += "-early"
+    ed.select(**{**fields, "stage": "early"})
+    trial = Path(fields["output"], "trials", "good-n130-s0")
+    shutil.copytree(trial / "checkpoint" / "epoch-0003", trial / "checkpoint" / "epoch-0003 (copy)")
+    shutil.copytree(fields["output"], fields["output"] + "-worse")
+    notes = {}
+    for folder, cut in (("", (3,)), ("-worse", (2, 3))):
+        for epoch in cut:
+            backup = f"trials/good-n130-s0/checkpoint/epoch-{epoch:04d}"
+            (Path(fields["output"] + folder) / backup / "latest.weights.h5").unlink()
+        record = ed.select(**{**fields, "output": fields["output"] + folder}).records[0]
+        assert numbers(record) == numbers(whole)
+        notes[folder] = record.provenance["notes"]
+    said = "the backup of epoch {} was not used: its latest.weights.h5 is missing; went on from {}"
+    assert notes[""] == [said.format(3, "epoch 2")]
+    assert notes["-worse"] == [said.format(k, "epoch 0") for k in (2, 3)]
+
+
+@pytest.mark.slow
+def test_a_trial_that_hangs_is_ended(fields):
+    fields["candidates"] = [candidate("good"), candidate("slow", seconds=100)]
+    found = ed.select(**fields, engine={"timeout": 20, "retries": 0, "workers": 2})
+    by_name = {r.model: r for r in found.records}
+    assert by_name["good"].status == "completed" and by_name["slow"].status == "failed"
+    assert "no epoch ended within 20 seconds (engine.timeout)" in by_name["slow"].reason
+
+
+@pytest.mark.slow
+def test_a_candidate_s_file_that_changes_is_refused(fields, tmp_path, monkeypatch):
+    """Between the study's beginning and the moment when it is loaded."""
+    import study_models
+
+    path = tmp_path / "own.keras"
+    study_models.good().save(path)
+    fields["candidates"] = [{"name": "own", "file": str(path)}]
+    original = selection._checked
+
+    def changed_meanwhile(*given, **more):
+        study_models.good(units=9).save(path)
+        return original(*given, **more)
+
+    monkeypatch.setattr(selection, "_checked", changed_meanwhile)
+    (record,) = ed.select(**fields).records
+    assert record.status == "failed"
+    assert "own.keras has changed since the study began" in record.reason
+
+
+@pytest.mark.slow
+def test_damaged_images_are_all_named_before_any_trial(fields, tmp_path):
+    from PIL import Image
+
+    for name in "ab":
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for k in range(20):
+            pixels = np.random.default_rng([k, ord(name)]).integers(0, 255, (16, 16, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / name / f"{k:02d}.jpg")
+    bad = [tmp_path / "images" / "a" / "03.jpg", tmp_path / "images" / "b" / "07.jpg"]
+    whole = [path.read_bytes() for path in bad]
+    for path, text in zip(bad, whole, strict=True):
+        path.write_bytes(text[: len(text) // 2])
+    fields["data"] = {"spec": f"folder:{tmp_path / 'images'}", "image_size": 8}
+    with pytest.raises(ValueError, match=r"03\.jpg, .*07\.jpg could not be read as images"):
+        ed.select(**fields)
+    assert not list(Path(fields["output"]).glob("trials/*"))
+    for path, text in zip(bad, whole, strict=True):
+        path.write_bytes(text)
+    fields["stage"] = "early"
+    (record,) = ed.select(**fields).records  # repaired, it goes on
+    assert record.status == "early" and record.data == "folder:images"
+    text = Path(fields["output"], "records", "good-s0.json").read_text()
+    assert str(tmp_path) not in text
+    # As large as before, and other contents.
+    bad[0].write_bytes(whole[0][:-40] + bytes(38) + whole[0][-2:])
+    fields["stage"] = "full"
+    with pytest.raises(ValueError, match="the data have changed since trial"):
+        ed.select(**fields)
+
+
+@pytest.mark.slow
 def test_a_full_study_is_done_with_its_records(fields, whole, monkeypatch):
     """Without the models nothing is run again, and there is no best one to give."""
     assert whole.provenance["environment"]["command"] == command()  # ours, not that of its process
@@ -360,6 +441,9 @@ def test_changed_data_are_refused(fields, tmp_path):
     assert ed.select(path, **fields).records[0].status == "early"
     write()
     fields["stage"] = "full"
+    with pytest.raises(ValueError, match="the data have changed since trial 'good-s0' was run"):
+        ed.select(path, **fields)
+    (tmp_path / "study" / "records" / "good-s0.json").unlink()  # as one that was interrupted
     record = ed.select(path, **fields).records[0]
     assert record.status == "failed" and "the data have changed" in record.reason
 

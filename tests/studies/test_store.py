@@ -82,6 +82,18 @@ def made(model="vgg", epochs=3, status="early", **fields):
         lambda text: text.replace('"seed"', '"sead"'),
         lambda text: text.replace('"epoch": [1, 2, 3]', '"epoch": [1, 2]'),
         lambda text: text.replace('"beta_eff"', '"beta"'),
+        lambda text: text.replace("[0.5, 0.5, 0.5]", "[0.5, 5.0, 0.5]"),
+        lambda text: text.replace("[0.5, 0.5, 0.5]", "[0.5, true, 0.5]"),
+        lambda text: text.replace("[0.5, 0.5, 0.5]", '[0.5, "0.5", 0.5]'),
+        lambda text: text.replace("[0.5, 0.5, 0.5]", "[0.5, [0.5], 0.5]"),
+        lambda text: text.replace('"epoch": [1, 2, 3]', '"epoch": [1, 3, 2]'),
+        lambda text: text.replace('["ok", "ok", "ok"]', '["ok", "fine", "ok"]'),
+        lambda text: text.replace('"seed": 0', '"seed": "0"'),
+        lambda text: text.replace('"scores": {}', '"scores": {"logme": "high"}'),
+        lambda text: text.replace('"provenance": {}', '"provenance": null'),
+        lambda text: text.replace('"provenance": {}', '"provenance": []'),
+        lambda text: text.replace('"provenance": {}', '"provenance": {"data": [1]}'),
+        lambda text: text.replace('"settings": {}', f'"settings": {"[" * 9999}{"]" * 9999}'),
     ],
 )
 def test_broken_records_are_set_aside_and_named(tmp_path, break_it):

@@ -15,6 +15,7 @@ from edgedyn import _validate as check
 from edgedyn._array import Array
 from edgedyn.nn.data.images import read_folder, read_image, resize_images
 from edgedyn.nn.data.ordered import first_and_last
+from edgedyn.nn.data.origin import Origin, origin
 from edgedyn.nn.data.readers import HasValidation, Part, Raw, read_keras, read_npz, read_svhn
 from edgedyn.nn.data.sampling import nested_order, stratified_indices
 
@@ -162,6 +163,8 @@ class Dataset:
     train, validation, test : Split
     class_names : tuple of str
         In the order of the labels.
+    origin : Origin, optional
+        Everything that was found, before it was split; its ``fingerprint()`` is of all contents.
 
     Examples
     --------
@@ -176,6 +179,7 @@ class Dataset:
     validation: Split
     test: Split
     class_names: tuple[str, ...]
+    origin: Origin | None = None
 
     @property
     def parts(self) -> tuple[Split, Split, Split]:
@@ -288,6 +292,7 @@ def load_dataset(
         n_train = check.positive_int(n_train, "n_train")
     rng = _generator(seed)
     raw = _read(name, path)
+    found = origin(raw)
     if raw.validation is not None and validation_size is not None:
         raise HasValidation(spec)
     test = raw.test
@@ -305,9 +310,8 @@ def load_dataset(
             train, validation = raw.train, raw.validation
         if n_train is not None:
             train = _fewer(train, n_train, len(raw.class_names), rng)
-    return Dataset(
-        spec, _split(train, size), _split(validation, size), _split(test, size), raw.class_names
-    )
+    parts = _split(train, size), _split(validation, size), _split(test, size)
+    return Dataset(spec, *parts, raw.class_names, found)
 
 
 def _parse(spec: Any) -> tuple[str, Path | None]:

@@ -1,16 +1,18 @@
 """Image files: finding them in folders, checking them, reading them as RGB."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from edgedyn._array import Array
 from edgedyn.nn.data.readers import DataNotFound, Raw
 
 DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # modes of more than 8 bits a channel
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+NAMED = 20  # bad files, at most
 VALIDATION_WORDS = ("valid", "val", "validation")
 
 
@@ -55,8 +57,9 @@ def _part_folders(path: Path, *, fixed: bool) -> dict[str, Path]:
 def _listed(files: dict[str, list[Path]], names: tuple[str, ...]) -> tuple[Array, Array]:
     """Return all files with their labels."""
     paths = np.array([p for name in names for p in files[name]], dtype=object)
-    for path in paths:
-        check_image(path)
+    bad = [path for path in paths if not _is_whole(path)]
+    if bad:
+        raise bad_images(bad)
     return paths, np.repeat(np.arange(len(names)), [len(files[name]) for name in names])
 
 
@@ -84,25 +87,50 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
-def check_image(path: Path) -> None:
-    """Refuse a file that is no image, before any work; the pixels are not decoded yet."""
+def _is_whole(path: Path) -> bool:
+    """Tell whether a file looks like an image, before any work; pixels are not decoded yet."""
     try:
         with Image.open(path) as image:
             mode = image.mode
             image.verify()
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path} is too large an image to be read: {error}") from None
     except Exception:  # Pillow's readers raise what they like
-        raise ValueError(f"{path} could not be read as an image; repair or remove it.") from None
+        return False
     if mode in DEEP:  # Pillow would clip them: nearly all pixels white
         raise ValueError(f"{path} has more than 8 bits a channel; convert it to 8 bits.")
+    return True
+
+
+def decoded(path: Path) -> bool:
+    """Tell whether all pixels of an image file can be read."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except Exception:  # Pillow's readers raise what they like
+        return False
+    return True
+
+
+def bad_images(paths: Sequence[Path]) -> ValueError:
+    """Return the error that names files which cannot be read as images."""
+    shown = ", ".join(map(str, paths[:NAMED]))
+    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    them = "it" if len(paths) == 1 else "them"
+    return ValueError(
+        f"{shown}{more} could not be read as {'an image' if len(paths) == 1 else 'images'}; "
+        f"repair or remove {them}."
+    )
 
 
 def read_image(path: Path, size: tuple[int, int]) -> Array:
     """Return an image as RGB, shape (height, width, 3) uint8, resized bilinearly."""
     try:
         with Image.open(path) as image:
-            if image.mode == "P":  # else Pillow warns of palettes with transparent colours
-                image = image.convert("RGBA")
-            return _resized(image.convert("RGB"), size)
+            upright = ImageOps.exif_transpose(image)  # as the camera was held
+            if upright.mode == "P":  # else Pillow warns of palettes with transparent colours
+                upright = upright.convert("RGBA")
+            return _resized(upright.convert("RGB"), size)
     except Exception:  # Pillow's readers raise what they like
         raise ValueError(
             f"{path} could not be read as an image, it may be cut short; repair or remove it."

@@ -1,6 +1,5 @@
 """Fine-tuning that can be interrupted at any moment and ends with the same numbers."""
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from math import nan
@@ -14,6 +13,7 @@ import numpy as np
 from edgedyn._bits import pack_bits
 from edgedyn.nn.callback import CapacitanceCallback
 from edgedyn.nn.data.datasets import Dataset, Split
+from edgedyn.nn.training.backup import EpochBackup
 
 DRAWS = 10_000_000  # of one random layer in one epoch, at most
 Report = Callable[[dict[str, Any]], None]
@@ -82,70 +82,6 @@ def _augmented(x: Any, augmentation: Sequence[keras.Layer]) -> Any:
     for layer in augmentation:
         x = layer(x, training=True)
     return x
-
-
-class EpochBackup(keras.callbacks.Callback):
-    """Keras' own `BackupAndRestore`, each epoch in a folder of its own.
-
-    That callback overwrites the weights and then the epoch's number, so that a process killed in
-    between or in the midst of writing leaves a backup that lies about its epoch or cannot be read.
-    Here it writes into a new folder, which takes its name ``epoch-0005`` only when it is whole;
-    older ones are then removed. The folder is that of one training run alone.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.folder = folder
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Restore the newest backup, if there is one."""
-        epochs = _backups(self.folder)
-        if epochs:
-            self._keras(self.folder / _name(epochs[-1])).on_train_begin()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Make a backup, then remove the older ones."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        new = self.folder / "unfinished"
-        shutil.rmtree(new, ignore_errors=True)
-        self._keras(new).on_epoch_end(epoch)
-        final = self.folder / _name(epoch + 1)
-        if final.exists():
-            shutil.rmtree(final)
-        new.rename(final)
-        for older in _backups(self.folder):
-            if older <= epoch:
-                shutil.rmtree(self.folder / _name(older))
-
-    def _keras(self, folder: Path) -> keras.callbacks.BackupAndRestore:
-        """Return Keras' callback for a folder."""
-        backup = keras.callbacks.BackupAndRestore(str(folder), delete_checkpoint=False)
-        backup.set_model(self.model)
-        return backup
-
-
-def backed_up(folder: Path) -> int:
-    """Return the number of epochs of the newest backup in a folder; 0 without one."""
-    return max(_backups(folder), default=0)
-
-
-def restore(model: keras.Model, folder: Path) -> None:
-    """Load the newest backup's weights into a compiled model."""
-    backup = EpochBackup(folder)
-    backup.set_model(model)
-    backup.on_train_begin()
-
-
-def _name(epoch: int) -> str:
-    """Return a backup's folder name."""
-    return f"epoch-{epoch:04d}"
-
-
-def _backups(folder: Path) -> list[int]:
-    """Return the epochs of all whole backups, in order."""
-    if not folder.is_dir():
-        return []
-    return sorted(int(p.name.removeprefix("epoch-")) for p in folder.glob("epoch-*"))
 
 
 class _Clock(keras.callbacks.Callback):

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 
 from edgedyn._environment import environment
+from edgedyn._files import sha256, sync
 from edgedyn._job import Job
 from edgedyn.nn.callback import CapacitanceCallback
 from edgedyn.nn.data.datasets import PAPER_VALIDATION, Dataset, load_dataset
@@ -23,7 +24,8 @@ from edgedyn.nn.models.backbones import backbone, known_name
 from edgedyn.nn.models.probe import attach_probe, detach_probe
 from edgedyn.nn.models.weights import load_model, load_weights
 from edgedyn.nn.training import recipe
-from edgedyn.nn.training.finetune import finetune, restore
+from edgedyn.nn.training.backup import restore
+from edgedyn.nn.training.finetune import finetune
 
 VALIDATION_SHARE = 0.3
 SCORED_SAMPLES = 64  # for the training-free proxies, which hold a whole batch in float64
@@ -47,6 +49,7 @@ def prepare(job: Job) -> Setup:
     provenance = {
         "environment": {**environment(), "command": job.command},
         "data_fingerprint": data.fingerprint,
+        "source_fingerprint": source(data, job),
         "data": data.to_dict(),
         "parameters": int(model.count_params()),
         "threads": job.threads,
@@ -54,12 +57,19 @@ def prepare(job: Job) -> Setup:
     return Setup(data, model, backbone(model), provenance)
 
 
+def source(data: Dataset, job: Job) -> str:
+    """Return the fingerprint of everything the data were made of."""
+    return data.origin.fingerprint(Path(job.cache) if job.cache else None) if data.origin else ""
+
+
 def dataset(job: Job) -> Dataset:
     """Load the study's data; by default 30 % validate, at most the paper's 15 000."""
     settings = job.settings.data
     size = job.settings.candidate.image_size or settings.image_size
     options: dict[str, Any] = {"split": settings.split, "seed": job.seed}
-    load = partial(load_dataset, job.data, image_size=size, n_train=job.n_train, **options)
+    load = partial(
+        load_dataset, settings.spec or job.data, image_size=size, n_train=job.n_train, **options
+    )
     if settings.validation_size is not None:
         return load(validation_size=settings.validation_size)
     try:
@@ -79,6 +89,9 @@ def candidate(job: Job, image_shape: tuple[int, int, int]) -> keras.Model:
 def _candidate(job: Job, image_shape: tuple[int, int, int]) -> keras.Model:
     """Build or load the candidate's model."""
     given, paths = job.settings.candidate, job.files
+    for name, path in paths.items():
+        if getattr(given, name) != sha256(Path(path)):
+            raise ValueError(f"{path} has changed since the study began; start a new study folder.")
     options = dict(given.options)
     weights = paths.get("weights", given.weights)
     if given.backbone is not None:
@@ -206,6 +219,7 @@ def save(model: keras.Model, path: Path) -> None:
     unfinished = path.with_name(f".{path.stem}-unfinished.keras")
     try:
         model.save(unfinished, include_optimizer=False)
+        sync(unfinished)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -268,10 +282,13 @@ def check_names(job: Job) -> None:
 
 
 def check(job: Job) -> dict[str, Any]:
-    """Load the data for every training size and seek all builders; errors say what is missing."""
+    """Load all data, decode every image, and seek all builders; errors say what is missing."""
     check_names(job)
     sizes = [dataset(replace(job, n_train=n)) for n in job.n_trains]
+    if sizes[0].origin is not None and job.cache:
+        sizes[0].origin.check_files(Path(job.cache))
     return {
+        "source_fingerprint": source(sizes[0], job),
         "n_classes": sizes[0].n_classes,
         "n_validation": len(sizes[0].validation),
         "n_test": len(sizes[0].test),

@@ -1,0 +1,123 @@
+"""A training run's backups: whole, of one epoch, and proven to be both before they are used."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from edgedyn._files import sha256, sync, write_text
+
+DIGESTS = "digests.json"
+KEPT = 2  # backups: should the newest be damaged, the one before is there
+NAME = re.compile(r"epoch-(\d{4,})")
+
+
+class EpochBackup(keras.callbacks.Callback):
+    """Keras' own `BackupAndRestore`, each epoch in a folder of its own.
+
+    That callback overwrites the weights and then the epoch's number, so that a process killed in
+    between or in the midst of writing leaves a backup that lies about its epoch or cannot be read.
+    Here it writes into a new folder with the digests of all its files, which takes its name
+    ``epoch-0005`` only when it is whole and on the disk; those before the last two are then
+    removed. A backup of which a file is missing or changed is never used. The folder is that of one
+    training run alone.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Restore the newest whole backup, if there is one."""
+        epoch = backed_up(self.folder)
+        if epoch:
+            self._keras(self.folder / _name(epoch)).on_train_begin()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Make a backup, then remove the older ones."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        new = self.folder / "unfinished"
+        shutil.rmtree(new, ignore_errors=True)
+        self._keras(new).on_epoch_end(epoch)
+        files = _files(new)
+        for path in files.values():
+            sync(path)
+        digests = {name: sha256(path) for name, path in files.items()}
+        write_text(new / DIGESTS, json.dumps({"epoch": epoch + 1, "files": digests}))
+        final = self.folder / _name(epoch + 1)
+        if final.exists():
+            shutil.rmtree(final)
+        new.rename(final)
+        sync(self.folder)
+        for older in sorted(_backups(self.folder))[:-KEPT]:
+            shutil.rmtree(self.folder / _name(older))
+
+    def _keras(self, folder: Path) -> keras.callbacks.BackupAndRestore:
+        """Return Keras' callback for a folder."""
+        backup = keras.callbacks.BackupAndRestore(str(folder), delete_checkpoint=False)
+        backup.set_model(self.model)
+        return backup
+
+
+def backed_up(folder: Path) -> int:
+    """Return the number of epochs of the newest whole backup in a folder; 0 without one."""
+    return next((e for e in sorted(_backups(folder))[::-1] if not _fault(folder, e)), 0)
+
+
+def discard_unusable(folder: Path, most: int) -> list[str]:
+    """Remove backups that are damaged, or of more than `most` epochs; say what was damaged."""
+    faults = []
+    for epoch in sorted(_backups(folder)):
+        fault = _fault(folder, epoch)
+        if fault:
+            faults.append(f"the backup of epoch {epoch} was not used: {fault}")
+        if fault or epoch > most:
+            shutil.rmtree(folder / _name(epoch))
+    return faults
+
+
+def restore(model: keras.Model, folder: Path) -> None:
+    """Load the newest whole backup's weights into a compiled model."""
+    backup = EpochBackup(folder)
+    backup.set_model(model)
+    backup.on_train_begin()
+
+
+def _name(epoch: int) -> str:
+    """Return a backup's folder name."""
+    return f"epoch-{epoch:04d}"
+
+
+def _backups(folder: Path) -> list[int]:
+    """Return the epochs of all backups, whole or not; what else lies there is not ours."""
+    if not folder.is_dir():
+        return []
+    named = [match for p in folder.iterdir() if (match := NAME.fullmatch(p.name)) and p.is_dir()]
+    return [int(match[1]) for match in named if _name(int(match[1])) == match[0]]
+
+
+def _fault(folder: Path, epoch: int) -> str:
+    """Say what is wrong with a backup; nothing where every file is as it was written."""
+    own = folder / _name(epoch)
+    try:
+        stated = json.loads((own / DIGESTS).read_bytes())
+        known, stated_epoch = dict(stated["files"]), stated["epoch"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return f"its {DIGESTS} is missing or cannot be read"
+    if stated_epoch != epoch:
+        return f"it says that it is of epoch {stated_epoch}"
+    for name, path in _files(own).items():
+        if name in known and sha256(path) == known[name]:
+            del known[name]
+        elif name in known:
+            return f"its {name} has changed"
+    return f"its {sorted(known)[0]} is missing" if known else ""
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Return a backup's files by their names in it."""
+    paths = (p for p in folder.rglob("*") if p.is_file() and p.name != DIGESTS)
+    return {p.relative_to(folder).as_posix(): p for p in paths}
