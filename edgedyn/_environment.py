@@ -16,7 +16,7 @@ _PACKAGES = ("numpy", "scipy", "numba", "networkx", "scikit-learn", "matplotlib"
 
 # What leads to the last name of a path that begins at the root, at home or on a drive.
 _FOLDERS = re.compile(
-    r"""(?<![\w/.~\\])(?:~\w*[/\\]|[/\\](?=[^\s/\\])|[A-Za-z]:[/\\])(?:[^\s'":,;]*[/\\](?=[^\s'":,;]))?"""
+    r"""(?<![^\s'"=:(,])(?:~\w*[/\\]|[/\\](?=[^\s/\\])|[A-Za-z]:[/\\])(?:[^\s'":,;]*[/\\](?=[^\s'":,;]))?"""
 )
 
 

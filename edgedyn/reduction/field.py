@@ -163,12 +163,14 @@ class _CompiledField(_EdgeField):
 
     def __call__(self, x: Array) -> Array:
         rate = np.empty(self.n_nodes)
-        self._rate(*self._arrays, np.ascontiguousarray(x), self._constants, rate)
+        state = np.ascontiguousarray(node_values(x, self.n_nodes))  # kernels check no bounds
+        self._rate(*self._arrays, state, self._constants, rate)
         return rate
 
     def _pass(self, x: Array, diagonal: Array, links: Array) -> Array:
         rate = np.empty(self.n_nodes)
-        self._linear(*self._arrays, x, self._constants, rate, diagonal, links)
+        state = np.ascontiguousarray(node_values(x, self.n_nodes))
+        self._linear(*self._arrays, state, self._constants, rate, diagonal, links)
         return rate
 
 

@@ -1,5 +1,6 @@
 """A process forked from a clean parent that has loaded the framework; like a Popen to its user."""
 
+import atexit
 import json
 import os
 import signal
@@ -17,6 +18,14 @@ READ_AT_START = (
     *("TF_", "XLA"),
 )
 KEPT = 2
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
 Key = tuple[object, ...]
 _guard = threading.Lock()
 _nurseries: dict[Key, "Nursery"] = {}
@@ -35,13 +44,25 @@ class Nursery:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env=dict(environ),
+                # One thread while loading: a process with more cannot be forked safely.
+                env={**environ, **dict.fromkeys(THREADS, "1")},
             )
 
     def retire(self) -> None:
         """Let it end with its last child."""
         self.link.close()
-        threading.Thread(target=self.process.wait, daemon=True).start()
+        if self.process.poll() is None:
+            threading.Thread(target=self.process.wait, daemon=True).start()
+
+
+@atexit.register
+def _end_all() -> None:
+    """End what would else be left to the system."""
+    for key, nursery in _nurseries.items():
+        if key[0] == os.getpid():  # not those of a process that we were forked from
+            nursery.link.close()
+            nursery.process.kill()
+            nursery.process.wait()
 
 
 class Forked:
@@ -104,12 +125,14 @@ def forked(log: BinaryIO, environ: Mapping[str, str]) -> Forked | None:
     """
     if sys.platform != "linux":
         return None
-    early = (item for item in sorted(environ.items()) if item[0].startswith(READ_AT_START))
-    key = os.getpid(), *early
+    early = (name for name in sorted(environ) if name.startswith(READ_AT_START))
+    key = os.getpid(), *((name, environ[name]) for name in early if name not in THREADS)
     with _guard:
         known = _nurseries.pop(key, None)
-        if known is None or known.process.poll() is not None:
-            known = Nursery(environ)
+        if known is not None and known.process.poll() is not None:
+            known.retire()
+            known = None
+        known = known or Nursery(environ)
         _nurseries[key] = known
         for old in list(_nurseries)[:-KEPT]:
             _nurseries.pop(old).retire()

@@ -15,7 +15,7 @@ import msgspec
 
 from edgedyn._job import Job
 from edgedyn.studies.disk import disk_failed
-from edgedyn.studies.forked import Forked, forked
+from edgedyn.studies.forked import THREADS, Forked, forked
 from edgedyn.studies.journal import LINES
 
 LOOK = 1.0  # seconds between two looks at a trial that has a time limit
@@ -23,14 +23,6 @@ LOOK = 1.0  # seconds between two looks at a trial that has a time limit
 Process = subprocess.Popen[bytes] | Forked
 _running: set[Process] = set()
 _guard = threading.Lock()
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_NUM_INTEROP_THREADS",
-)
 
 
 def run_fresh(job: Job) -> dict[str, Any]:
@@ -41,7 +33,7 @@ def run_fresh(job: Job) -> dict[str, Any]:
     it ended without one, or was killed after the job's `timeout`. ``log.txt`` goes into the job's
     folder; without one it is discarded.
     """
-    environ = {**os.environ, **dict.fromkeys(_THREADS, str(job.threads))}
+    environ = {**os.environ, **dict.fromkeys(THREADS, str(job.threads))}
     with _log(job.folder) as log:
         process = forked(log, environ)
         outcome = None if process is None else _run(process, job)

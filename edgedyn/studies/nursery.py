@@ -94,6 +94,7 @@ def _become_worker(fds: list[int], others: list[int]) -> None:
         os.environ.clear()
         os.environ.update(given["environ"])
         os.chdir(given["cwd"])
+        _take_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
         from edgedyn.studies import worker
 
         worker.main()
@@ -103,6 +104,15 @@ def _become_worker(fds: list[int], others: list[int]) -> None:
         traceback.print_exc()
     finally:
         os._exit(1)
+
+
+def _take_threads(n: int) -> None:
+    """Let the libraries that were loaded with one thread take so many."""
+    import threadpoolctl
+
+    threadpoolctl.threadpool_limits(n)
+    if "numba" in sys.modules:
+        sys.modules["numba"].config.reload_config()
 
 
 if __name__ == "__main__":

@@ -177,6 +177,7 @@ def select(
     began = time.perf_counter()
     plan = load_study(study, fields)
     _needs_tensorflow()
+    _ = plan.digests  # of the candidates' files as they are now
     store = Store(plan.path(plan.output))
     with store.locked(), _disk_errors(store.folder):
         records = store.of_trials(plan.trials)

@@ -200,3 +200,11 @@ def test_refusals():
         steady_state_1d(np.nan, sis())
     with pytest.raises(ValueError, match="no high start"):
         System(lambda x: x, lambda x, y: y).high(1.0)
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_a_state_of_another_length_is_refused_before_a_kernel_reads_past_its_end(length):
+    field = mutualistic().on([[0, 3], [1, 0]])
+    for call in (field, field.linearise):
+        with pytest.raises(ValueError, match=r"one value for each of the 2 nodes; got shape"):
+            call(np.full(length, 0.5))

@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from edgedyn._environment import environment
+from edgedyn._environment import environment, published
 from edgedyn._files import sha256, sync
 from edgedyn._job import Job
 from edgedyn.nn.callback import CapacitanceCallback
@@ -50,7 +50,7 @@ def prepare(job: Job) -> Setup:
         "environment": {**environment(), "command": job.command},
         "data_fingerprint": data.fingerprint,
         "source_fingerprint": source(data, job),
-        "data": data.to_dict(),
+        "data": published(data.to_dict()),
         "parameters": int(model.count_params()),
         "threads": job.threads,
     }
