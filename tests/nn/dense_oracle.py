@@ -1,8 +1,9 @@
 """Dense P of small Keras networks, pair by pair, from its definition; no code of edgedyn is used.
 
 A network is a function ``net(L, x)`` of its layers: ``L.conv(...)``, ``L.bn(...)`` and so on. Run
-with `Keras` it builds a functional model; run with `Oracle` it gives, with TensorFlow's Jacobians,
-the input of one layer as a function of another's output, everything else held.
+with `Keras` it builds a functional model; run with `Oracle` it gives the inputs of all layers as
+functions of one layer's output, everything else held: Jacobians by batches of unit tangents in
+forward mode, derivatives by kernels entry by entry (all layers are linear in them).
 """
 
 from itertools import product
@@ -59,7 +60,7 @@ class Oracle:
         self.made, self.all = made, nodes == "all"
         self.recorded, self.inputs, self.deltas = {}, {}, {}
         self.free = None  # (name, value): this layer's output is a variable, the others are held
-        self.wanted = None  # the layer whose input is asked for
+        self.arriving = {}  # every layer's input
         self.order = []
         self.magnitude = False
 
@@ -102,8 +103,7 @@ class Oracle:
             out = self.apply(name, *self.parameters(name), x)
             self.recorded[name] = out
             return out + self.deltas.setdefault(name, tf.zeros_like(out))
-        if name == self.wanted:
-            self.captured = x
+        self.arriving[name] = x
         return self.free[1] if name == self.free[0] else self.recorded[name]
 
     def _shift(self, name, x):
@@ -158,52 +158,53 @@ class Oracle:
         e = tape.gradient(loss, self.deltas, unconnected_gradients="zero")
         return {name: tf.stop_gradient(v) for name, v in e.items()}
 
-    def segment(self, net, x, below, above):
-        """Return dense J: the input of `above` by the output of `below`, or None."""
-        start = tf.stop_gradient(self.recorded[below])
-        with tf.GradientTape() as tape:
-            tape.watch(start)
-            self.free, self.wanted = (below, start), above
-            net(self, x)
-            arriving = self.captured
-        J = tape.jacobian(arriving, start)
-        self.free = None
-        if J is None:
-            return None
-        return tf.reshape(J, (int(tf.size(arriving)), int(tf.size(start)))).numpy()
+    def segments(self, net, x, below):
+        """Return dense J from the output of `below` to every layer's input, a sample a tangent."""
+        held, start = self.recorded, self.recorded[below]
+        n = int(tf.size(start))
+        self.recorded = {name: many(v, n) for name, v in held.items()}
+        self.arriving, free = {}, self.recorded[below]
+        with tf.autodiff.ForwardAccumulator(free, np.eye(n).reshape(free.shape)) as accumulator:
+            self.free = (below, free)
+            net(self, many(x, n))
+            found = {name: accumulator.jvp(v) for name, v in self.arriving.items()}
+        self.free, self.recorded = None, held
+        return {name: J.numpy().reshape(n, -1).T for name, J in found.items() if J is not None}
 
-    def derivative_below(self, name):
-        """Return d f_A(theta, u_A) / d theta, dense: (outputs, kernel and bias nodes)."""
-        u = self.inputs[name]
-        u = tf.abs(u) if self.magnitude else u
-        if self.is_shift(name):
-            theta, kernel, bias = [], None, self.made[name].beta.value
-        else:
-            kernel, bias = self.parameters(name)
-            theta = [tf.constant(kernel)]
-        if bias is not None and (self.all or kernel is None):
-            theta.append(tf.constant(bias))
-        with tf.GradientTape() as tape:
-            tape.watch(theta)
-            if kernel is None:
-                out = u + theta[0]
-            else:
-                out = self.apply(name, theta[0], theta[1] if len(theta) > 1 else None, u)
-        rows = int(tf.size(out))
-        return np.hstack([tf.reshape(j, (rows, -1)).numpy() for j in tape.jacobian(out, theta)])
+    def below(self, name):
+        """Return d f(theta, u) / d theta: (outputs, kernel and bias nodes)."""
+        u = tf.abs(self.inputs[name]) if self.magnitude else self.inputs[name]
+        columns = []
+        if not self.is_shift(name):
+            columns = [self.apply(name, unit, None, u) for unit in units(self.parameters(name)[0])]
+        bias = self.made[name].beta.value if self.is_shift(name) else self.parameters(name)[1]
+        if bias is not None and (self.all or self.is_shift(name)):
+            n = int(tf.size(self.recorded[name][..., 0]))
+            columns += [many(unit, n) for unit in units(bias)]
+        return np.stack([np.ravel(c) for c in columns], axis=1)
 
-    def derivative_above(self, name, e):
-        """Return d^2 <e_B, f_B(theta, v)> / d theta d v, dense: (kernel nodes, inputs)."""
-        kernel = tf.constant(self.parameters(name)[0])
-        v = tf.constant(self.inputs[name])
-        e = tf.abs(e) if self.magnitude else e
-        with tf.GradientTape() as outer:
-            outer.watch(v)
-            with tf.GradientTape() as inner:
-                inner.watch(kernel)
-                value = tf.reduce_sum(e * self.apply(name, kernel, None, v))
-            g = inner.gradient(value, kernel)
-        return tf.reshape(outer.jacobian(g, v), (int(tf.size(kernel)), int(tf.size(v)))).numpy()
+    def above(self, name, e):
+        """Return d^2 <e, f(theta, v)> / d theta d v: (kernel nodes, inputs)."""
+        v = self.inputs[name]
+        n = int(tf.size(v))
+        unit_inputs = np.eye(n).reshape(n, *v.shape[1:])
+        e = np.ravel(tf.abs(e) if self.magnitude else e)
+        kernel = self.parameters(name)[0]
+        return np.stack(
+            [np.reshape(self.apply(name, k, None, unit_inputs), (n, -1)) @ e for k in units(kernel)]
+        )
+
+
+def many(v, n):
+    """Repeat one sample, or one array, n times along a first axis."""
+    v = v if len(v.shape) > 1 and v.shape[0] == 1 else v[None]
+    return tf.constant(np.broadcast_to(v, (n, *v.shape[1:])))
+
+
+def units(array):
+    """Yield arrays of one 1 and zeros."""
+    n = int(tf.size(array))
+    yield from np.eye(n).reshape(n, *array.shape)
 
 
 def dilated(kernel, rates):
@@ -227,31 +228,27 @@ def sizes(oracle):
     return {n: (k, b if oracle.all else 0) for n, (k, b) in found.items()}
 
 
-def degrees(net, made, x, targets, strength, nodes):
+def degrees(net, made, x, targets, strength, nodes, kind=Oracle):
     """In- and out-degrees of each layer, flat (kernel, then bias), from the dense blocks."""
-    oracle = Oracle(made, nodes)
+    oracle = kind(made, nodes)
     ins, outs = {}, {}
     for sample, target in zip(x, targets, strict=True):
         oracle.magnitude = False
-        e = oracle.run(net, tf.constant(sample[None]), tf.constant(target[None]))
+        sample = tf.constant(sample[None])
+        e = oracle.run(net, sample, tf.constant(target[None]))
         oracle.magnitude = strength == "magnitude"
         size = sizes(oracle)
         for name in oracle.order:
             ins.setdefault(name, np.zeros(sum(size[name])))
             outs.setdefault(name, np.zeros(sum(size[name])))
-        for above in oracle.order:
-            if oracle.is_shift(above):
-                continue
-            M = oracle.derivative_above(above, e[above])
-            for below in oracle.order:
-                if below == above:
-                    continue
-                J = oracle.segment(net, tf.constant(sample[None]), below, above)
-                if J is None:
-                    continue
-                P = (M @ J @ oracle.derivative_below(below)).T / len(x)
-                ins[below] += P.sum(axis=1)
-                outs[above][: size[above][0]] += P.sum(axis=0)
+        above = {n: oracle.above(n, e[n]) for n in oracle.order if not oracle.is_shift(n)}
+        for below in oracle.order:
+            own = oracle.below(below)
+            for name, J in oracle.segments(net, sample, below).items():
+                if name != below and name in above:
+                    P = (above[name] @ J @ own).T / len(x)
+                    ins[below] += P.sum(axis=1)
+                    outs[name][: size[name][0]] += P.sum(axis=0)
     return {n: (ins[n], outs[n]) for n in oracle.order}
 
 
@@ -281,12 +278,8 @@ def full_degrees(net, made, model, x, targets, nodes):
     start = {}
     for k, name in enumerate(owner):
         start[k] = sum(int(tf.size(flat[m])) for m in range(k) if owner[m] == name)
-    linked = {
-        (a, b)
-        for a in oracle.order
-        for b in oracle.order
-        if a != b and oracle.segment(net, tf.constant(x[:1]), a, b) is not None
-    }
+    reached = {a: set(oracle.segments(net, tf.constant(x[:1]), a)) - {a} for a in oracle.order}
+    linked = {(a, b) for a in oracle.order for b in reached[a]}
     for i, g in enumerate(gradient):
         for j, v in enumerate(flat):
             if (owner[i], owner[j]) not in linked:

@@ -1,13 +1,11 @@
 """Random small Keras networks, as programs, and their dense P by the definition.
 
-Quick enough for hundreds: Jacobians by batches of unit tangents, derivatives by kernels entry by
-entry (all layers are linear in them). As in `dense_oracle`, no code of edgedyn is used.
+As in `dense_oracle`, no code of edgedyn is used.
 """
 
 import keras
-import numpy as np
 import tensorflow as tf
-from dense_oracle import Keras, Oracle, sizes
+from dense_oracle import Keras, Oracle, degrees
 from hypothesis import strategies as st
 from keras import layers as kl
 from keras import ops
@@ -137,79 +135,13 @@ class Dense(Oracle):
             out = tf.concat([ops.conv(v, k, *window) for v, k in pairs], -1)
         return out if bias is None else out + bias
 
-    def _layer(self, name, x):
-        if self.free is not None:
-            self.arriving[name] = x
-        return super()._layer(name, x)
-
-    def segments(self, net, x, below):
-        """Return dense J from the output of `below` to every layer's input, a sample a tangent."""
-        held, start = self.recorded, self.recorded[below]
-        n = int(tf.size(start))
-        self.recorded = {name: many(v, n) for name, v in held.items()}
-        self.arriving, free = {}, self.recorded[below]
-        with tf.autodiff.ForwardAccumulator(free, np.eye(n).reshape(free.shape)) as accumulator:
-            self.free = (below, free)
-            net(self, many(x, n))
-            found = {name: accumulator.jvp(v) for name, v in self.arriving.items()}
-        self.free, self.recorded = None, held
-        return {name: J.numpy().reshape(n, -1).T for name, J in found.items() if J is not None}
-
-    def below(self, name):
-        """Return d f(theta, u) / d theta: (outputs, kernel and bias nodes)."""
-        u = tf.abs(self.inputs[name]) if self.magnitude else self.inputs[name]
-        columns = []
-        if not self.is_shift(name):
-            columns = [self.apply(name, unit, None, u) for unit in units(self.parameters(name)[0])]
-        bias = self.made[name].beta.value if self.is_shift(name) else self.parameters(name)[1]
-        if bias is not None and (self.all or self.is_shift(name)):
-            n = int(tf.size(self.recorded[name][..., 0]))
-            columns += [many(unit, n) for unit in units(bias)]
-        return np.stack([np.ravel(c) for c in columns], axis=1)
-
-    def above(self, name, e):
-        """Return d^2 <e, f(theta, v)> / d theta d v: (kernel nodes, inputs)."""
-        v = self.inputs[name]
-        n = int(tf.size(v))
-        unit_inputs = np.eye(n).reshape(n, *v.shape[1:])
-        e = np.ravel(tf.abs(e) if self.magnitude else e)
-        kernel = self.parameters(name)[0]
-        return np.stack(
-            [np.reshape(self.apply(name, k, None, unit_inputs), (n, -1)) @ e for k in units(kernel)]
-        )
-
-
-def many(v, n):
-    """Repeat one sample, or one array, n times along a first axis."""
-    v = v if len(v.shape) > 1 and v.shape[0] == 1 else v[None]
-    return tf.constant(np.broadcast_to(v, (n, *v.shape[1:])))
-
-
-def units(array):
-    """Yield arrays of one 1 and zeros."""
-    n = int(tf.size(array))
-    yield from np.eye(n).reshape(n, *array.shape)
-
 
 def dense_betas(net, made, x, target, nodes):
     """Return, by strength, 1' P P 1 and 1' P 1 of one sample, from dense blocks."""
-    oracle, x = Dense(made, nodes), tf.constant(x)
-    e = oracle.run(net, x, tf.constant(target))
-    order, size, found = oracle.order, sizes(oracle), {}
+    found = {}
     for strength in ("magnitude", "signed"):
-        oracle.magnitude = strength == "magnitude"
-        ins = {name: np.zeros(sum(size[name])) for name in order}
-        outs = {name: np.zeros(sum(size[name])) for name in order}
-        above = {name: oracle.above(name, e[name]) for name in order if not oracle.is_shift(name)}
-        for name in order:
-            own = oracle.below(name)
-            for other, J in oracle.segments(net, x, name).items():
-                if other != name and other in above:
-                    P = (above[other] @ J @ own).T
-                    ins[name] += P.sum(axis=1)
-                    outs[other][: size[other][0]] += P.sum(axis=0)
-        numerator = sum(ins[name] @ outs[name] for name in order)
-        found[strength] = numerator, sum(v.sum() for v in ins.values())
+        pairs = degrees(net, made, x, target, strength, nodes, kind=Dense).values()
+        found[strength] = sum(i @ o for i, o in pairs), sum(i.sum() for i, _ in pairs)
     return found
 
 
