@@ -94,11 +94,13 @@ def three(folder, **fields):
 def nasty(folder):
     """Write a study in which every text is markup."""
     made = {"environment": {**ENVIRONMENT, "cpu": MARKUP, "packages": {MARKUP: MARKUP}}}
-    made |= {"data_fingerprint": MARKUP, "data": {**DATA, "train": MARKUP}}
+    made |= {"data_fingerprint": MARKUP, "data": DATA}
     records = [
         record(MARKUP, 0.9, 8, test=0.9, data=MARKUP, provenance=made),
-        record("=1+1", 1.4, 8, test=0.8, data=MARKUP, scores={MARKUP: 1.0}),
-        record("plain", 0.7, 8, test=0.7, data=MARKUP, statuses=["ok"] * 7 + [MARKUP]),
-        record("failed", 0.7, 2, status="failed", reason=MARKUP, data=MARKUP),
+        record("=1+1", 1.05, 8, test=0.8, data=MARKUP, provenance=made, scores={MARKUP: 1.0}),
+        record(
+            "plain", 0.7, 8, test=0.7, data=MARKUP, provenance=made, statuses=["ok"] * 7 + [MARKUP]
+        ),
+        record("failed", 0.7, 2, status="failed", reason=MARKUP, data=MARKUP, provenance=made),
     ]
     return write_study(folder, records, output=MARKUP)

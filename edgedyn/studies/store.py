@@ -12,13 +12,12 @@ from datetime import UTC, datetime
 from itertools import starmap
 from math import nan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from edgedyn._environment import published
 from edgedyn._files import json_ready, output_folder, to_json, write_text
-from edgedyn.capacitance import Status
 from edgedyn.predict.methods import method_named
 from edgedyn.studies.journal import Journal
 from edgedyn.studies.record import EpochRecord, TrialRecord, upgraded_settings
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 RECORDS, TRIALS, MODELS, ASIDE = "records", "trials", "models", "set-aside"
 STUDY, LOCK, PACKED = "study.json", "study.lock", "records.jsonl"
 MOST_DIFFERENCES = 8
-BETA_STATUSES = frozenset((*get_args(Status), "diverged", "no_probe"))
 Numbers = list[float | None]  # null is NaN
 
 
@@ -372,8 +370,6 @@ def _decoded(values: dict[str, Any]) -> TrialRecord:
         for value in getattr(table, name):
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"its {name} {value:g} is not in [0, 1]")
-    if unknown := set(table.beta_status).difference(BETA_STATUSES):
-        raise ValueError(f"its beta_status {min(unknown)!r} is unknown")
     columns = [_column(getattr(table, name)) for name in COLUMNS]
     length = len(table.epoch)
     rows: list[dict[str, float]] = [{} for _ in range(length)]

@@ -6,7 +6,7 @@ import re
 import pytest
 from browser import SIZES, goto, require_browser
 from page_reader import data_of
-from report_cases import MARKUP, nasty, record, three, write_study
+from report_cases import BETA, MARKUP, nasty, record, three, write_study
 
 from edgedyn.commands.report import write_report
 
@@ -17,8 +17,10 @@ def above(folder):
     """Write a study with a prediction that is no accuracy, and degenerate epochs."""
     odd = ["ok", "ill_conditioned", "ok", "ok", "ok"]
     betas = [0.5, float("nan"), 0.32, 0.26, 0.2]
-    far = [record("far", 3.0), record("above", 1.2), record("odd", 0.7, betas=betas, statuses=odd)]
-    return write_study(folder, far)
+    to_three = [(2.1 + 0.8 * b) / 5 for b in BETA[:5]]  # accuracies on a line that reaches 3 at 0
+    far = record("far", 0.9, wiggle=0.0, betas=to_three)
+    some = [far, record("above", 1.1), record("odd", 0.7, betas=betas, statuses=odd)]
+    return write_study(folder, some)
 
 
 def sizes(folder):

@@ -67,7 +67,8 @@ def trained(monkeypatch):
     for name, value in {"backwards": False, "stop_after": None, "broken": ()}.items():
         monkeypatch.setattr(STEER, name, value)
     monkeypatch.setattr(selection._Run, "_run", run)
-    monkeypatch.setattr(selection, "_checked", lambda study: {"n_validation": 1000})
+    seen = {"n_validation": 1000, "source_fingerprint": ""}
+    monkeypatch.setattr(selection, "_checked", lambda study, cache: seen)
     monkeypatch.setattr(selection, "_needs_tensorflow", lambda: None)
     return ran
 
