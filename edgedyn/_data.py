@@ -38,11 +38,11 @@ def load_table(spec: str) -> tuple[Array, Array]:
         return digits()
     path = Path(spec)
     readers = {".npz": _read_npz, ".csv": _read_csv}
-    if path.suffix not in readers:
+    if path.suffix.lower() not in readers:
         raise ValueError(f"data must be 'digits', a .npz or a .csv file; got {spec!r}.")
     if not path.is_file():
         raise ValueError(f"there is no file {spec!r}; give 'digits', a .npz or a .csv file.")
-    X, y = readers[path.suffix](path)
+    X, y = readers[path.suffix.lower()](path)
     try:
         X = check.real_matrix(X)
     except (TypeError, ValueError) as error:

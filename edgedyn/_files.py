@@ -102,3 +102,15 @@ def output_folder(path: Path) -> Path:
             "choose another with --out."
         ) from None
     return path
+
+
+@contextmanager
+def result_folder(path: Path) -> Iterator[Path]:
+    """Yield an `output_folder`; where nothing was written there, leave none behind."""
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        yield output_folder(path)
+    finally:
+        for folder in made:
+            with suppress(OSError):  # something lies there
+                folder.rmdir()

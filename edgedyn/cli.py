@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
@@ -42,12 +43,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     2
     """
     parser = build_parser()
-    arguments = parser.parse_args(argv)
-    if not hasattr(arguments, "run"):
-        parser.print_help()
-        return 0
     try:
-        with _terminable():
+        arguments = parser.parse_args(argv)
+        if not hasattr(arguments, "run"):
+            parser.print_help()
+            return 0
+        with _terminable(), warnings.catch_warnings():
+            warnings.showwarning = _say
             code = arguments.run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as head, has seen enough
@@ -68,6 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code or 0
 
 
+def _say(message: Warning | str, *where: object, **more: object) -> None:
+    """Print a warning as a sentence, without the line of code it came from."""
+    print(f"edgedyn: {message}", file=sys.stderr)
+
+
 @contextmanager
 def _terminable() -> Iterator[None]:
     """Let SIGTERM end a command as Ctrl-C does; only the main thread can."""
@@ -83,8 +90,11 @@ def _terminable() -> Iterator[None]:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser with all commands."""
+    import shtab
+
     parser = _Parser(prog="edgedyn", description="Neural capacitance: line graphs of networks.")
     parser.add_argument("--version", action="version", version=f"edgedyn {edgedyn.__version__}")
+    shtab.add_argument_to(parser, help="print the completions of a shell, and stop")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     for command in (demo, linegraph, theorem1, beta, select, report, reduce):
         command.add(commands)

@@ -196,3 +196,41 @@ def test_names_in_tables_are_not_cut_in_two(capsys, monkeypatch):
     assert "probe_batch_norm_1" in capsys.readouterr().out
     print_table("t", header, [["x" * 100, "1000", *["1.234e-05"] * 3]])  # all of it, on some lines
     assert capsys.readouterr().out.count("x") == 100
+
+
+def test_words_are_completed_and_examples_shown(capsys):
+    for shell in ("bash", "zsh"):
+        with pytest.raises(SystemExit) as end:
+            main(["--print-completion", shell])
+        assert end.value.code == 0 and "theorem1" in capsys.readouterr().out
+    for command in ("demo", "linegraph", "theorem1", "beta", "select", "report", "reduce"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        assert f"example: edgedyn {command}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_values_stay_whole_in_narrow_terminals_and_brackets_are_text(capsys, monkeypatch):
+    from edgedyn.commands.console import print_table
+
+    for width in (20, 40, 120):
+        monkeypatch.setenv("COLUMNS", str(width))
+        rows = [["1  [bold]long name/of a model", "0.8123+-0.012", "0.812"]]
+        print_table("[red]x.csv", ["candidate", "neural capacitance", "last value"], rows)
+        lines = capsys.readouterr().out.splitlines()
+        assert any("0.8123+-0.012" in line and "0.812  " in line for line in lines)
+        text = "".join("".join(lines).split())
+        assert "[red]x.csv" in text and "capacitance" in text and "value" in text
+        assert "[bold]" in text
+
+
+def test_a_failed_run_leaves_no_folder(tmp_path, capsys):
+    (tmp_path / "bad.csv").write_text("a,b\nx,y\n")
+    for arguments in (
+        ["theorem1", "--data", str(tmp_path / "bad.csv")],
+        ["theorem1", "--epochs", "0"],
+    ):
+        assert main([*arguments, "--out", str(tmp_path / "new" / "deep")]) == 2
+        assert not (tmp_path / "new").exists()
+    (tmp_path / "there").mkdir()
+    assert main(["theorem1", "--epochs", "0", "--out", str(tmp_path / "there")]) == 2
+    assert (tmp_path / "there").is_dir()

@@ -10,7 +10,11 @@ from edgedyn.commands.console import check_seed, print_table, progress_bar
 
 def add(commands: Any) -> None:
     """Add the command."""
-    beta = commands.add_parser("beta", help="measure beta_eff of a Keras model on data")
+    beta = commands.add_parser(
+        "beta",
+        help="measure beta_eff of a Keras model on data",
+        epilog="example: edgedyn beta --model MobileNetV2 --weights none --data digits",
+    )
     beta.add_argument(
         "--model",
         required=True,

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 LONG_NAME = 40  # half the line of a terminal
+NARROW = 12  # of a name that must be folded
 
 
 def add_common(command: argparse.ArgumentParser, folder: str) -> None:
@@ -22,25 +23,33 @@ def check_seed(seed: int) -> None:
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table."""
+    """Print a table; nothing in it is taken for markup."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
-
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    # Half a name cannot be searched for; headers wrap first, unless a name would fill the line.
-    whole = max((len(str(row[0])) for row in rows), default=0) <= LONG_NAME
-    table.add_column(header[0], no_wrap=whole, overflow="fold")
-    for name in header[1:]:
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(*map(str, row))
+    from rich.text import Text
 
     class ForReaders(Console):
         def on_broken_pipe(self) -> None:  # rich would exit with 1
             raise BrokenPipeError
 
-    ForReaders().print(table)
+    console = ForReaders()
+    columns = [[str(row[k]) for row in rows] for k in range(len(header))]
+    widths = [max(map(len, cells), default=0) for cells in columns]
+    # Values stay whole, whatever the terminal; headers break first, then names.
+    one_line = sum(map(max, map(len, header), widths)) + 3 * len(header) <= console.width
+    titles = [*header[:1], *(name if one_line else "\n".join(name.split()) for name in header[1:])]
+    heads = [max(map(len, title.split("\n"))) for title in titles]
+    values = sum(map(max, heads[1:], widths[1:])) + 3 * len(header)
+    console.width = max(console.width, NARROW + values)
+    whole = widths[0] <= min(LONG_NAME, console.width - values)
+    table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left")
+    table.add_column(Text(titles[0]), no_wrap=whole, overflow="fold")
+    for name in titles[1:]:
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    console.print(table)
 
 
 @contextmanager

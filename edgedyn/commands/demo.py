@@ -9,7 +9,9 @@ from edgedyn.commands.console import add_common, check_seed, print_table, progre
 def add(commands: Any) -> None:
     """Add the command."""
     demo = commands.add_parser(
-        "demo", help="predict which pre-trained network will be best, on bundled digits"
+        "demo",
+        help="predict which pre-trained network will be best, on bundled digits",
+        epilog="example: edgedyn demo --out demo --seed 1",
     )
     add_common(demo, "edgedyn-demo")
     demo.set_defaults(run=run)
@@ -18,7 +20,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run the demo, write its folder, print its table."""
     from edgedyn._environment import environment
-    from edgedyn._files import output_folder, to_json
+    from edgedyn._files import result_folder, to_json
     from edgedyn.commands.report import write_report
     from edgedyn.linegraph import line_graph
     from edgedyn.report.files import write_demo, write_graphs_picture
@@ -26,12 +28,12 @@ def run(arguments: argparse.Namespace) -> None:
     from edgedyn.studies.demo import fitted_line
 
     check_seed(arguments.seed)
-    folder = output_folder(arguments.out)
-    with progress_bar(arguments.json) as progress:
-        demo = run_demo(seed=arguments.seed, progress=progress)
-    write_graphs_picture(folder / "graphs.png", line_graph([3, 4, 2]))
-    write_demo(folder, demo, fitted_line(demo), environment())
-    page = write_report(folder)
+    with result_folder(arguments.out) as folder:
+        with progress_bar(arguments.json) as progress:
+            demo = run_demo(seed=arguments.seed, progress=progress)
+        write_graphs_picture(folder / "graphs.png", line_graph([3, 4, 2]))
+        write_demo(folder, demo, fitted_line(demo), environment())
+        page = write_report(folder)
     if arguments.json:
         print(to_json({"environment": environment(), **demo.to_dict()}))
         return

@@ -22,7 +22,11 @@ class _Subject(NamedTuple):
 
 def add(commands: Any) -> None:
     """Add the command."""
-    graph = commands.add_parser("linegraph", help="count, draw or export a line graph")
+    graph = commands.add_parser(
+        "linegraph",
+        help="count, draw or export a line graph",
+        epilog="example: edgedyn linegraph 4 5 3 --out gb.html",
+    )
     graph.add_argument("sizes", type=int, nargs="*", help="neurons per layer, input first")
     graph.add_argument("--model", help="instead: a network's name (VGG16), or a .keras or .h5 file")
     graph.add_argument("--image-size", type=int, help="side of a named network's images (224)")
@@ -60,7 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
     }
     if arguments.out is not None:
         output_folder(arguments.out.parent)
-        if arguments.out.suffix in EXPORT_SUFFIXES:
+        if arguments.out.suffix.lower() in EXPORT_SUFFIXES:
             write(arguments.out, graph)
         else:
             from edgedyn.report.files import write_line_graph
@@ -82,7 +86,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _subject(arguments: argparse.Namespace) -> _Subject:
     """Return what belongs to the sizes or the model."""
-    page = arguments.out is not None and arguments.out.suffix == ".html"
+    page = arguments.out is not None and arguments.out.suffix.lower() == ".html"
     if arguments.data is not None and not page:
         raise ValueError(
             "--data belongs to an .html page, which shows the links' strengths; say --out gb.html. "

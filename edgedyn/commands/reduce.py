@@ -32,7 +32,9 @@ _MOST_LINKS = 5_000_000  # beyond, the full network's steady states take minutes
 def add(commands: Any) -> None:
     """Add the command."""
     reduce = commands.add_parser(
-        "reduce", help="reduce a network to one dimension and find its tipping point"
+        "reduce",
+        help="reduce a network to one dimension and find its tipping point",
+        epilog="example: edgedyn reduce network.csv --dynamics sis --out where.png",
     )
     reduce.add_argument(
         "file", type=Path, help="a .csv, .tsv, .mat, .npz, .mtx, .graphml, .gml or .net file"
@@ -62,7 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
     from edgedyn.reduction.files import described
 
     check.choice(arguments.dynamics, "--dynamics", DYNAMICS)
-    if arguments.out is not None and arguments.out.suffix not in (".png", ".svg"):
+    if arguments.out is not None and arguments.out.suffix.lower() not in (".png", ".svg"):
         raise ValueError(f"--out must end in .png or .svg; got {arguments.out.name!r}.")
     options = {
         name: getattr(arguments, name) for name in ("variable", "project", "rows", "undirected")

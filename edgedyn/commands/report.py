@@ -9,7 +9,11 @@ NAME = "report.html"
 
 def add(commands: Any) -> None:
     """Add the command."""
-    report = commands.add_parser("report", help="write one page about a study or a demo")
+    report = commands.add_parser(
+        "report",
+        help="write one page about a study or a demo",
+        epilog="example: edgedyn report digits-study --out report.html",
+    )
     report.add_argument(
         "study", type=Path, help="the folder that edgedyn select or edgedyn demo has written"
     )
@@ -20,7 +24,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write the page."""
     out = arguments.out or arguments.study / NAME
-    if out.suffix not in (".html", ".htm"):
+    if out.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"the report is a page; --out must end in .html; got {out.name!r}.")
     if arguments.out and not out.parent.is_dir():
         raise ValueError(f"there is no folder {str(out.parent)!r} for the report; make it first.")

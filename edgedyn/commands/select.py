@@ -21,7 +21,9 @@ SHOWN = 8  # candidates in the ranking that is shown on the way
 def add(commands: Any) -> None:
     """Add the command."""
     select = commands.add_parser(
-        "select", help="choose among models by their first epochs, and train the best"
+        "select",
+        help="choose among models by their first epochs, and train the best",
+        epilog="example: edgedyn select --init && edgedyn select study.toml --workers 2",
     )
     select.add_argument("study", type=Path, nargs="?", help="a study file (TOML)")
     select.add_argument(
@@ -319,8 +321,6 @@ def _mean(values: list[float]) -> str:
 
 def _report(found: Any) -> None:
     """Print the ranking, what failed, and the best model."""
-    from rich.markup import escape
-
     for n, ranking in found.rankings.items():
         methods = list(dict.fromkeys(row.method for row in ranking.rows))
         by_model = {(row.model, row.method): row for row in ranking.rows}
@@ -332,7 +332,7 @@ def _report(found: Any) -> None:
             last = _mean([end.val_accuracy for end in ends])
             test = _mean([end.test_accuracy for end in ends])
             place = k if isfinite(first.rank) else "-"
-            rows.append([f"{place}  {escape(first.model)}", *cells, last, test])
+            rows.append([f"{place}  {first.model}", *cells, last, test])
         samples = "" if n is None else f", {n} training samples"
         title = f"By the first {ranking.observed} epochs{samples}"
         header = ["candidate", *(method_named(m).label for m in methods), "validation", "test"]

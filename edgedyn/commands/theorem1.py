@@ -10,7 +10,11 @@ DEFAULT_LAYERS = [64, 48, 32, 24, 10]
 
 def add(commands: Any) -> None:
     """Add the command."""
-    theorem = commands.add_parser("theorem1", help="verify Theorem 1 and show where it stops")
+    theorem = commands.add_parser(
+        "theorem1",
+        help="verify Theorem 1 and show where it stops",
+        epilog="example: edgedyn theorem1 --data digits --layers 64 48 32 24 10",
+    )
     theorem.add_argument(
         "--data", default="digits", help="digits, a .npz with X and y, or a .csv (label last)"
     )
@@ -26,17 +30,17 @@ def run(arguments: argparse.Namespace) -> None:
     """Verify Theorem 1, write its folder, print its tables."""
     from edgedyn._data import load_table
     from edgedyn._environment import environment
-    from edgedyn._files import output_folder, to_json
+    from edgedyn._files import result_folder, to_json
     from edgedyn.mlp import verify_theorem1
     from edgedyn.report.files import write_theorem1
 
     check_seed(arguments.seed)
-    folder = output_folder(arguments.out)
-    X, y = load_table(arguments.data)
-    with progress_bar(arguments.json) as progress:
-        options = {name: getattr(arguments, name) for name in ("layers", "epochs", "seed")}
-        report = verify_theorem1(X, y, **options, progress=progress)
-    write_theorem1(folder, report, environment())
+    with result_folder(arguments.out) as folder:
+        X, y = load_table(arguments.data)
+        with progress_bar(arguments.json) as progress:
+            options = {name: getattr(arguments, name) for name in ("layers", "epochs", "seed")}
+            report = verify_theorem1(X, y, **options, progress=progress)
+        write_theorem1(folder, report, environment())
     if arguments.json:
         print(to_json({"environment": environment(), **report.to_dict()}))
         return

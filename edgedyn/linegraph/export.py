@@ -70,11 +70,11 @@ def write(path: str | PathLike[str], graph: LineGraph, *, max_links: int = 10**9
     """
     path = Path(path)
     writers = dict(zip(EXPORT_SUFFIXES, (write_npz, write_graphml, write_csv), strict=True))
-    if path.suffix not in writers:
+    if path.suffix.lower() not in writers:
         accepted = ", ".join(EXPORT_SUFFIXES)
         raise ValueError(f"an export must end in one of {accepted}; got {path.name!r}.")
     check_links(graph.n_links, max_links, "links", "this line graph", "block() by block")
-    writers[path.suffix](path, graph)
+    writers[path.suffix.lower()](path, graph)
 
 
 # Scipy's format ----------------------------------------------------------------------------------

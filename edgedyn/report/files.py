@@ -70,12 +70,12 @@ def write_line_graph(
     themselves. ValueError for another suffix, and for a picture of an interaction or of values.
     """
     path = Path(path)
-    if path.suffix not in DRAWING_SUFFIXES:
+    if path.suffix.lower() not in DRAWING_SUFFIXES:
         raise ValueError(
             f"the output must end in one of {', '.join(DRAWING_SUFFIXES)} for a drawing, or .npz, "
             f".graphml, .csv for an export by edgedyn.linegraph.export; got {path.name!r}."
         )
-    if path.suffix == ".html":
+    if path.suffix.lower() == ".html":
         write_text(path, graph_page(graph, values, name))
     elif hasattr(graph, "strength") or values is not None:
         raise ValueError(

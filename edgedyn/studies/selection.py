@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
@@ -341,6 +342,8 @@ class _Run:
         """Look at data and names before any trial; refuse data that others did not have."""
         found = _checked(self.study, cache=str(self.store.folder / FILES))
         self.n_validation, now = found["n_validation"], found["source_fingerprint"]
+        for note in found.get("notes", ()):
+            warnings.warn(note, stacklevel=5)
         for key, record in self.records.items():
             if record.provenance.get("source_fingerprint", now) != now:
                 raise ValueError(

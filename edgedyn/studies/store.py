@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgedyn._environment import published
-from edgedyn._files import json_ready, output_folder, to_json, write_text
+from edgedyn._files import json_ready, result_folder, to_json, write_text
 from edgedyn.predict.methods import method_named
 from edgedyn.studies.journal import Journal
 from edgedyn.studies.record import EpochRecord, TrialRecord, upgraded_settings
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 RECORDS, TRIALS, MODELS, ASIDE = "records", "trials", "models", "set-aside"
 STUDY, LOCK, PACKED = "study.json", "study.lock", "records.jsonl"
 MOST_DIFFERENCES = 8
+LATER = ("finish_probe", "early_epochs", "patience")  # settings of a finish
 Numbers = list[float | None]  # null is NaN
 
 
@@ -214,16 +215,20 @@ class Store:
         """Keep others out; refuse where another process has the folder."""
         from filelock import FileLock, Timeout
 
-        output_folder(self.folder)
-        lock = FileLock(self.folder / LOCK)  # the operating system's: it ends with the process
-        try:
-            held = lock.acquire(timeout=0)
-        except Timeout:
-            raise ValueError(
-                f"another run is at work on {str(self.folder)!r}; wait until it has ended."
-            ) from None
-        with held:
-            yield
+        with result_folder(self.folder):
+            lock = FileLock(self.folder / LOCK)  # the operating system's: it ends with the process
+            try:
+                held = lock.acquire(timeout=0)
+            except Timeout:
+                raise ValueError(
+                    f"another run is at work on {str(self.folder)!r}; wait until it has ended."
+                ) from None
+            with held:
+                try:
+                    yield
+                finally:
+                    if [path.name for path in self.folder.iterdir()] == [LOCK]:
+                        (self.folder / LOCK).unlink()
 
     def trial_folder(self, key: str) -> Path:
         """Return where a trial keeps its journal and backups."""
@@ -287,7 +292,10 @@ class Store:
             if name not in known:
                 known[name] = json_ready(published(study.settings(trial))) | _decided_later(study)
             given = known[name]
-            differences = _differences(json_ready(upgraded_settings(settings)), given)
+            had = json_ready(upgraded_settings(settings))
+            if study.stage == "early":  # which does not care how others were finished
+                had = {name: value for name, value in had.items() if name not in LATER}
+            differences = _differences(had, given)
             if record is not None:
                 differences += _beyond(record, study)
             if differences:
@@ -322,7 +330,7 @@ def _beyond(record: TrialRecord, study: Study) -> list[str]:
 def _differences(old: Any, new: Any, where: str = "") -> list[str]:
     """Name the fields that differ; those that only the new one has are decided later."""
     if isinstance(old, dict) and isinstance(new, dict):
-        later = () if where else ("finish_probe", "early_epochs", "patience")
+        later = () if where else LATER
         names = sorted(set(old) | set(new).difference(later))
         return [
             line

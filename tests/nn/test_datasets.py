@@ -156,7 +156,8 @@ def test_a_folder_of_classes(tmp_path):
     draw(tmp_path / "cat" / "._000.png", 0)  # hidden files are not images, macOS writes such
     (tmp_path / "cat" / "._001.png").write_bytes(b"resource fork")
     (tmp_path / "cat" / "notes.txt").write_text("no image", encoding="utf-8")
-    data = load_dataset(f"folder:{tmp_path}", image_size=8)
+    with pytest.warns(UserWarning, match="skipped 1 file with .txt; 30 images are taken"):
+        data = load_dataset(f"folder:{tmp_path}", image_size=8)
     assert data.class_names == ("cat", "dog", "emu") and data.image_shape == (8, 8, 3)
     assert [len(getattr(data, part)) for part in PARTS] == [19, 5, 6]
     label = {"dog": 0, "cat": 10, "emu": 20}

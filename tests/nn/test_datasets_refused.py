@@ -1,6 +1,7 @@
 """Data sets that are refused, each in one sentence."""
 
 import io
+import os
 import warnings
 
 import numpy as np
@@ -123,7 +124,15 @@ Y = np.arange(20) % 2
         (changed(x_train=with_one(np.inf)), "NaN or infinity"),
         (changed(x_train=with_one(-1)), "must be in 0..255; got -1..255"),
         (changed(x_train=with_one(256)), "must be in 0..255; got 0..256"),
-        (changed(x_train=numbered_images(20) / 255), "look like 0..1; multiply them by 255"),
+        (changed(x_train=numbered_images(20) / 255), "got fractions, or nothing above 16, in 0..1"),
+        (changed(x_train=numbered_images(20) / 127.5), "whole numbers in 0..255; got fractions"),
+        (changed(x_train=np.round(numbered_images(20) / 16.0)), "nothing above 16, in 0..16"),
+        (changed(x_train=with_one(1.0004)), "whole numbers in 0..255; got fractions"),
+        (changed(x_val=numbered_images(6)), "holds x_val alone; give x_val and y_val"),
+        (
+            changed(x_val=numbered_images(6), y_val=Y[:6] + 1),
+            "the validation part has the label 2, training has not",
+        ),
         (changed(x_train=np.zeros((20, 4, 5, 4), np.uint8)), "got (20, 4, 5, 4)"),
         (changed(x_train=np.zeros((20, 60), np.uint8)), "got (20, 60)"),
         (changed(x_train=np.full((20, 4, 5), "a")), "images must hold numbers"),
@@ -179,8 +188,10 @@ def test_folders_that_are_refused(tmp_path):
     (tmp_path / "b").mkdir()
     refused(f"the class folder '{tmp_path / 'b'}' holds no images", spec)
     (tmp_path / "b" / "text.txt").write_text("x", encoding="utf-8")
-    refused("holds no images (.jpg, .jpeg, .png", spec)
+    with pytest.warns(UserWarning, match="skipped 1 file with .txt; 10 images are taken"):
+        refused("holds no images (.jpg, .jpeg, .png", spec)
     draw(tmp_path / "b" / "one.png", 3)
+    (tmp_path / "b" / "text.txt").unlink()
     refused("leaves class 'b' without training images", spec)
 
 
@@ -251,3 +262,60 @@ def test_a_truncated_image_is_named_when_it_is_decoded(tmp_path):
         train.x  # noqa: B018
     with pytest.raises(tf.errors.OpError, match=r"b/00\d\.jpg could not be read .* cut short"):
         collect(train.batches(2))
+
+
+def test_an_npz_file_s_own_validation_part_is_used(tmp_path):
+    spec = save(tmp_path, **changed(x_val=numbered_images(8)[::-1], y_val=Y[:8]))
+    data = load_dataset(spec)
+    np.testing.assert_array_equal(data.validation.x, numbered_images(8)[::-1])
+    assert (len(data.train), len(data.test)) == (20, 6)
+    refused("has a validation part of its own", spec, validation_size=4)
+
+
+def test_what_is_skipped_is_counted(tmp_path):
+    folder = folder_of(tmp_path, ["a", "b"])
+    for k in range(6):
+        (folder / "a" / f"{k}.heic").write_bytes(b"other")
+    (folder / "b" / "notes").write_text("by hand")
+    folder_of(folder / "b", ["more"], 3)
+    for name in ("__MACOSX", ".git", "@eaDir"):
+        folder_of(folder, [name], 2)
+    words = "1 file with no suffix, 3 images in folders within class folders; 20 images are taken"
+    with pytest.warns(UserWarning, match=f"skipped 6 files with .heic, {words}"):
+        data = load_dataset(f"folder:{folder}")
+    assert data.class_names == ("a", "b") and sum(map(len, data.parts)) == 20
+
+
+def test_images_are_upright_as_the_camera_was_held(tmp_path):
+    folder = folder_of(tmp_path, ["a", "b"])
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 4, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera lay on its side: to be turned by 90 degrees
+    Image.fromarray(pixels).save(folder / "a" / "000.png", exif=exif)
+    data = load_dataset(f"folder:{folder}", image_size=(4, 6))
+    part = next(p for p in data.parts if folder / "a" / "000.png" in p.source)
+    where = part.source.index(folder / "a" / "000.png")
+    np.testing.assert_array_equal(part.x[where], np.rot90(pixels, -1))
+
+
+def test_a_fingerprint_of_the_origin_is_of_contents(tmp_path):
+    folder = folder_of(tmp_path / "one", ["a", "b"])
+    data = [load_dataset(f"folder:{folder}", image_size=n, seed=n).origin for n in (4, 8)]
+    first, second = (one.fingerprint() for one in data)
+    assert first == second  # whatever seed and size
+    cache = tmp_path / "files.json"
+    data[0].check_files(cache)
+    assert data[1].fingerprint(cache) == first
+    path = folder / "a" / "003.png"
+    before, stat = path.read_bytes(), path.stat()
+    path.write_bytes((folder / "a" / "004.png").read_bytes()[: len(before)].ljust(len(before)))
+    assert data[1].fingerprint() != first
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    assert data[1].fingerprint(cache) != first
+    cache.write_text("[1]")  # damaged: found anew
+    path.write_bytes(before)
+    assert data[0].fingerprint(cache) == first
+    bad = folder / "b" / "002.png"
+    bad.write_bytes(bad.read_bytes()[:-40])
+    with pytest.raises(ValueError, match="002.png could not be read as an image; repair"):
+        data[0].check_files(cache)

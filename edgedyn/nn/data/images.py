@@ -1,5 +1,7 @@
 """Image files: finding them in folders, checking them, reading them as RGB."""
 
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from edgedyn.nn.data.readers import DataNotFound, Raw
 
 DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # modes of more than 8 bits a channel
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+LEFTOVERS = ("__MACOSX",)
 NAMED = 20  # bad files, at most
 VALIDATION_WORDS = ("valid", "val", "validation")
 
@@ -37,7 +40,7 @@ def read_folder(path: Path, *, fixed: bool) -> Raw:
 
 def _part_folders(path: Path, *, fixed: bool) -> dict[str, Path]:
     """Return the folders of the parts by name; none where the sub-folders are classes."""
-    present = {sub.name: sub for sub in path.iterdir() if sub.is_dir()}
+    present = {sub.name: sub for sub in path.iterdir() if _is_class(sub)}
     validation = [word for word in VALIDATION_WORDS if word in present]
     if len(validation) > 1:
         raise ValueError(f"{path} has the folders {' and '.join(validation)}; keep one of them.")
@@ -68,8 +71,10 @@ def class_folders(folder: Path) -> dict[str, list[Path]]:
     found = {
         sub.name: sorted(p for p in sub.iterdir() if _is_image(p))
         for sub in sorted(folder.iterdir())
-        if sub.is_dir() and not sub.name.startswith(".")
+        if _is_class(sub)
     }
+    if skipped := _skipped(folder, found):
+        warnings.warn(f"{folder}: {skipped}", stacklevel=2)
     if len(found) < 2:
         raise ValueError(
             f"{folder} has {len(found)} class folders; give at least two, one sub-folder a class."
@@ -80,6 +85,29 @@ def class_folders(folder: Path) -> dict[str, list[Path]]:
                 f"the class folder {str(folder / name)!r} holds no images ({', '.join(SUFFIXES)})."
             )
     return found
+
+
+def _is_class(path: Path) -> bool:
+    """Tell folders of images from those that programs leave behind."""
+    return path.is_dir() and not path.name.startswith((".", "@")) and path.name not in LEFTOVERS
+
+
+def _skipped(folder: Path, found: dict[str, list[Path]]) -> str:
+    """Say what lies in class folders and is not taken; nothing where all is."""
+    suffixes: Counter[str] = Counter()
+    nested = 0
+    for name, taken in found.items():
+        known = set(taken)
+        for path in (folder / name).iterdir():
+            if path.is_dir() and _is_class(path):
+                nested += sum(map(_is_image, path.rglob("*")))
+            elif path.is_file() and path not in known and not path.name.startswith("."):
+                suffixes[path.suffix.lower() or "no suffix"] += 1
+    parts = [f"{n} file{'s' * (n > 1)} with {suffix}" for suffix, n in sorted(suffixes.items())]
+    parts += [f"{nested} image{'s' * (nested > 1)} in folders within class folders"] if nested else []
+    if not parts:
+        return ""
+    return f"skipped {', '.join(parts)}; {sum(map(len, found.values()))} images are taken."
 
 
 def _is_image(path: Path) -> bool:

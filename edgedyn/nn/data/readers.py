@@ -9,6 +9,7 @@ import numpy as np
 from edgedyn._array import Array
 from edgedyn._data import open_npz
 
+DARK = 16  # images of floats that go no further are of another range
 Part = tuple[Any, Array]  # images or files, and labels
 
 _FASHION = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
@@ -74,8 +75,12 @@ def read_npz(path: Path) -> Raw:
     names = arrays.get("class_names")
     listed = None if names is None else [str(n) for n in np.atleast_1d(names)]
     if {"x_train", "y_train", "x_test", "y_test"} <= set(arrays):
-        train = arrays["x_train"], arrays["y_train"]
-        return _stored(train, (arrays["x_test"], arrays["y_test"]), listed, str(path))
+        train, test = ((arrays[f"x_{one}"], arrays[f"y_{one}"]) for one in ("train", "test"))
+        own = {"x_val", "y_val"} & set(arrays)
+        if len(own) == 1:
+            raise ValueError(f"{path} holds {own.pop()} alone; give x_val and y_val.")
+        validation = (arrays["x_val"], arrays["y_val"]) if own else None
+        return _stored(train, test, listed, str(path), validation)
     for x in ("x", "X"):
         if {x, "y"} <= set(arrays):
             return _stored((arrays[x], arrays["y"]), None, listed, str(path))
@@ -111,27 +116,38 @@ def read_svhn(folder: Path) -> Raw:
     return _stored(parts[0], parts[1], list("0123456789"), str(folder))
 
 
-def _stored(train: Part, test: Part | None, names: list[str] | None, where: str) -> Raw:
+def _stored(
+    train: Part,
+    test: Part | None,
+    names: list[str] | None,
+    where: str,
+    validation: Part | None = None,
+) -> Raw:
     """Check stored arrays; number the labels; make the images RGB."""
-    parts = [(_images(x, where), _labels(y, where)) for x, y in (train, *([test] if test else []))]
+    named = {"training": train, "test": test, "validation": validation}
+    given = {name: part for name, part in named.items() if part is not None}
+    parts = [(_images(x, where), _labels(y, where)) for x, y in given.values()]
     for x, y in parts:
         if len(x) != len(y):
             raise ValueError(f"{where}: {len(x)} images but {len(y)} labels.")
     classes = np.unique(parts[0][1])
     if len(classes) < 2:
         raise ValueError(f"{where} holds one class only; give at least two.")
-    if test and (unknown := np.setdiff1d(parts[1][1], classes)).size:
-        raise ValueError(f"{where}: the test part has the label {unknown[0]}, training has not.")
-    if test and parts[0][0].shape[1:] != parts[1][0].shape[1:]:
-        raise ValueError(
-            f"{where}: training images have shape {parts[0][0].shape[1:]}, test images "
-            f"{parts[1][0].shape[1:]}."
-        )
+    for name, (x, y) in zip(given, parts, strict=True):
+        if (unknown := np.setdiff1d(y, classes)).size:
+            raise ValueError(
+                f"{where}: the {name} part has the label {unknown[0]}, training has not."
+            )
+        if x.shape[1:] != parts[0][0].shape[1:]:
+            raise ValueError(
+                f"{where}: training images have shape {parts[0][0].shape[1:]}, {name} images "
+                f"{x.shape[1:]}."
+            )
     if names is not None and len(names) != len(classes):
         raise ValueError(f"{where}: {len(names)} class names but {len(classes)} classes.")
-    numbered = [(x, np.searchsorted(classes, y)) for x, y in parts]
+    numbered = {n: (x, np.searchsorted(classes, y)) for n, (x, y) in zip(given, parts, strict=True)}
     words = tuple(names or [str(c) for c in classes])
-    return Raw(numbered[0], None, numbered[1] if test else None, words)
+    return Raw(numbered["training"], numbered.get("validation"), numbered.get("test"), words)
 
 
 def _images(x: Any, where: str) -> Array:
@@ -151,9 +167,13 @@ def _images(x: Any, where: str) -> Array:
             raise ValueError(f"{where}: images contain NaN or infinity; all values must be finite.")
         if x.min() < 0 or x.max() > 255:
             raise ValueError(f"{where}: images must be in 0..255; got {x.min():g}..{x.max():g}.")
-        if x.dtype.kind == "f" and x.max() <= 1:
-            raise ValueError(f"{where}: images look like 0..1; multiply them by 255.")
-        x = np.round(x).astype(np.uint8)
+        # Of other ranges nobody knows which number is white, and rounding would lose the image.
+        if x.dtype.kind == "f" and ((x != np.floor(x)).any() or x.max() <= DARK):
+            raise ValueError(
+                f"{where}: images must be whole numbers in 0..255; got fractions, or nothing above "
+                f"{DARK}, in {x.min():g}..{x.max():g}: scale them so that white is 255, and round."
+            )
+        x = x.astype(np.uint8)
     return x.repeat(3, axis=3) if x.shape[3] == 1 else x
 
 

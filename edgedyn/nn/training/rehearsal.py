@@ -27,7 +27,7 @@ from edgedyn.nn.training import trial as trials
 from edgedyn.nn.training.finetune import measured
 
 STEP_FLOPS = 5e10  # of a rehearsed step; larger batches are cut: seconds on one core
-STEPS = 2, 8  # timed, after the first one, which compiles
+STEPS = 2  # timed, after the first one, which compiles
 READ = 16  # image files that are read to see what one takes
 MIB = 2**20
 
@@ -151,8 +151,8 @@ def rehearse(job: Job) -> Rehearsal:
     whole, missing = _candidate(job, (*side, 3))
     body = backbone(whole)
     costs = work(body)
-    batch, steps = _effort(costs.flops, job.settings.training.batch_size)
-    data = _synthetic(side, seen.n_classes, batch * (steps + 1))
+    batch = _effort(costs.flops, job.settings.training.batch_size)
+    data = _synthetic(side, seen.n_classes, batch * (STEPS + 1))
     setup = trials.Setup(data, whole, body, {})
     model = trials.with_probe(setup, job)
     train, validation, watched, first = _timed(model, setup, job, batch)
@@ -188,13 +188,12 @@ def _candidate(job: Job, shape: tuple[int, int, int]) -> tuple[keras.Model, str]
     )
 
 
-def _effort(flops: float, batch_size: int) -> tuple[int, int]:
-    """Return the batch and the number of steps that are timed: two at least."""
+def _effort(flops: float, batch_size: int) -> int:
+    """Return the batch of a timed step; large networks take fewer images."""
     if isnan(flops) or flops == 0:
-        return batch_size, STEPS[1]
+        return batch_size
     image = 3 * flops  # forward, and twice that backward
-    batch = min(batch_size, max(1, int(STEP_FLOPS // image)))
-    return batch, min(STEPS[1], max(STEPS[0], int(STEP_FLOPS // (image * batch))))
+    return min(batch_size, max(1, int(STEP_FLOPS // image)))
 
 
 def _more(costs: Work, job: Job, batch: int) -> float:
@@ -240,7 +239,7 @@ def _timed(
     watch = trials.watch(setup, job)
     train, validation = _Clock(), _Clock()
     model.fit(setup.data.train.batches(batch), verbose=0, shuffle=False, callbacks=[train, watch])
-    few = setup.data.validation.first(batch * STEPS[0] + batch)
+    few = setup.data.validation.first(batch * STEPS + batch)
     model.predict(few.batches(batch), verbose=0, callbacks=[validation])
     if job.settings.capacitance.measures is not None:
         _watched(model, watch, job)  # one's own function may have to be compiled

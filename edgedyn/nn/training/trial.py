@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -284,11 +285,14 @@ def check_names(job: Job) -> None:
 def check(job: Job) -> dict[str, Any]:
     """Load all data, decode every image, and seek all builders; errors say what is missing."""
     check_names(job)
-    sizes = [dataset(replace(job, n_train=n)) for n in job.n_trains]
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always", UserWarning)
+        sizes = [dataset(replace(job, n_train=n)) for n in job.n_trains]
     if sizes[0].origin is not None and job.cache:
         sizes[0].origin.check_files(Path(job.cache))
     return {
         "source_fingerprint": source(sizes[0], job),
+        "notes": list(dict.fromkeys(str(one.message) for one in seen)),
         "n_classes": sizes[0].n_classes,
         "n_validation": len(sizes[0].validation),
         "n_test": len(sizes[0].test),
