@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+_SEAL = re.compile(rb'\{"digest": "([0-9a-f]{64})",')
 
 
 def json_ready(value: Any) -> Any:
@@ -59,6 +62,27 @@ def csv_text(frame: Any) -> str:
 def no_formula(cell: str) -> str:
     """Return a cell's text; an apostrophe comes before what would begin a formula."""
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
+def sealed(text: str) -> str:
+    """Put a digest of all that follows at the beginning of a JSON object's text."""
+    rest = text[text.index("{") + 1 :]
+    return f'{{"digest": "{hashlib.sha256(rest.encode()).hexdigest()}",{rest}'
+
+
+def unsealed(text: bytes) -> bytes:
+    """Return a JSON object's text without its digest; ValueError where one is not of the rest.
+
+    >>> unsealed(sealed('{"a": 1}').encode())
+    b'{"a": 1}'
+    """
+    found = _SEAL.match(text)
+    if found is None:
+        return text
+    rest = text[found.end() :]
+    if hashlib.sha256(rest).hexdigest().encode() != found[1]:
+        raise ValueError("it has changed since it was written")
+    return b"{" + rest
 
 
 def sha256(path: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from edgedyn._environment import environment, published
-from edgedyn._files import json_ready, write_text
+from edgedyn._files import json_ready, sealed, unsealed, write_text
 from edgedyn._job import Job
 from edgedyn.studies.record import EpochRecord, TrialRecord, epoch_record, stalled, whole
 
@@ -48,12 +48,12 @@ class Journal:
     def append(self, line: Mapping[str, Any]) -> None:
         """Add a line at the end; `cut` first where an interruption may have left half of one."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(json_ready(dict(line)), allow_nan=False) + "\n"
+        text = sealed(json.dumps(json_ready(dict(line)), allow_nan=False))
         with self._own(LINES).open("ab") as file:
-            file.write(text.encode())
+            file.write(f"{text}\n".encode())
             file.flush()
             os.fsync(file.fileno())
-        self.lines.append(_line(text))
+        self.lines.append(_line(text.encode()))
 
     def cut(self, epochs: int) -> None:
         """Forget epochs after so many, which no backup holds, and half-written lines."""
@@ -63,20 +63,23 @@ class Journal:
             if line.get("epoch", 0) <= epochs and line.get("test", {}).get("after", 0) <= epochs
         ]
         if self.folder.is_dir():
-            write_text(self.folder / LINES, "".join(json.dumps(line) + "\n" for line in kept))
+            write_text(
+                self.folder / LINES, "".join(sealed(json.dumps(line)) + "\n" for line in kept)
+            )
         self.lines = kept
 
     def meta(self) -> dict[str, Any]:
         """Return settings and provenance; empty before the trial has begun, or unreadable."""
         try:
-            return msgspec.json.decode(self._own(META).read_bytes(), type=dict[str, dict[str, Any]])
+            text = unsealed(self._own(META).read_bytes())
+            return msgspec.json.decode(text, type=dict[str, dict[str, Any]])
         except (OSError, *FAULTS):
             return {}
 
     def write_meta(self, values: Mapping[str, Any]) -> None:
         """Write settings and provenance."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(self.folder / META, json.dumps(json_ready(dict(values)), indent=2))
+        write_text(self.folder / META, sealed(json.dumps(json_ready(dict(values)), indent=2)))
 
     def _read(self) -> list[dict[str, Any]]:
         """Read whole lines; what follows a broken one counts for nothing."""
@@ -87,6 +90,8 @@ class Journal:
                 line = _line(text)
                 if "epoch" in line:
                     _epoch(line)  # one of another schema is as good as none
+                    if line["epoch"] != 1 + sum("epoch" in one for one in found):
+                        break
                 found.append(line)
         return found
 
@@ -100,7 +105,14 @@ class Journal:
 
 # Decoding raises the last for what is nested too deeply.
 FAULTS = ValueError, TypeError, KeyError, AttributeError, RecursionError
-_line = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def _line(text: bytes) -> dict[str, Any]:
+    """Read a journal's line; ValueError for one that is not as it was written."""
+    inner = unsealed(text)
+    if inner is text:
+        raise ValueError("it has no digest")
+    return msgspec.json.decode(inner, type=dict[str, Any])
 
 
 def ended(journal: Journal, job: Job) -> bool:

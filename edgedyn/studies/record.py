@@ -10,10 +10,13 @@ import msgspec
 from edgedyn import _validate as check
 from edgedyn._environment import published
 from edgedyn._job import TrainingSettings
+from edgedyn.studies.written import Environment
 
 # 2: scores; 3: per-epoch times and measures, training size, reason, provenance; 4: which
-# validation samples were right, and what the probe's batch norms do (upgraded from 3)
-SCHEMA = 4
+# validation samples were right, and what the probe's batch norms do (upgraded from 3); 5: their
+# files have digests
+SCHEMA = 5
+READ = (3, 4, SCHEMA)
 STATUSES = ("completed", "early", "diverged", "failed")
 # Fields of training that older records do not have.
 LATER = ("schedule", "weight_decay", "class_weights", "augmentation", "precision")
@@ -70,7 +73,7 @@ class DataSizes(TypedDict, total=False):
 class Provenance(TypedDict, total=False):
     """What is read of a record's provenance; there may be more."""
 
-    environment: dict[str, Any]
+    environment: Environment
     data: DataSizes
     data_fingerprint: str
     source_fingerprint: str
@@ -158,8 +161,9 @@ class TrialRecord:
     def from_dict(cls, values: dict[str, Any]) -> "TrialRecord":
         """Read a record back, null as NaN; ValueError for another schema or wrong fields."""
         found = values.get("schema")
-        if found not in (3, SCHEMA):
-            raise ValueError(f"the record has schema {found!r}; this edgedyn reads 3 and {SCHEMA}.")
+        if found not in READ or isinstance(found, bool):
+            read = ", ".join(map(str, READ))
+            raise ValueError(f"the record has schema {found!r}; this edgedyn reads {read}.")
         wrong = values.keys() ^ cls.__dataclass_fields__.keys()
         if wrong:
             names = ", ".join(sorted(wrong))

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgedyn._environment import published
-from edgedyn._files import json_ready, result_folder, to_json, write_text
+from edgedyn._files import json_ready, result_folder, sealed, to_json, unsealed, write_text
 from edgedyn.predict.methods import method_named
 from edgedyn.studies.journal import Journal
-from edgedyn.studies.record import EpochRecord, TrialRecord, upgraded_settings
+from edgedyn.studies.record import SCHEMA, EpochRecord, TrialRecord, upgraded_settings
 from edgedyn.studies.study import Study, Trial
 
 if TYPE_CHECKING:
@@ -189,9 +189,9 @@ def pack_records(folder: Path | str) -> Path:
     single = sorted((folder / RECORDS).glob("*.json"))
     packed = folder / PACKED
     lines = _lines(packed) if packed.is_file() else {}
-    lines |= {path.stem: json.loads(path.read_bytes()) for path in single}
+    lines |= {path.stem: json.loads(unsealed(path.read_bytes())) for path in single}
     text = [json.dumps({**lines[key], "key": key}, separators=(",", ":")) for key in sorted(lines)]
-    write_text(packed, "\n".join(text) + "\n")
+    write_text(packed, "\n".join(map(sealed, text)) + "\n")
     for path in single:
         path.unlink()
     if single:
@@ -241,7 +241,7 @@ class Store:
     def write(self, key: str, record: TrialRecord) -> None:
         """Write a record, as a whole or not at all."""
         (self.folder / RECORDS).mkdir(parents=True, exist_ok=True)
-        write_text(self.folder / RECORDS / f"{key}.json", _text(record))
+        write_text(self.folder / RECORDS / f"{key}.json", sealed(_text(record)))
 
     def read(self, keys: Iterable[str]) -> dict[str, TrialRecord]:
         """Return the records that are there; those that cannot be read are set aside."""
@@ -307,7 +307,7 @@ class Store:
 
     def write_study(self, study: Study, environment: Mapping[str, Any]) -> None:
         """Write what is run, for people and for the report."""
-        values = {"study": published(study.to_dict()), "environment": dict(environment)}
+        values = {"study": study.to_dict(), "environment": dict(environment)}
         write_text(self.folder / STUDY, json.dumps(json_ready(values), indent=2) + "\n")
 
 
@@ -360,9 +360,18 @@ def _read(path: str) -> TrialRecord:
     """Read a record; every fault is a ValueError that names the file."""
     try:
         with open(path, "rb", buffering=0) as file:
-            return _decoded(msgspec.json.decode(file.read()))
+            return _opened(file.read())
     except (OSError, *_FAULTS) as error:
         raise ValueError(f"the record {path!r} cannot be read: {error}") from error
+
+
+def _opened(text: bytes) -> TrialRecord:
+    """Make a record of its file's text."""
+    inner = unsealed(text)
+    values = msgspec.json.decode(inner)
+    if inner is text and values["schema"] == SCHEMA:
+        raise ValueError("it has no digest")
+    return _decoded(values)
 
 
 # What decoding raises for values of other kinds, and for those nested too deeply.
@@ -403,7 +412,10 @@ def _lines(path: Path) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for number, line in enumerate(lines, start=1):
         try:
-            values = msgspec.json.decode(line, type=dict[str, Any])
+            inner = unsealed(line)
+            values = msgspec.json.decode(inner, type=dict[str, Any])
+            if inner is line and values["schema"] == SCHEMA:
+                raise ValueError("it has no digest")
             found[values.pop("key")] = values
         except _FAULTS as error:
             raise ValueError(f"line {number} of {str(path)!r} is no record: {error}") from error

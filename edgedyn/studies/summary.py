@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from edgedyn._environment import published
 from edgedyn.predict.forecast import Forecast
 from edgedyn.predict.methods import method_named
 from edgedyn.predict.rank import Ranking
@@ -30,6 +31,7 @@ from edgedyn.studies.summary_types import (
     SizeSummary,
     StudySummary,
 )
+from edgedyn.studies.written import Environment, checked
 
 RESULTS, SELECTION = "results.json", "selection.json"
 FINE = ("ok", "converged", "no_probe")  # no_probe: the probe was taken off on purpose
@@ -126,7 +128,7 @@ def _demo(folder: Path) -> _Source:
         judged = [Judgement(**whole(one)) for one in values["ranking"]["methods"]]
         methods = tuple(one.method for one in judged)
         n_validation = settings["n_validation"]
-        environment = {**values["environment"], "seed": values["seed"]}
+        environment = {**_environment(path, values), "seed": values["seed"]}
         planned: list[tuple[str, int, int | None]] = [(r.model, r.seed, None) for r in records]
     except (KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
         raise ValueError(
@@ -147,7 +149,7 @@ def _study(folder: Path) -> _Source:
     written = {p.name: _json(p) for p in paths}
     newest = max(paths, key=lambda p: p.stat().st_mtime_ns, default=None)
     study = written[newest.name].get("study") if newest else None
-    environment = written.get(STUDY, {}).get("environment", {})
+    environment = _environment(folder / STUDY, written.get(STUDY, {}))
     if study is None:
         observed = min([EARLY, *(len(r.epochs) for r in records if r.status == "early")])
         last = max(len(r.epochs) for r in records)
@@ -158,6 +160,7 @@ def _study(folder: Path) -> _Source:
             environment, planned, n_validation=_n_validation(records),
         )  # fmt: skip
     try:
+        checked(study)
         planned = [
             (c["name"], seed, n)
             for n in (study["data"]["n_train"] or [None])
@@ -165,7 +168,7 @@ def _study(folder: Path) -> _Source:
             for c in study["candidates"]
         ]
         training, methods = study["training"], tuple(study["methods"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, msgspec.ValidationError) as error:
         raise ValueError(f"{str(newest)!r} holds no study: {error!r} is amiss.") from None
     wanted = {trial: k for k, trial in enumerate(planned)}
     kept = [r for r in records if (r.model, r.seed, r.n_train) in wanted]
@@ -178,6 +181,16 @@ def _study(folder: Path) -> _Source:
     )  # fmt: skip
 
 
+def _environment(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return with what a file was made; empty where it does not say."""
+    found = values.get("environment") or {}
+    try:
+        msgspec.convert(found, Environment)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{str(path)!r} has an environment that is none: {error}.") from None
+    return dict(found)
+
+
 def _n_validation(records: Sequence[TrialRecord]) -> int | None:
     """Return the number of validation samples, where the records say it."""
     found = (r.provenance.get("data", {}).get("validation") for r in records)
@@ -188,7 +201,7 @@ def _json(path: Path) -> dict[str, Any]:
     """Read a JSON object."""
     try:
         values = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} cannot be read: {error}.") from None
     if not isinstance(values, dict):
         raise ValueError(f"{str(path)!r} cannot be read: it holds no JSON object.")
@@ -373,12 +386,12 @@ def _provenance(source: _Source) -> Provenance:
             if r.seed not in seeds:
                 seeds.append(r.seed)
     return Provenance(
-        command=source.environment.get("command", ""),
+        command=published(source.environment.get("command", "")),
         environments=environments,
         seeds=sorted({seed for _, seed, _ in source.planned}),
         data=list(data.values()),
         settings=dict(source.settings),
-        study=study_toml(source.study) if source.study else "",
-        output=source.study.get("output", ""),
+        study=published(study_toml(source.study)) if source.study else "",
+        output=published(source.study.get("output", "")),
         seed=source.environment.get("seed"),
     )

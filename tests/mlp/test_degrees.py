@@ -78,8 +78,10 @@ def test_direct_signed_equals_finite_differences_with_held_errors(targets, nodes
 
 @needs_tensorflow
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("targets", TARGETS)
+@pytest.mark.parametrize("bias", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "targets", [t if t == "labels" else pytest.param(t, marks=pytest.mark.slow) for t in TARGETS]
+)
 # Kernels are a part of all.
 @pytest.mark.parametrize("nodes", [pytest.param("kernels", marks=pytest.mark.slow), "all"])
 @pytest.mark.parametrize(("coupling", "strength"), KINDS)

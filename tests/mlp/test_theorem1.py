@@ -82,6 +82,7 @@ def report(progress):
     )
 
 
+@pytest.mark.slow
 def test_capacitance_vanishes_where_the_network_interpolates(report):
     points = report.interpolating
     assert points[-1].accuracy == 1.0
@@ -96,6 +97,7 @@ def test_capacitance_vanishes_where_the_network_interpolates(report):
     assert report.slope == pytest.approx(slope, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_brute_force_agrees(report):
     built = [p for p in report.interpolating if np.isfinite(p.brute_force)]
     assert len(built) == 4
@@ -103,6 +105,7 @@ def test_brute_force_agrees(report):
     assert report.brute_force_error < 1e-12
 
 
+@pytest.mark.slow
 def test_floors_stay(report):
     for points in report.floors.values():
         assert points[-1].beta > 0.01
@@ -113,6 +116,7 @@ def test_floors_stay(report):
     assert stationary[-1].gradient_norm < 0.5 * stationary[0].gradient_norm
 
 
+@pytest.mark.slow
 def test_report_reads_well(report, progress):
     read = json.loads(to_json(report.to_dict()))
     assert read["sizes"] == LAYERS
@@ -127,6 +131,7 @@ def test_report_reads_well(report, progress):
     assert fractions[-1] == 1.0
 
 
+@pytest.mark.slow
 def test_dynamics_in_the_report(report):
     rest, teacher = report.dynamics.values()
     assert teacher.direct_norm < 1e-9

@@ -22,6 +22,8 @@ NAMES = [row.name for row in nn.list_backbones()]
 SMALL = ["AlexNet", "VGG16", "MobileNet", "MobileNetV2", "ResNet50", "DenseNet121"]
 MOBILENET = {"name": "MobileNet", "alpha": 0.25}
 
+SLOW = pytest.mark.slow
+
 
 def pixels(side=32, n=2, seed=0):
     shape = (n, side, side, 3)
@@ -76,7 +78,10 @@ def test_preprocessing_is_that_of_keras(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["VGG16", pytest.param("DenseNet121", marks=pytest.mark.slow), "MobileNet", "MobileNetV3Small"],
+    [
+        "MobileNet",
+        *(pytest.param(n, marks=SLOW) for n in ("VGG16", "DenseNet121", "MobileNetV3Small")),
+    ],
 )
 def test_features_are_those_of_keras_on_preprocessed_images(name):
     """One model each of caffe, torch, tf, and of those that preprocess inside."""
@@ -104,10 +109,10 @@ def test_preprocessing_is_saved_with_the_model(tmp_path):
 @pytest.mark.parametrize(
     "name, given, inside",
     [
-        ("Xception", (32, 90, 3), (71, 90)),
-        ("Xception", (71, 80, 3), None),
-        ("Xception", None, (299, 299)),
-        ("Xception", (120, None, 3), (299, 299)),
+        pytest.param("Xception", (32, 90, 3), (71, 90), marks=SLOW),
+        pytest.param("Xception", (71, 80, 3), None, marks=SLOW),
+        pytest.param("Xception", None, (299, 299), marks=SLOW),
+        pytest.param("Xception", (120, None, 3), (299, 299), marks=SLOW),
         ("AlexNet", None, (227, 227)),
         ("AlexNet", (300, 32, 3), (227, 227)),
         ("AlexNet", (227, 227, 3), None),

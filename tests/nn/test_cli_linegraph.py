@@ -32,8 +32,8 @@ def dense():
     return keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(h))
 
 
-@pytest.mark.parametrize("nodes", ["kernels", "all"])
-@pytest.mark.parametrize("build", [cnn, dense])
+@pytest.mark.parametrize("nodes", ["kernels", pytest.param("all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("build", [cnn, pytest.param(dense, marks=pytest.mark.slow)])
 def test_a_model_file_on_data(build, nodes, tmp_path, capsys):
     keras.utils.set_random_seed(0)
     model = build()

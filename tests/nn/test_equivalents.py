@@ -48,6 +48,7 @@ def same(first, second, **options):
         assert one.mean_strength == pytest.approx(other.mean_strength, rel=1e-10)
 
 
+@pytest.mark.slow
 def test_separable_is_depthwise_and_pointwise():
     def apart(x):
         x = kl.DepthwiseConv2D(3, strides=2, depth_multiplier=2, use_bias=False)(x)

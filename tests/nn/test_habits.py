@@ -56,7 +56,7 @@ POOLS = {
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(
-    "name", [p if p in ("1d", "window of one") else pytest.param(p, marks=SLOW) for p in POOLS]
+    "name", [p if p == "window of one" else pytest.param(p, marks=SLOW) for p in POOLS]
 )
 def test_shape_keeping_pools_have_the_value_of_padded_ones(name):
     pool, shape = POOLS[name]

@@ -168,7 +168,13 @@ def test_sizes_must_be_fixed_and_bias_belongs_to_sizes():
         ed.line_graph(model, bias=True)
 
 
-@pytest.mark.parametrize("name", ["MobileNetV2", "DenseNet121", "Xception"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MobileNetV2",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("DenseNet121", "Xception")),
+    ],
+)
 def test_nodes_of_real_models_are_their_trainable_parameters(name):
     model = getattr(keras.applications, name)(weights=None, input_shape=(96, 96, 3))
     everything, kernels = ed.line_graph(model, nodes="all"), ed.line_graph(model)

@@ -200,7 +200,9 @@ def test_counts_of_one_cell_a_stage(cell):
     assert counted(model) == counts(cell, 16, 100, 8, 1)
 
 
-@pytest.mark.parametrize("cell", [ALL_CONV3, (1, 1, 1, 2, 0, 3), EXTREME[-1]])
+@pytest.mark.parametrize(
+    "cell", [ALL_CONV3, pytest.param((1, 1, 1, 2, 0, 3), marks=pytest.mark.slow), EXTREME[-1]]
+)
 def test_counts_and_line_graph_of_full_networks(cell):
     with without_values():
         model = nn.nas201(cell)
@@ -445,10 +447,10 @@ def test_a_cut_network_says_so(cell):
     ("cell", "nodes"),
     [
         ((IDENTITY,) * 6, "kernels"),
+        pytest.param(EXTREME[-1], "all", marks=pytest.mark.slow),
         pytest.param((POOL,) * 6, "kernels", marks=pytest.mark.slow),
         pytest.param((1, 1, 0, 2, 2, 2), "kernels", marks=pytest.mark.slow),
         pytest.param(EXTREME[-1], "kernels", marks=pytest.mark.slow),
-        (EXTREME[-1], "all"),
     ],
 )
 def test_beta_eff_of_the_whole_network(cell, nodes):

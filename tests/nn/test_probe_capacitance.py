@@ -41,7 +41,10 @@ def probe_model(n_features=5, n_classes=4, seed=0, randomise=True, **options):
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("nodes", NODES)
 @pytest.mark.parametrize("units", [(8,), pytest.param((9, 6), marks=pytest.mark.slow)])
-@pytest.mark.parametrize("batch_norm", ["identity", "statistics", "none"])
+@pytest.mark.parametrize(
+    "batch_norm",
+    ["statistics", *(pytest.param(b, marks=pytest.mark.slow) for b in ("identity", "none"))],
+)
 def test_closed_form_agrees_with_autodiff(batch_norm, units, nodes, loss):
     given, rows = LOSSES[loss]
     model, x, y = probe_model(units=units, batch_norm=batch_norm)

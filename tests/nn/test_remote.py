@@ -122,7 +122,7 @@ LOSSES = {
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("compiled", [pytest.param(True, marks=pytest.mark.slow), False])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_loss_travels(loss, compiled):
     model, (x, y) = model_of(), data()

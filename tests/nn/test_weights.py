@@ -83,7 +83,9 @@ def old_weights(model, owner=lambda name: name):
     return found
 
 
-@pytest.mark.parametrize("ending", [".keras", ".h5", ".weights.h5"])
+@pytest.mark.parametrize(
+    "ending", [".keras", *(pytest.param(e, marks=pytest.mark.slow) for e in (".h5", ".weights.h5"))]
+)
 @pytest.mark.filterwarnings("ignore::UserWarning:keras.src.saving")  # .h5 is "legacy"
 def test_files_of_whole_networks_serve_the_part_below_the_top(ending, tmp_path):
     full, part = network(top=True), random_like(network())

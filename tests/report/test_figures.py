@@ -177,7 +177,7 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("name", PICTURES)
-@pytest.mark.parametrize("size", [(5, 4), (12, 8)])
+@pytest.mark.parametrize("size", [(5, 4), pytest.param((12, 8), marks=pytest.mark.slow)])
 def test_nothing_leaves_the_picture(tmp_path, name, size):
     with figures.saved_figure(tmp_path / "a.png", width=size[0], height=size[1]) as (figure, axes):
         PICTURES[name](axes)

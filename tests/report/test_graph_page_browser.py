@@ -66,7 +66,10 @@ def focused(page):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize(
+    "name",
+    [n if n in ("cnn", "biases") else pytest.param(n, marks=pytest.mark.slow) for n in GRAPHS],
+)
 def test_pages_load(name, size, show):
     page = show(GRAPHS[name], size)
     width = page.evaluate("document.scrollingElement.scrollWidth")

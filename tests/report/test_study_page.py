@@ -272,6 +272,7 @@ def test_methods_are_compared_where_truths_are(tmp_path):
     assert "here no candidate was" in page.split('<section id="methods"')[1]
 
 
+@pytest.mark.slow
 def test_pages_of_large_studies_stay_small(tmp_path):
     records = [
         record(f"model {k}", 0.5 + k / 1000, 8, test=0.5, seed=s)

@@ -28,10 +28,12 @@ def without_seconds(demo):
     return values
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_results(demo):
     assert without_seconds(run_demo(seed=3, n_seeds=2, epochs=8)) == without_seconds(demo)
 
 
+@pytest.mark.slow
 def test_other_seeds_give_other_results(demo):
     other = run_demo(seed=5, n_seeds=1, epochs=8)
     assert other.records[0].epochs != demo.records[0].epochs

@@ -52,6 +52,7 @@ def whole(fields, finished):
     return record
 
 
+@pytest.mark.slow
 def test_a_study_without_interruption_matches_one_by_hand(fields):
     """The same task written with Keras and the callback alone."""
     import keras

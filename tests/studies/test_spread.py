@@ -81,7 +81,7 @@ def assert_same(actual, expected, rtol=1e-12):
 # Equal to one pass -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("nodes", ["kernels", "all"])
+@pytest.mark.parametrize("nodes", [pytest.param("kernels", marks=pytest.mark.slow), "all"])
 @pytest.mark.parametrize("kind", KINDS, ids="-".join)
 @given(cuts=st.lists(st.integers(0, N), max_size=9).map(sorted), batch_size=st.integers(1, N))
 @settings(max_examples=15, deadline=None)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import edgedyn as ed
 from edgedyn._bits import pack_bits, unpack_bits
-from edgedyn._files import json_ready
+from edgedyn._files import json_ready, sealed, unsealed
 from edgedyn._job import Job
 from edgedyn.studies import EpochRecord, RecordTable, TrialRecord, pack_records
 from edgedyn.studies.journal import Journal, ended, record_of
@@ -79,7 +79,7 @@ def made(model="vgg", epochs=3, status="early", **fields):
         lambda text: "",
         lambda text: text[: len(text) // 2],
         lambda text: "[]",
-        lambda text: text.replace('"schema": 4', '"schema": 2'),
+        lambda text: text.replace('"schema": 5', '"schema": 2'),
         lambda text: text.replace('"status": "early"', '"status": "well"'),
         lambda text: text.replace('"seed"', '"sead"'),
         lambda text: text.replace('"epoch": [1, 2, 3]', '"epoch": [1, 2]'),
@@ -98,14 +98,16 @@ def made(model="vgg", epochs=3, status="early", **fields):
         lambda text: text.replace('"settings": {}', f'"settings": {"[" * 9999}{"]" * 9999}'),
     ],
 )
-def test_broken_records_are_set_aside_and_named(tmp_path, break_it):
+@pytest.mark.parametrize("seal", [True, False])
+def test_broken_records_are_set_aside_and_named(tmp_path, break_it, seal):
     store = Store(tmp_path)
     store.write("one", made())
     store.write("two", made("resnet"))
     path = tmp_path / "records" / "one.json"
-    text = path.read_text()
-    path.write_text(break_it(text))
-    assert path.read_text() != text
+    text = unsealed(path.read_bytes()).decode()
+    broken = break_it(text)
+    assert broken != text
+    path.write_text(sealed(broken) if "{" in broken and seal else broken)
     with pytest.raises(ValueError, match=r"one\.json' cannot be read"):
         ed.load_records(tmp_path)
     assert list(store.read(["one", "two", "three"])) == ["two"]
@@ -165,7 +167,18 @@ def test_a_record_of_its_own_comes_before_the_packed_one(tmp_path):
     [
         (lambda text: text[:-30], "line 2 of"),
         (lambda text: text.replace('"key":"two"', '"kez":"two"'), "line 2 of"),
-        (lambda text: text.replace('"beta_eff"', '"beta"'), "record 'one' of"),
+        (lambda text: text.replace('"beta_eff"', '"beta"'), "line 1 of .* has changed since"),
+        (
+            lambda text: "\n".join(
+                sealed(unsealed(line.encode()).decode().replace('"beta_eff"', '"beta"'))
+                for line in text.splitlines()
+            ),
+            "record 'one' of",
+        ),
+        (
+            lambda text: "\n".join(unsealed(line.encode()).decode() for line in text.splitlines()),
+            "line 1 of .* has no digest",
+        ),
         (lambda text: "", "there are no records"),
     ],
 )
@@ -187,7 +200,7 @@ def test_older_records_say_which_probe_they_had(tmp_path):
             del epoch["val_correct"]
         probe = TrialRecord.from_dict(old).settings["probe"]
         assert probe == {"units": [256, 128], "batch_norm": word, "momentum": 0.99}
-    with pytest.raises(ValueError, match="this edgedyn reads 3 and 4"):
+    with pytest.raises(ValueError, match="this edgedyn reads 3, 4, 5"):
         TrialRecord.from_dict({**made().to_dict(), "schema": 2})
 
 

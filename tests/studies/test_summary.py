@@ -271,6 +271,7 @@ def test_the_demo_s_folder(tmp_path):
         assert row.curves.test == pytest.approx(np.mean([r.final_test_accuracy for r in own]))
 
 
+@pytest.mark.slow
 def test_a_demo_s_file_with_a_wrong_type_is_named(tmp_path):
     demo = run_demo(n_seeds=1, epochs=5)
     values = json.loads(to_json({"environment": {"date": "2024"}, **demo.to_dict()}))

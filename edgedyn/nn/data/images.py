@@ -104,7 +104,9 @@ def _skipped(folder: Path, found: dict[str, list[Path]]) -> str:
             elif path.is_file() and path not in known and not path.name.startswith("."):
                 suffixes[path.suffix.lower() or "no suffix"] += 1
     parts = [f"{n} file{'s' * (n > 1)} with {suffix}" for suffix, n in sorted(suffixes.items())]
-    parts += [f"{nested} image{'s' * (nested > 1)} in folders within class folders"] if nested else []
+    parts += (
+        [f"{nested} image{'s' * (nested > 1)} in folders within class folders"] if nested else []
+    )
     if not parts:
         return ""
     return f"skipped {', '.join(parts)}; {sum(map(len, found.values()))} images are taken."
