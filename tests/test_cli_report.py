@@ -69,7 +69,7 @@ def test_a_study_ends_with_a_report(tmp_path, monkeypatch, capsys):
         "probe": {"units": [8, 6]},
     }
     (tmp_path / "study.toml").write_text(study_toml(study), encoding="utf-8")
-    assert main(["select", str(tmp_path / "study.toml")]) == 0
+    assert main(["select", str(tmp_path / "study.toml")]) == 3  # one failed
     page = tmp_path / "study" / "report.html"
     assert f"one page: {page}" in capsys.readouterr().out
     text = page.read_text(encoding="utf-8")

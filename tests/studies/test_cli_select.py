@@ -62,12 +62,12 @@ candidates = [
     out = capsys.readouterr().out
     assert "2 trials, early stage" in out and "bad fails: RuntimeError" in out and "MiB" in out
     assert not (tmp_path / "out").exists()
-    assert main(["select", str(path)]) == 0
+    assert main(["select", str(path)]) == 3  # for the one that failed
     out, err = capsys.readouterr()
     assert "[b]x[/b]" in out and "bad, seed 0: failed, RuntimeError" in out
     assert "2 of 2 trials done (1 failed)" in err
     assert (tmp_path / "out" / "ranking.csv").read_text().startswith("method,model")
-    assert main(["select", str(path), "--json"]) == 0
+    assert main(["select", str(path), "--json"]) == 3
     found = json.loads(capsys.readouterr().out)
     assert found["failed"][0]["model"] == "bad" and found["best_model"] is None
 

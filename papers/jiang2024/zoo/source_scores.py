@@ -9,6 +9,7 @@ it. Run:
 ``EDGEDYN_DATA=... python -m papers.jiang2024.zoo.source_scores`` (a few minutes on one core).
 """
 
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -93,7 +94,8 @@ def setup(record, data):
     """Return data and candidate of a run, as its record says."""
     keras.backend.clear_session()
     settings = msgspec.convert(record.settings, Settings)
-    job = Job(record.model, f"npz:{data}", record.seed, record.n_train, settings, command=command())
+    settings = replace(settings, data=replace(settings.data, spec=f"npz:{data}"))
+    job = Job(record.model, record.data, record.seed, record.n_train, settings, command=command())
     return trials.prepare(job)
 
 
