@@ -198,6 +198,26 @@ def test_names_in_tables_are_not_cut_in_two(capsys, monkeypatch):
     assert capsys.readouterr().out.count("x") == 100
 
 
+def test_an_error_without_words_of_the_system_says_its_own(monkeypatch, capsys):
+    from edgedyn.commands import linegraph as command
+
+    def lost(arguments):
+        raise ConnectionError("the connection to the scheduler is lost")
+
+    monkeypatch.setattr(command, "run", lost)
+    assert main(["linegraph", "4", "5", "3"]) == 2
+    assert "None" not in (err := capsys.readouterr().err) and "scheduler is lost" in err
+
+
+def test_no_cell_of_a_table_is_a_formula():
+    import pandas as pd
+
+    from edgedyn._files import csv_text
+
+    frame = pd.DataFrame({"model": ["=1+1", "@a", "b-c"], "value": [-1.5, 2.0, 3.0]})
+    assert csv_text(frame).splitlines() == ["model,value", "'=1+1,-1.5", "'@a,2.0", "b-c,3.0"]
+
+
 def test_words_are_completed_and_examples_shown(capsys):
     for shell in ("bash", "zsh"):
         with pytest.raises(SystemExit) as end:

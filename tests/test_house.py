@@ -72,6 +72,7 @@ def test_the_command_line_starts_without_the_heavy_libraries():
     assert run_python(code).splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_nothing_needs_tensorflow():
     code = (
         "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"

@@ -1,5 +1,6 @@
 """beta_eff at the end of every epoch of a Keras training run."""
 
+import warnings
 from dataclasses import asdict, dataclass
 from math import isfinite, nan
 from time import perf_counter
@@ -12,6 +13,7 @@ from edgedyn import _validate as check
 from edgedyn._array import Array
 from edgedyn.capacitance import Capacitance, DivergedError
 from edgedyn.nn.data.sampling import sample_dataset
+from edgedyn.nn.fitted import FittedInputs, far_apart, watch_inputs
 from edgedyn.nn.meter import CapacitanceMeter, check_kind, meter_of
 
 if TYPE_CHECKING:
@@ -101,7 +103,8 @@ class CapacitanceCallback(keras.callbacks.Callback):
 
     Notes
     -----
-    Jiang et al., Nat. Commun. 15:5718 (2024), Algorithm 1.
+    Jiang et al., Nat. Commun. 15:5718 (2024), Algorithm 1. A UserWarning where the sample's mean
+    ``|x|`` is not within a factor of three of that of the batches the model is fitted on.
 
     Examples
     --------
@@ -147,6 +150,7 @@ class CapacitanceCallback(keras.callbacks.Callback):
         self.features: Array | None = None
         self._meter: CapacitanceMeter  # from the first fit on
         self._fixed: Array | None = None
+        self._fitted: FittedInputs | None = None
 
     @property
     def beta_eff(self) -> Array:
@@ -166,6 +170,11 @@ class CapacitanceCallback(keras.callbacks.Callback):
         frame = pd.DataFrame(rows, columns=list(CapacitanceRecord.__dataclass_fields__))
         return frame.drop(columns="capacitance")
 
+    def set_model(self, model: keras.Model) -> None:
+        """Take the model, and ask it to tell what it is fitted on."""
+        super().set_model(model)
+        self._fitted = watch_inputs(model)
+
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Check model, loss and sample before the first step of training."""
         options = {"scope": self._scope, "batch_size": self._batch_size, **self._kind}
@@ -184,6 +193,8 @@ class CapacitanceCallback(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measure, record, and write into `logs`."""
+        if self._fitted is not None:
+            self._compare(self._fitted.take())
         start = perf_counter()
         loss = float((logs or {}).get("loss", nan))
         cap = None
@@ -195,6 +206,17 @@ class CapacitanceCallback(keras.callbacks.Callback):
         self.records.append(CapacitanceRecord(self._fits, epoch, value, status, loss, seconds, cap))
         if logs is not None:
             logs["beta_eff"] = value
+
+    def _compare(self, fitted: float) -> None:
+        """Warn once of a sample that is not in the range of what the model is fitted on."""
+        own = float(np.mean(np.abs(self.x), dtype=float))
+        if far_apart(own, fitted):
+            self._fitted = None
+            warnings.warn(
+                f"the sample of beta_eff has a mean |x| of {own:.4g}, what the model is fitted on "
+                f"one of {fitted:.4g}: give CapacitanceCallback the data that fit is given.",
+                stacklevel=2,
+            )
 
     def _measure(self) -> Capacitance | None:
         """Measure the model as it is; None where its output is not finite."""

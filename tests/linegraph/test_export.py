@@ -273,7 +273,9 @@ def test_an_interrupt_leaves_nothing_half_written(suffix, older, error, tmp_path
     assert all(p.read_bytes() == b"older" for p in tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    "suffix", [s if s == ".csv" else pytest.param(s, marks=pytest.mark.slow) for s in SUFFIXES]
+)
 def test_a_disk_that_takes_no_more(suffix, tmp_path):
     pytest.importorskip("resource")
     code = (

@@ -208,3 +208,43 @@ def test_a_model_that_has_changed_between_fits_is_measured_as_it_is():
     expected = nn.neural_capacitance(fresh, watch.x, watch.y, scope="network")
     assert watch.beta_eff[-1] == pytest.approx(expected.value, rel=1e-5)
     assert watch.records[0].beta_eff != watch.beta_eff[-1]
+
+
+def test_a_sample_in_another_range_than_what_is_fitted_is_told(recwarn):
+    x = np.random.default_rng(0).integers(0, 256, (60, 6)).astype("float32")
+    y = np.arange(60) % 3
+
+    def fitted(sample, model, **options):
+        recwarn.clear()
+        watch = nn.CapacitanceCallback(sample, y, seed=0)
+        model.fit(x, y, epochs=2, verbose=0, batch_size=20, callbacks=[watch], **options)
+        return [str(w.message) for w in recwarn if "mean |x|" in str(w.message)]
+
+    model = range_model()
+    assert fitted(x, model) == []
+    (said,) = fitted(x / 255, model)  # the training step is the same
+    assert "mean |x| of 0.5" in said and "give CapacitanceCallback the data that fit" in said
+    assert len(fitted(x / 16, range_model())) == 1
+    assert fitted(x[:, ::-1] * 1.5, range_model()) == []
+    late = range_model()
+    late.fit(x, y, verbose=0)  # compiled without: nothing is known
+    assert fitted(x / 255, late) == []
+
+
+def test_watching_inputs_changes_no_number_of_a_training():
+    x = np.random.default_rng(0).standard_normal((60, 6)).astype("float32")
+    y = np.arange(60) % 3
+    losses = []
+    for callbacks in ([], [nn.CapacitanceCallback(x, y)]):
+        history = range_model().fit(x, y, epochs=3, verbose=0, shuffle=False, callbacks=callbacks)
+        losses.append(history.history["loss"])
+    assert losses[0] == losses[1]
+
+
+def range_model():
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((6,))
+    backbone = keras.Model(inputs, keras.layers.Dense(5, activation="relu")(inputs))
+    model = nn.attach_probe(backbone, 3, units=(8, 5), dropout=0.0, seed=0)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model

@@ -257,7 +257,10 @@ def test_parts_are_disjoint_complete_and_stratified(tmp_path, counts, share, see
     tested = np.bincount(data.test.y, minlength=len(of))
     assert (abs(tested - n_test * of / total) < 1).all()
     validated = np.bincount(data.validation.y, minlength=len(of))
-    assert (abs(validated - n_validation * (of - tested) / rest) < 1).all()
+    share_of = n_validation * (of - tested) / rest
+    lifted = (share_of < 1).sum()  # classes that get one anyway, at the cost of others
+    assert (abs(validated - share_of) < 1 + lifted).all()
+    assert (validated > 0).all() or n_validation < len(of)
 
 
 def test_the_papers_15000_validate_where_a_fifth_would_be_more(tmp_path):

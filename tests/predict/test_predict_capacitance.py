@@ -56,7 +56,13 @@ def several_columns():
     return X, 0.9 - X @ [0.3, 80.0, 1e-5] + 0.01 * rng.standard_normal(9)
 
 
-@pytest.mark.parametrize("data", [(BETA[:, None], ACCURACY), several_columns()], ids=["1", "3"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param((BETA[:, None], ACCURACY), id="1"),
+        pytest.param(several_columns(), id="3", marks=pytest.mark.slow),
+    ],
+)
 def test_value_and_deviations_equal_the_dense_posterior(data):
     X, y = data
     reg = ed.NeuralCapacitanceRegressor(t0=1).fit(X, y)

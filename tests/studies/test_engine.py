@@ -11,6 +11,7 @@ import pytest
 from study_cases import asleep, kill, sleeping_job, trial_processes, wait_for
 
 from edgedyn.studies import engine as module
+from edgedyn.studies import forked as forked_module
 from edgedyn.studies.engine import Pool, pool, run_jobs
 from edgedyn.studies.fresh import run_fresh
 from edgedyn.studies.protocol import Engine
@@ -140,3 +141,37 @@ def test_threads_are_divided_by_workers(tmp_path, monkeypatch):
             assert where.threads == threads
     with pool(Engine(workers=4, threads=5), tmp_path) as where:
         assert where.threads == 5
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_of_a_full_disk_is_no_failed_trial(job, tmp_path, monkeypatch):
+    """As HDF5 does, by a signal and without a word."""
+    monkeypatch.setattr("edgedyn.studies.fresh.disk_failed", lambda folder: folder == str(tmp_path))
+    found = []
+    full = replace(job, folder=str(tmp_path))
+    thread = threading.Thread(target=lambda: found.append(run_fresh(full)))
+    thread.start()
+    wait_for(lambda: asleep(tmp_path))
+    kill(trial_processes()[0][0])
+    thread.join()
+    assert [one["kind"] for one in found] == ["disk"]
+
+
+@pytest.mark.slow
+def test_where_nothing_is_forked_a_process_of_its_own_is_started(job, tmp_path, monkeypatch):
+    """Where the clean parent has threads, dies, or is not to be had at all."""
+    from edgedyn.studies import fresh
+
+    absent = replace(job, functions=("absent:never",))
+    expected = run_fresh(absent)
+    assert expected["kind"] == "failed"
+    with monkeypatch.context() as patch:
+        patch.setattr(fresh, "forked", lambda log, environ: None)
+        assert run_fresh(absent) == expected
+    with monkeypatch.context() as patch:
+        patch.setattr(fresh.Forked, "born", lambda self: False)
+        assert run_fresh(absent) == expected
+    for nursery in forked_module._nurseries.values():
+        nursery.process.kill()
+        nursery.process.wait()
+    assert run_fresh(absent) == expected  # of a new one

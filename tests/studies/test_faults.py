@@ -9,6 +9,7 @@ import time
 from math import isfinite
 from pathlib import Path
 
+import numpy as np
 import pytest
 from study_cases import (
     WAIT,
@@ -112,6 +113,37 @@ def test_sigterm_ends_as_ctrl_c_does(study, fields):
     assert process.returncode == 130 and "Traceback" not in err
     assert "run the same command again" in err.splitlines()[-1]
     assert not trial_processes()
+
+
+@pytest.mark.parametrize("engine", [{}, {"dask": "local"}], ids=["local", "dask"])
+def test_twenty_kills_at_random_moments_change_no_bit(fields, engine):
+    """Wherever a trial is: loading, in a step, at the end of an epoch, within its backup."""
+    if engine:
+        pytest.importorskip("distributed", reason="install the extra 'dask'")
+    fields["candidates"] = [candidate("slow", seconds=0.02)]
+    fields["training"] |= {"epochs": 40}
+    engine = {**engine, "threads": 1, "retries": 40}
+    output = fields["output"]
+    expected = ed.select(**fields, engine=engine).records[0]
+    rng, moments, over = np.random.default_rng(0), [], threading.Event()
+
+    def disturb():
+        while len(moments) < 20 and not over.is_set():
+            wait_for(lambda: over.is_set() or trial_processes())
+            if over.wait(rng.uniform(0, 2.5)) or not trial_processes():
+                continue
+            kill(trial_processes()[0][0])
+            moments.append(epochs_seen(output + "-killed").get("slow-n130-s0", 0))
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    try:
+        found = ed.select(**{**fields, "output": output + "-killed"}, engine=engine).records[0]
+    finally:
+        over.set()
+        thread.join()
+    assert len(moments) == 20 and len(set(moments)) > 3, moments
+    assert found.status == "completed" and numbers(found) == numbers(expected)
 
 
 def test_a_second_run_on_the_same_folder_is_refused(study, expected, fields):

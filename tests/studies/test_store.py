@@ -318,3 +318,39 @@ def test_a_record_of_a_journal(tmp_path):
     # A trial that ended before it knew its data tells at least where and by what it was run.
     made_by = record.provenance["environment"]
     assert made_by["command"] == JOB.command and made_by["edgedyn"] == ed.__version__
+
+
+def test_a_journal_that_is_a_link_is_refused(tmp_path):
+    (tmp_path / "elsewhere").write_text("")
+    folder = tmp_path / "trial"
+    folder.mkdir()
+    (folder / "epochs.jsonl").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="is a link; a trial's journal must be a file"):
+        Journal(folder)
+
+
+def test_an_early_stage_does_not_care_how_others_were_finished(tmp_path):
+    fields = {"data": "digits", "candidates": ["VGG16"], "training": {"epochs": 9}}
+    study = read_study(fields)
+    settings = json_ready(study.settings(study.trials[0]))
+    record = made(model="VGG16", epochs=9, settings={**settings, "finish_probe": "remove",
+                  "early_epochs": 5, "patience": 3})  # fmt: skip
+    Store(tmp_path).check(read_study({**fields, "stage": "early"}), {study.trials[0].key: record})
+    with pytest.raises(ValueError, match="finish_probe"):
+        Store(tmp_path).check(
+            read_study({**fields, "stage": "full"}), {study.trials[0].key: record}
+        )
+
+
+def test_no_folder_of_an_absolute_path_is_published(tmp_path):
+    study = read_study({"data": "folder:/home/ann/photos", "candidates": ["VGG16"]})
+    settings = json_ready(study.settings(study.trials[0]))
+    old = made(model="VGG16", settings=settings)  # as they were written before
+    store = Store(tmp_path)
+    store.write("one", replace(old, data="folder:/home/ann/photos"))
+    (again,) = ed.load_records(tmp_path)
+    assert again.data == again.settings["data"]["spec"] == "folder:photos"
+    store.check(study, {study.trials[0].key: again})  # and is that of the same study
+    job = replace(JOB, command="edgedyn select study.toml")
+    text = repr(record_of(Journal(tmp_path / "t"), job, "failed", "'/home/ann/x.png' is no image"))
+    assert "ann" not in text and "'x.png' is no image" in text

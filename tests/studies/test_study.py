@@ -95,6 +95,12 @@ def test_the_examples_comments_name_fields_that_exist(tmp_path):
         ),
         ({"finish": {"patience": 0}}, "finish.patience must be at least 1"),
         ({"training": {"seeds": []}}, "training.seeds is empty"),
+        (
+            {"training": {"seeds": [2**32]}},
+            "training.seeds must be in 0..4294967295; got 4294967296",
+        ),
+        ({"training": {"seeds": [2**70]}}, "training.seeds"),
+        ({"engine": {"timeout": 0}}, "engine.timeout must be above 0; got 0"),
         ({"training": {"seeds": [0, -1]}}, r"training.seeds\[1\] must be 0 or more; got -1"),
         ({"training": {"batch_norm_momentum": 1.0}}, r"must be in \[0, 1\)"),
         ({"probe": {"units": []}}, "probe.units is empty"),
@@ -187,3 +193,9 @@ def test_files_that_cannot_be_read(tmp_path):
         load_study(broken, {})
     with pytest.raises(TypeError, match="study must be a path"):
         load_study(3, {})  # type: ignore[arg-type]
+
+
+def test_a_mark_at_the_beginning_of_a_file_is_passed_over(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text('\ufeffdata = "digits"\ncandidates = ["VGG16"]\n', encoding="utf-8")
+    assert load_study(path, {}).data.spec == "digits"

@@ -255,6 +255,7 @@ def test_scores_rank_too(tmp_path):
     assert found.method == "logme" and found.problems == []
 
 
+@pytest.mark.slow
 def test_the_demo_s_folder(tmp_path):
     demo = run_demo(n_seeds=2, epochs=6)
     values = {"environment": {"date": "2024"}, **demo.to_dict()}
