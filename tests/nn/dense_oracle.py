@@ -271,7 +271,8 @@ def full_degrees(net, made, model, x, targets, nodes):
             p = model(tf.constant(x), training=False)
             loss = -tf.reduce_mean(tf.reduce_sum(targets * tf.math.log(p), axis=1))
         gradient = inner.gradient(loss, flat)
-        gradient = [tf.convert_to_tensor(g) for g in gradient]
+        # One at a time: TensorFlow's vectorised loops compute some second derivatives in place.
+        entries = [tf.unstack(tf.reshape(tf.convert_to_tensor(g), [-1])) for g in gradient]
     owner = [name for name, vs in variables.items() for _ in vs]
     total = {n: sum(int(tf.size(v)) for v in vs) for n, vs in variables.items()}
     result = {n: [np.zeros(total[n]), np.zeros(total[n])] for n in oracle.order}
@@ -280,14 +281,15 @@ def full_degrees(net, made, model, x, targets, nodes):
         start[k] = sum(int(tf.size(flat[m])) for m in range(k) if owner[m] == name)
     reached = {a: set(oracle.segments(net, tf.constant(x[:1]), a)) - {a} for a in oracle.order}
     linked = {(a, b) for a in oracle.order for b in reached[a]}
-    for i, g in enumerate(gradient):
-        for j, v in enumerate(flat):
-            if (owner[i], owner[j]) not in linked:
-                continue
-            H = outer.jacobian(g, v, experimental_use_pfor=False, unconnected_gradients="zero")
-            H = tf.reshape(H, (int(tf.size(g)), int(tf.size(v)))).numpy()
-            result[owner[i]][0][start[i] : start[i] + H.shape[0]] += H.sum(axis=1)
-            result[owner[j]][1][start[j] : start[j] + H.shape[1]] += H.sum(axis=0)
+    for i, rows in enumerate(entries):
+        near = [j for j in range(len(flat)) if (owner[i], owner[j]) in linked]
+        own = result[owner[i]][0]
+        for k, entry in enumerate(rows):
+            found = outer.gradient(entry, [flat[j] for j in near], unconnected_gradients="zero")
+            for j, H in zip(near, found, strict=True):
+                H = H.numpy().ravel()
+                own[start[i] + k] += H.sum()
+                result[owner[j]][1][start[j] : start[j] + len(H)] += H
     return result
 
 

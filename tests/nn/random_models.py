@@ -221,7 +221,7 @@ STEPS = {
     "inner": _inner,
 }
 PROGRAMS = st.lists(
-    st.tuples(st.sampled_from(sorted(STEPS)), st.integers(0, 200)), min_size=1, max_size=5
+    st.tuples(st.sampled_from(sorted(STEPS)), st.integers(0, 200)), min_size=1, max_size=4
 )
 LARGEST = 60  # entries of a tensor
 

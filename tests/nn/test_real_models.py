@@ -35,7 +35,7 @@ def cifar(n_train):
 
 
 def test_three_epochs_of_mobilenet_and_a_prediction():
-    data = cifar(2000)
+    data = cifar(800)
     keras.utils.set_random_seed(0)
     model = nn.attach_probe(mobilenet(), n_classes=10, seed=0)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
