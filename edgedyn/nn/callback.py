@@ -208,10 +208,10 @@ class CapacitanceCallback(keras.callbacks.Callback):
             logs["beta_eff"] = value
 
     def _compare(self, fitted: float) -> None:
-        """Warn once of a sample that is not in the range of what the model is fitted on."""
+        """Warn of a sample in another range than what is fitted; asked once a fit: it is a pass."""
+        self._fitted = None
         own = float(np.mean(np.abs(self.x), dtype=float))
         if far_apart(own, fitted):
-            self._fitted = None
             warnings.warn(
                 f"the sample of beta_eff has a mean |x| of {own:.4g}, what the model is fitted on "
                 f"one of {fitted:.4g}: give CapacitanceCallback the data that fit is given.",

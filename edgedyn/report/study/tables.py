@@ -7,6 +7,7 @@ from math import isfinite, nan
 
 from markupsafe import Markup
 
+from edgedyn._files import no_formula
 from edgedyn.predict.methods import method_named
 from edgedyn.report.html import render
 from edgedyn.report.study import drawings, words
@@ -19,8 +20,6 @@ from edgedyn.studies.summary_types import (
 )
 
 MOST_OTHERS = 3  # other methods' predictions beside the ranking; all are in the CSV
-# A spreadsheet would take a text that begins so for a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def ranking_table(ranking: SizeSummary, summary: StudySummary, k: int) -> Markup:
@@ -77,10 +76,10 @@ def ranking_csv(rankings: Sequence[SizeSummary]) -> str:
         for row in ranking.rows:
             values = [getattr(row, m) for m in own] + [getattr(row.curves, m) for m in seen]
             values += [getattr(row.forecast, end) for end in ends]
-            cells = [size, _safe(row.model), *map(_number, values)]
-            cells += [_safe(row.status), _safe("; ".join(row.reasons))]
+            cells = [size, no_formula(row.model), *map(_number, values)]
+            cells += [no_formula(row.status), no_formula("; ".join(row.reasons))]
             for one in (row.by_method.get(m, unknown) for m in methods):
-                cells += [_number(one.prediction), _number(one.std), _safe(one.status)]
+                cells += [_number(one.prediction), _number(one.std), no_formula(one.status)]
             writer.writerow(cells)
     return text.getvalue()
 
@@ -88,11 +87,6 @@ def ranking_csv(rankings: Sequence[SizeSummary]) -> str:
 def _number(value: float) -> str:
     """Return a number in full; nothing for NaN."""
     return repr(float(value)) if isfinite(value) else ""
-
-
-def _safe(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def methods_table(rankings: Sequence[SizeSummary]) -> Markup:
