@@ -17,14 +17,14 @@ def disk_caused(error: BaseException) -> bool:
     return False
 
 
-def disk_failed(folder: str) -> bool:
-    """Tell by writing to it whether a folder's disk is full or lost; of no folder nothing is."""
+def disk_fault(folder: str) -> str:
+    """Say by writing to it what ails a folder's disk, full or lost; nothing where it is well."""
     if not folder:
-        return False
+        return ""
     try:  # the frameworks' own errors, which replace the system's, have no number
         with tempfile.TemporaryFile(dir=folder) as file:
             for _ in range(ROOM):
                 file.write(bytes(2**20))
     except OSError as failure:
-        return failure.errno in DISK
-    return False
+        return failure.strerror if failure.errno in DISK else ""
+    return ""

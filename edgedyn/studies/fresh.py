@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from edgedyn._job import Job
-from edgedyn.studies.disk import disk_failed
+from edgedyn.studies.disk import disk_fault
 from edgedyn.studies.forked import THREADS, Forked, forked
 from edgedyn.studies.journal import LINES
 
@@ -68,8 +68,9 @@ def _run(process: Process, job: Job) -> dict[str, Any] | None:
             reason = f"no epoch ended within {job.timeout:g} seconds (engine.timeout)"
             return {"kind": "killed", "reason": reason}
         # Some libraries die of a full disk without a word.
-        if outcome["kind"] == "killed" and process.returncode < 0 and disk_failed(job.folder):
-            return {"kind": "disk", "reason": outcome["reason"]}
+        died = outcome["kind"] == "killed" and process.returncode < 0
+        if died and (fault := disk_fault(job.folder)):
+            return {"kind": "disk", "reason": f"{fault} ({outcome['reason']})"}
         return outcome
     finally:
         ended.set()

@@ -289,7 +289,10 @@ def _checked(study: Study, task: str = "check", cache: str = "") -> dict[str, An
         n_trains=study.data.n_train or (None,),
         cache=cache,
     )
-    outcome = run_fresh(job)
+    for _ in range(study.engine.retries + 1):  # a killed process says nothing about the study
+        outcome = run_fresh(job)
+        if outcome["kind"] != "killed":
+            break
     if outcome["kind"] != "done":
         raise ValueError(f"the study cannot be run: {outcome['reason']}")
     return dict(outcome["result"])

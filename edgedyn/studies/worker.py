@@ -20,7 +20,7 @@ import msgspec
 from edgedyn._environment import published
 from edgedyn._files import json_ready
 from edgedyn._job import Job
-from edgedyn.studies.disk import disk_caused, disk_failed
+from edgedyn.studies.disk import disk_caused, disk_fault
 from edgedyn.studies.journal import Journal, ended, record_of
 
 CHECKPOINT, HEAD_CHECKPOINT, LOCK = "checkpoint", "checkpoint-head", "trial.lock"
@@ -64,8 +64,10 @@ def run(job: Job) -> dict[str, Any]:
     except Exception as error:
         traceback.print_exc()
         reason = _reason(error)
-        if disk_caused(error) or disk_failed(job.folder):
+        if disk_caused(error):
             return {"kind": "disk", "reason": reason}
+        if fault := disk_fault(job.folder):
+            return {"kind": "disk", "reason": f"{fault} ({reason})"}
         if job.task != "trial":
             return {"kind": "failed", "reason": reason}
         record = record_of(Journal(Path(job.folder)), job, "failed", reason)

@@ -146,7 +146,8 @@ def test_threads_are_divided_by_workers(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_process_that_dies_of_a_full_disk_is_no_failed_trial(job, tmp_path, monkeypatch):
     """As HDF5 does, by a signal and without a word."""
-    monkeypatch.setattr("edgedyn.studies.fresh.disk_failed", lambda folder: folder == str(tmp_path))
+    faults = {str(tmp_path): "No space left on device"}
+    monkeypatch.setattr("edgedyn.studies.fresh.disk_fault", faults.get)
     found = []
     full = replace(job, folder=str(tmp_path))
     thread = threading.Thread(target=lambda: found.append(run_fresh(full)))
@@ -155,6 +156,7 @@ def test_a_process_that_dies_of_a_full_disk_is_no_failed_trial(job, tmp_path, mo
     kill(trial_processes()[0][0])
     thread.join()
     assert [one["kind"] for one in found] == ["disk"]
+    assert found[0]["reason"].startswith("No space left on device (its process was killed")
 
 
 @pytest.mark.slow

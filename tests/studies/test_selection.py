@@ -540,3 +540,16 @@ def test_a_rehearsal_estimates_and_touches_nothing(fields):
     with pytest.raises(ValueError, match="the study cannot be run: .*has no function 'absent'"):
         rehearse(**{**fields, "candidates": [candidate("absent")]})
     assert not Path(fields["output"]).exists()
+
+
+def test_the_check_before_the_trials_is_tried_again_when_it_is_killed(fields, monkeypatch):
+    tries = []
+
+    def killed(job):
+        tries.append(job.task)
+        return {"kind": "killed", "reason": "its process was killed by SIGKILL"}
+
+    monkeypatch.setattr(selection, "run_fresh", killed)
+    with pytest.raises(ValueError, match="cannot be run: its process was killed by SIGKILL"):
+        ed.select(**fields, engine={"retries": 3})
+    assert tries == ["check"] * 4
