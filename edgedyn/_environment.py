@@ -12,7 +12,10 @@ from typing import Any
 
 import edgedyn
 
-_PACKAGES = ("numpy", "scipy", "numba", "networkx", "scikit-learn", "matplotlib", "tensorflow")
+_PACKAGES = (
+    *("numpy", "scipy", "numba", "networkx", "scikit-learn", "matplotlib"),
+    *("keras", "tensorflow", "jax", "torch"),
+)
 
 # What leads to the last name of a path that begins at the root, at home or on a drive.
 _FOLDERS = re.compile(

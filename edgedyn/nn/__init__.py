@@ -1,17 +1,32 @@
 """The neural capacitance of Keras models: backbones, data sets, the probe, beta_eff, the callback.
 
-The only room that imports keras and tensorflow; without them it says which extra to install.
+The only room that imports keras and the framework below it, which ``KERAS_BACKEND`` names; without
+them it says which extra to install.
 """
 
+import os
+import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from edgedyn._lazy import attach
 
-if any(find_spec(name) is None for name in ("tensorflow", "keras")):
+_EXTRAS = {"tensorflow": "tf", "jax": "jax", "torch": "torch"}
+_installed = [name for name in _EXTRAS if find_spec(name) is not None]
+if not _installed or find_spec("keras") is None:
     raise ImportError(
-        "edgedyn.nn needs TensorFlow; install it with the extra 'tf': pip install 'edgedyn[tf]'."
+        "edgedyn.nn needs Keras with TensorFlow, JAX or PyTorch; install one of the extras 'tf', "
+        "'jax' and 'torch': pip install 'edgedyn[tf]'."
     )
+_wanted = os.environ.get("KERAS_BACKEND")
+if _wanted in _EXTRAS and _wanted not in _installed:
+    raise ImportError(
+        f"KERAS_BACKEND is {_wanted!r}, which is not installed; install the extra "
+        f"{_EXTRAS[_wanted]!r} (pip install 'edgedyn[{_EXTRAS[_wanted]}]'), or set it to "
+        f"{' or '.join(map(repr, _installed))}."
+    )
+if _wanted is None and "tensorflow" not in _installed and "keras" not in sys.modules:
+    os.environ["KERAS_BACKEND"] = _installed[0]  # Keras would ask for TensorFlow
 
 if TYPE_CHECKING:
     from edgedyn.measure import neural_capacitance

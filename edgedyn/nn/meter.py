@@ -84,7 +84,9 @@ class CapacitanceMeter:
             features = probe_input(model)
             self.backbone = keras.Model(model.input, features)
             part = keras.Model(features, model.output)
-            self._forward = compiled(lambda x: self.backbone(x, training=False))
+            self._forward = compiled(
+                lambda x: self.backbone(x, training=False), self.backbone.variables
+            )
         else:
             part = model
         self.graph: Graph = extract(part, nodes=nodes)

@@ -100,8 +100,8 @@ class _Products:
         """Return P as a LinearOperator."""
         from scipy.sparse.linalg import LinearOperator
 
-        inward = compiled(partial(self._sweep, sweeps.in_degrees))
-        outward = compiled(partial(self._sweep, sweeps.out_degrees))
+        inward = compiled(partial(self._sweep, sweeps.in_degrees), self.graph.state)
+        outward = compiled(partial(self._sweep, sweeps.out_degrees), self.graph.state)
         return LinearOperator(
             (self.ends[-1], self.ends[-1]),
             matvec=lambda v: self._product(inward, v),
@@ -125,7 +125,8 @@ class _Products:
         values = self.graph.forward(x)
         at_logits = self.loss.cotangent(values[self.graph.logits], targets)
         e = sweeps.cotangents(self.graph, values, at_logits)
-        found = degrees(self.graph, values, e, self.magnitude, self.graph.by_layer(flat))
+        weights = self.graph.by_layer(flat)
+        found = self.graph.by_owner(degrees(self.graph, values, e, self.magnitude, weights))
         rows = [
             ops.zeros(part.shape, self.graph.dtype) if degree is None else degree
             for layer in self.graph.layers

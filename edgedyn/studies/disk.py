@@ -26,5 +26,5 @@ def disk_fault(folder: str) -> str:
             for _ in range(ROOM):
                 file.write(bytes(2**20))
     except OSError as failure:
-        return failure.strerror if failure.errno in DISK else ""
+        return str(failure.strerror) if failure.errno in DISK else ""
     return ""

@@ -1,6 +1,7 @@
 """A whole study: early epochs of every candidate or a race, a ranking, the best to the end."""
 
 import errno
+import importlib
 import os
 import shutil
 import time
@@ -154,7 +155,7 @@ def select(
     OSError
         Where the disk is full or was lost; what was finished is kept.
     ImportError
-        Without TensorFlow, or without Dask where it is asked for.
+        Without Keras and a framework below it, or without Dask where it is asked for.
 
     Notes
     -----
@@ -177,7 +178,7 @@ def select(
     """
     began = time.perf_counter()
     plan = load_study(study, fields)
-    _needs_tensorflow()
+    _needs_keras()
     _ = plan.digests  # of the candidates' files as they are now
     store = Store(plan.path(plan.output))
     with store.locked(), _disk_errors(store.folder):
@@ -221,7 +222,7 @@ def rehearse(
     """
     say = progress or (lambda words: None)
     plan = load_study(study, fields)
-    _needs_tensorflow()
+    _needs_keras()
     say(f"looking at {plan.data.spec}, nothing is downloaded")
     seen = msgspec.convert(_checked(plan, "survey"), Survey)
     threads = plan.engine.threads or max(1, (os.cpu_count() or 1) // plan.engine.workers)
@@ -238,14 +239,9 @@ def rehearse(
     return found
 
 
-def _needs_tensorflow() -> None:
-    """Refuse at once where TensorFlow is absent, without loading it here."""
-    from importlib.util import find_spec
-
-    if find_spec("tensorflow") is None:
-        raise ImportError(
-            "studies fine-tune Keras models; install the extra 'tf': pip install 'edgedyn[tf]'."
-        )
+def _needs_keras() -> None:
+    """Refuse at once where Keras or its framework is absent, without loading them here."""
+    importlib.import_module("edgedyn.nn")
 
 
 def _largest(study: Study) -> int | None:

@@ -156,9 +156,15 @@ def _train(job: Job, journal: Journal, folder: Path) -> None:
 
 
 def _check_meta(job: Job, journal: Journal, provenance: Mapping[str, Any]) -> None:
-    """Write what the trial is run with, or refuse data that have changed since it began."""
+    """Write what the trial is run with, or refuse what has changed since it began."""
     meta = journal.meta()
     before = meta.get("provenance", {})
+    begun, backend = before.get("backend", "tensorflow"), provenance["backend"]
+    if journal.epochs and begun != backend:
+        raise ValueError(
+            f"this trial was begun with {begun} and Keras computes with {backend} now: set "
+            "KERAS_BACKEND as it was, or start a new study folder."
+        )
     for name in ("data_fingerprint", "source_fingerprint"):
         known, now = before.get(name), provenance[name]
         if journal.epochs and known not in (None, now):

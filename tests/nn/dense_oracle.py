@@ -179,7 +179,7 @@ class Oracle:
             columns = [self.apply(name, unit, None, u) for unit in units(self.parameters(name)[0])]
         bias = self.made[name].beta.value if self.is_shift(name) else self.parameters(name)[1]
         if bias is not None and (self.all or self.is_shift(name)):
-            n = int(tf.size(self.recorded[name][..., 0]))
+            n = int(tf.size(self.recorded[name])) // int(tf.size(bias))
             columns += [many(unit, n) for unit in units(bias)]
         return np.stack([np.ravel(c) for c in columns], axis=1)
 

@@ -346,13 +346,13 @@ def test_the_first_images(split):
 
 
 def test_files_are_read_late_and_once(tmp_path, monkeypatch):
-    import edgedyn.nn.data.datasets as module
+    from edgedyn.nn.data import datasets, feeding
 
-    read = []
-    original = module.read_image
-    monkeypatch.setattr(
-        module, "read_image", lambda path, size: read.append(path) or original(path, size)
-    )
+    read, original = [], datasets.read_image
+    for module in (datasets, feeding):
+        monkeypatch.setattr(
+            module, "read_image", lambda path, size: read.append(path) or original(path, size)
+        )
     train = load_dataset(f"folder:{folder_of(tmp_path, 'ab', 10)}", image_size=4).train
     assert len(train) == 13 and read == []
     assert train.x is train.x and len(read) == 13

@@ -392,8 +392,8 @@ def test_a_classifier_is_no_backbone():
 
 @pytest.mark.parametrize(
     ("layer", "shape"),
-    [(kl.PReLU, (4,)), (lambda: kl.SeparableConv1D(3, 2), (5, 2)),
-     (lambda: kl.Conv3D(3, 2), (3, 3, 3, 2))],
+    [(lambda: kl.LSTM(3), (5, 2)), (lambda: kl.RepeatVector(2), (4,)),
+     (lambda: kl.Conv3DTranspose(3, 2), (3, 3, 3, 2))],
 )  # fmt: skip
 def test_layers_that_are_not_known_are_named(layer, shape):
     odd = layer()

@@ -32,8 +32,7 @@ def data(n=6):
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
-        (kl.LayerNormalization(name="odd"), "'odd' of type LayerNormalization is not known"),
-        (kl.PReLU(name="odd"), "'odd' of type PReLU is not known"),
+        (kl.Resizing(4, 4, name="odd"), "'odd' of type Resizing is not known"),
         (kl.Activation("softmax", name="odd"), "follows a softmax"),
         (kl.Conv2DTranspose(3, 2, output_padding=0, name="odd"), "'odd' has output_padding="),
         (kl.BatchNormalization(axis=1, name="odd"), "'odd' normalises axis 1"),
@@ -47,12 +46,6 @@ def test_unknown_layers_are_refused_by_name(layer, words):
     model = network(layer)
     with pytest.raises(ValueError, match=words):
         nn.neural_capacitance(model, *data(), scope="network")
-
-
-def test_shared_layers_are_refused():
-    shared = kl.Conv2D(4, 3, padding="same", name="twice")
-    with pytest.raises(ValueError, match="'twice' is used twice"):
-        extract(network(shared, kl.ReLU(), shared))
 
 
 def test_what_is_no_sequential_or_functional_model_is_refused():

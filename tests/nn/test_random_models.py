@@ -34,7 +34,7 @@ def check(program, nodes, seed):
 
 @pytest.fixture(autouse=True)
 def uncompiled(monkeypatch):
-    monkeypatch.setattr("edgedyn.nn.graph.degrees.compiled", lambda function: function)
+    monkeypatch.setattr("edgedyn.nn.graph.degrees.compiled", lambda function, state: function)
 
 
 @settings(max_examples=2, deadline=None)

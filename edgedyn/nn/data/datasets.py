@@ -13,6 +13,13 @@ import numpy as np
 
 from edgedyn import _validate as check
 from edgedyn._array import Array
+from edgedyn.nn.data.feeding import (
+    Batches,
+    Change,
+    ShuffledBatches,
+    in_tensorflow,
+    pipeline,
+)
 from edgedyn.nn.data.images import read_folder, read_image, resize_images
 from edgedyn.nn.data.ordered import first_and_last
 from edgedyn.nn.data.origin import Origin, origin
@@ -75,41 +82,46 @@ class Split:
         return Split(self.y[:n], self.source[:n], self.size)
 
     def batches(self, batch_size: int = 64, *, shuffle_seed: int | None = None) -> Any:
-        """Return a ``tf.data.Dataset`` of batches: float32 images in 0..255, int64 labels.
+        """Return batches for ``fit``: float32 images in 0..255, int64 labels.
 
-        Files are read as they are needed.
+        A ``tf.data.Dataset`` under TensorFlow, else a `keras.utils.PyDataset`. Files are read as
+        they are needed.
 
         Parameters
         ----------
         batch_size : int
         shuffle_seed : int, optional
             Every epoch has an order of its own, and the same seed the same epochs; by default
-            all have the order of `y`.
+            all have the order of `y`. To `fit`, give ``shuffle=False``, too.
 
         Examples
         --------
         >>> from edgedyn import nn
         >>> images, labels = next(iter(nn.load_dataset("digits").train.batches(32)))
-        >>> images.shape, images.dtype.name, labels.dtype.name
-        (TensorShape([32, 8, 8, 3]), 'float32', 'int64')
+        >>> tuple(images.shape), keras.backend.standardize_dtype(labels.dtype)
+        ((32, 8, 8, 3), 'int64')
         """
-        import tensorflow as tf
-
         batch_size = check.positive_int(batch_size, "batch_size")
         _check_shuffle_seed(shuffle_seed)
+        if not in_tensorflow():
+            return ShuffledBatches(self, batch_size, shuffle_seed)
+        import tensorflow as tf
+
         order = tf.data.Dataset.range(len(self))
         if shuffle_seed is not None:
             order = order.shuffle(len(self), seed=shuffle_seed, reshuffle_each_iteration=True)
-        return self._load(order, batch_size)
+        return pipeline(self, order, batch_size)
 
-    def batches_in(self, order: Any, batch_size: int = 64) -> Any:
+    def batches_in(
+        self, order: keras.Variable, batch_size: int = 64, change: Change | None = None
+    ) -> Any:
         """Return batches as `batches` does, in an order that is read at every iteration.
 
         An interrupted training can so take up its epoch where the order is a function of it.
         `order` is a Keras variable of int64, shape (len(self),), on the CPU, where pipelines run:
         indices into the split; assign others before the next iteration begins. A generator would be
         simpler, but with one in the pipeline the training steps themselves are slower (seen with
-        TensorFlow 2.21).
+        TensorFlow 2.21). `change` is applied to each batch's images.
 
         >>> import keras
         >>> from edgedyn import nn
@@ -117,41 +129,21 @@ class Split:
         >>> order = keras.Variable(np.arange(len(train)), dtype="int64", trainable=False)
         >>> batches = train.batches_in(order, 32)
         >>> _ = order.assign(np.arange(len(train))[::-1])
-        >>> bool((next(iter(batches))[1].numpy() == train.y[::-1][:32]).all())
+        >>> bool((np.asarray(next(iter(batches))[1]) == train.y[::-1][:32]).all())
         True
         """
+        batch_size = check.positive_int(batch_size, "batch_size")
+        if not in_tensorflow():
+            return Batches(self, batch_size, lambda: keras.ops.convert_to_numpy(order), change)
         import tensorflow as tf
 
-        batch_size = check.positive_int(batch_size, "batch_size")
         whole = tf.data.Dataset.range(1).flat_map(
             lambda _: tf.data.Dataset.from_tensor_slices(order.value.read_value())
         )
         n_batches = -(-len(self) // batch_size)
-        batches = self._load(whole, batch_size)
-        return batches.apply(tf.data.experimental.assert_cardinality(n_batches))
-
-    def _load(self, order: Any, batch_size: int) -> Any:
-        """Return batches of images and labels in the order of a data set of indices."""
-        import tensorflow as tf
-
-        if isinstance(self.source, np.ndarray):
-            with tf.device("CPU"):  # where pipelines run: no copy on an accelerator
-                images, labels = tf.constant(self.source), tf.constant(self.y)
-            pairs = order.batch(batch_size).map(
-                lambda k: (tf.cast(tf.gather(images, k), tf.float32), tf.gather(labels, k))
-            )
-            return pairs.prefetch(tf.data.AUTOTUNE)
-
-        def read(k: Any) -> Any:
-            return read_image(self.source[int(k)], self.size).astype(np.float32)
-
-        def load(k: Any) -> Any:
-            image = tf.numpy_function(read, [k], tf.float32)
-            image.set_shape((*self.size, 3))
-            return image, tf.constant(self.y)[k]
-
-        pairs = order.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-        return pairs.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+        batches = pipeline(self, whole, batch_size)
+        batches = batches.apply(tf.data.experimental.assert_cardinality(n_batches))
+        return batches if change is None else batches.map(lambda x, y: (change(x), y))
 
 
 @dataclass(frozen=True, eq=False)

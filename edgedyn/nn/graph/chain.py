@@ -25,6 +25,8 @@ def to_chain(graph: Graph, loss: str) -> ReLUChain:
 
     ValueError for a graph that branches, or a step the closed form does not know, by name.
     """
+    if any(len(uses) > 1 for uses in graph.uses.values()):
+        raise ValueError("the probe uses a layer more than once; the closed form takes each once.")
     layers: list[ChainLayer] = []
     at = INPUT
     for step in graph.steps:

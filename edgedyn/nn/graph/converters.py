@@ -10,6 +10,7 @@ from keras import layers as kl
 from keras import ops
 
 from edgedyn import linegraph as lg
+from edgedyn.nn.graph.norms import affine
 from edgedyn.nn.graph.steps import (
     HALVES,
     ChannelAffine,
@@ -21,8 +22,6 @@ from edgedyn.nn.graph.steps import (
     Linear,
     Map,
     Product,
-    Scale,
-    Shift,
     parameter,
     read,
 )
@@ -52,20 +51,18 @@ _MERGES = (kl.Add, kl.Average, kl.Maximum, kl.Minimum, kl.Concatenate, kl.Multip
 _IDENTITY = lg.Identity()
 
 KNOWN = (
-    "dense, convolution (1D, 2D, transposed, depthwise and separable), batch normalisation, "
-    "elementwise activations, pooling, padding, cropping, up-sampling, flatten, reshape, permute, "
-    "dropout, add, average, concatenate, subtract, multiply, maximum, minimum and rescaling layers"
+    "dense, convolution (1D to 3D, transposed, depthwise and separable), batch, layer, group, RMS "
+    "and unit normalisation, multi-head attention, elementwise activations, pooling, padding, "
+    "cropping, up-sampling, flatten, reshape, permute, dropout, add, average, concatenate, "
+    "subtract, multiply, maximum, minimum and rescaling layers"
 )
 _RECURRENT = "recurrent layers use each parameter at every time step"
-_SAMPLE_NORM = "its statistics depend on the sample, so that it is no chain of routes"
 # Why others are not, by a word in the type's name.
 REASONS = {
-    "Attention": "attention mixes positions by weights that depend on the data",
+    "Attention": "known are MultiHeadAttention and GroupQueryAttention",
     "LSTM": _RECURRENT,
     "GRU": _RECURRENT,
     "RNN": _RECURRENT,
-    "LayerNormalization": _SAMPLE_NORM,
-    "GroupNormalization": _SAMPLE_NORM,
     "Embedding": "an embedding picks a row instead of summing over inputs",
 }
 
@@ -77,8 +74,8 @@ def dense(walker: Walker, layer: Any, given: list[int]) -> int:
 
 
 def convolution(walker: Walker, layer: Any, given: list[int]) -> int:
-    """Convert a convolution along one or two axes."""
-    kind = lg.Conv1D if isinstance(layer, kl.Conv1D) else lg.Conv2D
+    """Convert a convolution along one, two or three axes; of the last there is no line graph."""
+    kind: Any = {1: lg.Conv1D, 2: lg.Conv2D}.get(len(layer.kernel_size), lambda *of: None)
     structure = kind(layer.filters, *_sliding(layer), layer.groups, layer.use_bias)
     return _weighted(walker, layer, given, Conv, structure, layer.filters, layer.groups)
 
@@ -94,8 +91,9 @@ def transposed(walker: Walker, layer: Any, given: list[int]) -> int:
 
 
 def depthwise(walker: Walker, layer: Any, given: list[int]) -> int:
-    """Convert a depthwise convolution."""
-    structure = lg.DepthwiseConv2D(*_sliding(layer), layer.depth_multiplier, layer.use_bias)
+    """Convert a depthwise convolution; of one along one axis there is no line graph."""
+    options = (*_sliding(layer), layer.depth_multiplier, layer.use_bias)
+    structure = lg.DepthwiseConv2D(*options) if len(layer.kernel_size) == 2 else None
     channels, many = layer.kernel.shape[-2:]
     return _weighted(walker, layer, given, DepthwiseConv, structure, channels * many, channels)
 
@@ -103,12 +101,14 @@ def depthwise(walker: Walker, layer: Any, given: list[int]) -> int:
 def separable(walker: Walker, layer: Any, given: list[int]) -> int:
     """Add a depthwise and a pointwise layer; the bias is the latter's."""
     options = (*_sliding(layer), layer.depth_multiplier, layer.use_bias)
-    first, second = lg.SeparableConv2D(layer.filters, *options).parts()
+    first, second, axes = None, None, len(layer.kernel_size)
+    if axes == 2:
+        first, second = lg.SeparableConv2D(layer.filters, *options).parts()
     kernel = parameter(layer, "depthwise_kernel")
     channels, many = kernel.shape[-2:]
     details = (kernel, None, False, channels * many, channels, _window(layer))
     k = walker.add(DepthwiseConv, f"{layer.name}/depthwise", given, *details, structure=first)
-    point = {"strides": (1, 1), "padding": "valid", "data_format": "channels_last"}
+    point = {"strides": (1,) * axes, "padding": "valid", "data_format": "channels_last"}
     details = (parameter(layer, "pointwise_kernel"), *_bias(walker, layer), layer.filters, 1, point)
     k = walker.add(Conv, f"{layer.name}/pointwise", [k], *details, structure=second)
     return walker.activation(layer.name, k, layer.activation)
@@ -135,13 +135,7 @@ def batch_norm(walker: Walker, layer: Any, given: list[int]) -> int:
 
     functions = (function, lambda u: u * scale(), lambda u: u * ops.abs(scale()))
     k = walker.add(ChannelAffine, layer.name, given, *functions, structure=_IDENTITY)
-    if not apart or (gamma is None and beta is None):
-        return k
-    structure = lg.Scale(gamma is not None, beta is not None)
-    if gamma is None:
-        return walker.add(Shift, layer.name, [k], beta, structure=structure)
-    details = (gamma, beta, beta is not None, *gamma.shape, *gamma.shape)
-    return walker.add(Scale, layer.name, [k], *details, structure=structure)
+    return affine(walker, layer.name, k, gamma, beta) if apart else k
 
 
 def activation(walker: Walker, layer: Any, given: list[int]) -> int:
@@ -225,7 +219,7 @@ def called(layer: Any) -> Callable[..., Any]:
     layer = in_precision(layer)
     if isinstance(layer, _MERGES):
         return lambda *values: layer(list(values))
-    if isinstance(layer, kl.MaxPooling1D | kl.MaxPooling2D):
+    if isinstance(layer, kl.MaxPooling1D | kl.MaxPooling2D | kl.MaxPooling3D):
         return _maxima(layer)
     return layer
 
@@ -395,6 +389,11 @@ _PLAIN: tuple[tuple[Any, type[Map], Callable[[Any], Any]], ...] = (
     ((kl.GlobalMaxPooling1D, kl.GlobalMaxPooling2D), Map, _global_pooling),
     ((kl.ZeroPadding1D, kl.ZeroPadding2D), Linear, lambda pad: lg.ZeroPadding(_pairs(pad.padding))),
     ((kl.Cropping1D, kl.Cropping2D), Linear, lambda cut: lg.Cropping(_pairs(cut.cropping))),
+    # Along three axes there are no routes.
+    ((kl.AveragePooling3D, kl.GlobalAveragePooling3D), Linear, lambda layer: None),
+    ((kl.MaxPooling3D, kl.GlobalMaxPooling3D), Map, lambda layer: None),
+    ((kl.ZeroPadding3D, kl.Cropping3D, kl.UpSampling3D), Linear, lambda layer: None),
+    (kl.PReLU, Elementwise, lambda layer: _IDENTITY),  # its slopes are no nodes
     (kl.UpSampling1D, Linear, lambda layer: lg.UpSampling(layer.size)),
     (kl.UpSampling2D, Linear, _up_sampling),
     (kl.Flatten, Linear, lambda layer: lg.Flatten()),
@@ -410,10 +409,10 @@ _PLAIN: tuple[tuple[Any, type[Map], Callable[[Any], Any]], ...] = (
 # Subclasses before the types they derive from.
 CONVERTERS: tuple[tuple[Any, Converter], ...] = (
     (kl.Dense, dense),
-    (kl.SeparableConv2D, separable),
-    (kl.DepthwiseConv2D, depthwise),
+    ((kl.SeparableConv1D, kl.SeparableConv2D), separable),
+    ((kl.DepthwiseConv1D, kl.DepthwiseConv2D), depthwise),
     (kl.Conv2DTranspose, transposed),
-    ((kl.Conv1D, kl.Conv2D), convolution),
+    ((kl.Conv1D, kl.Conv2D, kl.Conv3D), convolution),
     (kl.BatchNormalization, batch_norm),
     ((kl.Activation, kl.Softmax), activation),
     (_IDENTITIES, lambda walker, layer, given: given[0]),

@@ -32,8 +32,8 @@ class GraphDegrees:
 
     def __init__(self, graph: Graph, loss: OutputLoss, batch_size: int, **kind: str) -> None:
         self.graph, self.loss, self.batch_size, self.kind = graph, loss, batch_size, kind
-        self._sweep = compiled(self._sweep_batch)
-        self._product = compiled(self._hessian_product)
+        self._sweep = compiled(self._sweep_batch, graph.state)
+        self._product = compiled(self._hessian_product, graph.state)
 
     def empty(self, groups: int = 1) -> DegreeSums:
         """Return the sums over no samples, for `add`."""
@@ -76,8 +76,8 @@ class GraphDegrees:
         values = self.graph.forward(x)
         at_logits = self.loss.cotangent(values[self.graph.logits], targets) * weight[:, None]
         e = sweeps.cotangents(self.graph, values, at_logits)
-        inward = sweeps.in_degrees(self.graph, values, e, magnitude)
-        outward = sweeps.out_degrees(self.graph, values, e, magnitude)
+        inward = self.graph.by_owner(sweeps.in_degrees(self.graph, values, e, magnitude))
+        outward = self.graph.by_owner(sweeps.out_degrees(self.graph, values, e, magnitude))
         total = 0.0 if magnitude else sweeps.total_magnitude(self.graph, values, e)
         return {
             "in": [inward.get(layer, []) for layer in self.graph.layers],

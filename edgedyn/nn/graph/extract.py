@@ -11,9 +11,11 @@ from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional
 
 from edgedyn import linegraph as lg
-from edgedyn.nn.graph import converters
+from edgedyn.nn.graph import attention, converters, norms
 from edgedyn.nn.graph.graph import INPUT, Graph
 from edgedyn.nn.graph.steps import Elementwise, Layer, Linear, Map, Shift, Step
+
+CONVERTERS = (*converters.CONVERTERS, *norms.CONVERTERS, *attention.CONVERTERS)
 
 
 def extract(model: keras.Model, *, nodes: str = "kernels") -> Graph:
@@ -21,8 +23,8 @@ def extract(model: keras.Model, *, nodes: str = "kernels") -> Graph:
 
     By `nodes` biases and batch norms are parameter-free (``kernels``), or biases are nodes and
     batch norms become scale layers (``all``). TypeError for anything but a built sequential or
-    functional Keras model; ValueError for a layer that is not known, by name and type, a layer used
-    twice or changed, channels first, a softmax before the end, several inputs or outputs.
+    functional Keras model; ValueError for a layer that is not known, by name and type, or changed,
+    channels first, a softmax before the end, several inputs or outputs.
 
     Examples
     --------
@@ -48,7 +50,8 @@ def extract(model: keras.Model, *, nodes: str = "kernels") -> Graph:
     if steps and steps[-1].output == output and converters.is_sigmoid(steps[-1]):
         logits, head = steps.pop().inputs[0], "sigmoid"
     shape = tuple(inner.inputs[0].shape[1:])
-    graph = Graph(tuple(steps), logits, head, shape, walker.shapes, walker.downstream)
+    known = walker.shapes, walker.downstream, model.variables
+    graph = Graph(tuple(steps), logits, head, shape, *known)
     if not graph.predecessors:
         raise ValueError(f"model {model.name!r} has no layer with a kernel.")
     return graph
@@ -93,6 +96,28 @@ def _functional(model: Any) -> Functional:
     return model
 
 
+# Layers that keras.applications has for itself: the networks' residual weights and random depths.
+_APPLICATIONS: dict[str, Callable[..., int]] = {
+    "CustomScaleLayer": converters.residual,
+    "LayerScale": norms.layer_scale,
+    "StochasticDepth": lambda walker, layer, given: given[0],  # in inference
+}
+
+
+def _of_applications(operation: Any) -> Callable[..., int] | None:
+    """Return the converter of a layer of keras.applications; None for any other."""
+    kind = type(operation)
+    if kind.__module__.startswith("keras.src.applications."):
+        return _APPLICATIONS.get(kind.__name__)
+    return None
+
+
+def _check_channels(layer: Any) -> None:
+    """Refuse layers with parameters whose channels come first."""
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
+        raise ValueError(f"layer {layer.name!r} is channels-first; give a channels-last model.")
+
+
 class _Walker:
     """Collects steps; tensors get numbers as they appear."""
 
@@ -103,7 +128,7 @@ class _Walker:
         self.shapes: dict[int, tuple[int | None, ...]] = {}
         self._numbers = count(INPUT + 1)
         self.downstream: set[int] = set()
-        self._owners: set[int] = set()
+        self.node: Any = None  # the one of the Keras graph that is being converted
 
     def walk(self, model: Any, inputs: Sequence[int]) -> list[int]:
         """Unroll a model; return the numbers of its outputs."""
@@ -130,16 +155,17 @@ class _Walker:
                 "supported."
             )
         if getattr(operation, "weights", None):
-            self._claim(operation)
-        for kinds, convert in converters.CONVERTERS:
+            _check_channels(operation)
+        self.node = node
+        for kinds, convert in CONVERTERS:
             if isinstance(operation, kinds):
                 converters.check_unchanged(operation, kinds)
                 return [convert(self, operation, given)]
         if not isinstance(operation, kl.Layer) and converters.is_elementwise(operation):
             name = operation.name
             return [self.add(Elementwise, name, given, operation, structure=lg.Identity())]
-        if type(operation).__name__ == "CustomScaleLayer":  # InceptionResNetV2's residual weight
-            return [converters.residual(self, operation, given)]
+        if (own := _of_applications(operation)) is not None:
+            return [own(self, operation, given)]
         if not isinstance(operation, kl.Layer) and self.downstream.intersection(given):
             if (number := converters.arithmetic(self, node, given)) is not None:
                 return [number]
@@ -167,14 +193,6 @@ class _Walker:
 
         structure = lg.Opaque(tuple(node.outputs[0].shape[1:]))
         return [self.add(Map, operation.name, given, call, structure=structure)]
-
-    def _claim(self, layer: Any) -> None:
-        """Refuse layers whose parameters this model uses twice."""
-        if id(layer) in self._owners:
-            raise ValueError(f"layer {layer.name!r} is used twice; shared layers are not known.")
-        self._owners.add(id(layer))
-        if getattr(layer, "data_format", "channels_last") != "channels_last":
-            raise ValueError(f"layer {layer.name!r} is channels-first; give a channels-last model.")
 
     def add(
         self, kind: type[Step], name: str, given: Sequence[int], *details: Any, structure: Any

@@ -1,6 +1,6 @@
 """A network as its operations in topological order, between numbered tensors."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,11 +9,43 @@ from keras import ops
 
 from edgedyn._array import Array
 from edgedyn.linegraph import Network
-from edgedyn.nn.graph.steps import Dense, Layer, Map, Shift, Step, precision
+from edgedyn.nn.graph.mixing import Centre, Divide, Softmax
+from edgedyn.nn.graph.steps import (
+    Computed,
+    Dense,
+    Einsum,
+    Free,
+    Layer,
+    Product,
+    Shift,
+    Step,
+    precision,
+)
 
 Tensor = Any
 Weights = dict[Any, tuple[Tensor, ...]]  # (kernel, bias) of layers
 INPUT = 0
+
+
+_ROUTES = (
+    ((Centre, Divide), "a normalisation by the sample's own statistics mixes all its features"),
+    ((Softmax, Product), "attention mixes all positions by weights that depend on the data"),
+    ((Einsum,), "its product runs along several axes"),
+)
+
+
+def no_routes(step: Step) -> str:
+    """Say why a step has no routes from entry to entry."""
+    windows = "windows are known along one axis or two"
+    why = next((text for kinds, text in _ROUTES if isinstance(step, kinds)), windows)
+    return f"layer {step.name!r} has no line graph: {why}. neural_capacitance needs no line graph."
+
+
+def _identity(parameter: Any) -> Any:
+    """Return what tells a layer's parameter from another's."""
+    if isinstance(parameter, Computed):
+        return id(parameter.layer), parameter.name
+    return id(parameter)
 
 
 def nodes_of(layer: Layer | Shift) -> list[Any]:
@@ -33,11 +65,30 @@ class Graph:
     input_shape: tuple[int | None, ...]  # of one sample
     shapes: dict[int, tuple[int | None, ...]]  # as Keras has them; of some tensors, by number
     downstream: set[int]  # tensors that depend on a layer's parameters
+    state: Sequence[Any]  # all variables that the steps may read
 
     @cached_property
+    def uses(self) -> dict[Layer | Shift, tuple[Layer | Shift, ...]]:
+        """For each layer, which is its first use, all steps that have its parameters."""
+        found: dict[Any, list[Layer | Shift]] = {}
+        for step in self.steps:
+            if isinstance(step, Layer | Shift):
+                found.setdefault(_identity(nodes_of(step)[0]), []).append(step)
+        return {steps[0]: tuple(steps) for steps in found.values()}
+
+    @property
     def layers(self) -> tuple[Layer | Shift, ...]:
-        """The steps that own nodes of the line graph, in order."""
-        return tuple(s for s in self.steps if isinstance(s, Layer | Shift))
+        """The steps that own nodes of the line graph, in order; of shared ones the first use."""
+        return tuple(self.uses)
+
+    def by_owner(self, found: dict[Any, list[Tensor]]) -> dict[Any, list[Tensor]]:
+        """Add what all uses of a layer have received, part by part."""
+        total: dict[Any, list[Tensor]] = {}
+        for layer, steps in self.uses.items():
+            own = [found[step] for step in steps if step in found]
+            if own:
+                total[layer] = [sum(parts[1:], parts[0]) for parts in zip(*own, strict=True)]
+        return total
 
     @property
     def dtype(self) -> str:
@@ -46,16 +97,17 @@ class Graph:
 
     @cached_property
     def predecessors(self) -> dict[Layer | Shift, set[Layer | Shift]]:
-        """For each layer those from which a parameter-free path leads to it."""
+        """For each layer those from which a parameter-free path leads to it, maybe itself."""
+        owner = {step: layer for layer, steps in self.uses.items() for step in steps}
         reach: dict[int, set[Layer | Shift]] = {INPUT: set()}
         found: dict[Layer | Shift, set[Layer | Shift]] = {}
         for step in self.steps:
             arriving = set().union(*(reach[i] for i in step.inputs))
             if isinstance(step, Layer):
-                found[step] = arriving
-                arriving = {step}
+                found[owner[step]] = found.get(owner[step], set()) | arriving
+                arriving = {owner[step]}
             elif isinstance(step, Shift):
-                arriving = arriving | {step}
+                arriving = arriving | {owner[step]}
             reach[step.output] = arriving
         return found
 
@@ -65,7 +117,8 @@ class Graph:
         `softmax`: whether the loss acts on the softmax of the logits, in the model or in the loss.
         """
         before = self.predecessors
-        gauge = {a for a in before if softmax and a.output == self.logits and isinstance(a, Dense)}
+        last = {a for a, uses in self.uses.items() if [s.output for s in uses] == [self.logits]}
+        gauge = {a for a in last if softmax and isinstance(a, Dense)}
         followed = set().union(*before.values())
         informing = set().union(*(earlier for b, earlier in before.items() if b not in gauge))
         interior = {a for a, earlier in before.items() if earlier} & followed
@@ -77,7 +130,8 @@ class Graph:
         found: Weights = {}
         for layer in self.layers:
             parts = [next(rest) for _ in nodes_of(layer)]
-            found[layer] = (None, *parts) if isinstance(layer, Shift) else (*parts, None)[:2]
+            own = (None, *parts) if isinstance(layer, Shift) else (*parts, None)[:2]
+            found.update(dict.fromkeys(self.uses[layer], own))
         return found
 
     def tensors(self, x: Array, targets: Array | None) -> tuple[Tensor, Tensor]:
@@ -89,15 +143,23 @@ class Graph:
         return samples, ops.convert_to_tensor(targets, kind)
 
     def network(self) -> Network:
-        """Return the structure alone; ValueError where the size of the input is not fixed."""
+        """Return the structure alone; ValueError where its routes are not known, and why."""
         if None in self.input_shape:
             raise ValueError(
                 f"a line graph needs inputs of a fixed size; the model takes {self.input_shape}: "
                 "build it with input_shape=(height, width, channels)."
             )
+        twice = [uses[1].name for uses in self.uses.values() if len(uses) > 1]
+        if twice:
+            raise ValueError(
+                f"layer {twice[0]!r} is used more than once; a line graph takes each layer once. "
+                "neural_capacitance needs no line graph."
+            )
         network = Network([n for n in self.input_shape if n is not None])
         tensors = {INPUT: network.input}
         for step in self.steps:
+            if step.structure is None:
+                raise ValueError(no_routes(step))
             given = [tensors[i] for i in step.inputs]
             tensors[step.output] = network.add(step.structure, *given, name=step.name)
             shape = self.shapes.get(step.output, tensors[step.output].shape)
@@ -114,6 +176,6 @@ class Graph:
         for step in self.steps:
             given = [values[i] for i in step.inputs]
             own = parameters[step] if parameters and isinstance(step, Layer | Shift) else ()
-            assert isinstance(step, Layer | Shift | Map)
+            assert isinstance(step, Layer | Shift | Free)
             values[step.output] = step.forward(*given, *own)
         return values

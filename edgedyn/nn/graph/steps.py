@@ -13,6 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from edgedyn.nn.graph import autodiff
 from edgedyn.nn.graph.autodiff import pull_back, push_forward
 
 Tensor = Any
@@ -52,7 +53,7 @@ def parameter(layer: Any, name: str = "kernel") -> Any:
 
 def precision(dtype: Any) -> str:
     """Return what to compute in: half precision is measured in single precision."""
-    return "float32" if str(dtype) in HALVES else str(dtype)
+    return autodiff.precision("float32" if str(dtype) in HALVES else str(dtype))
 
 
 def read(variable: Any) -> Tensor:
@@ -140,9 +141,9 @@ class Conv(Windowed):
     def _box(self, s: Tensor) -> Tensor:
         """Convolve each of the groups' channel sums with a window of ones."""
         taps = self.kernel.shape[:-2]
-        if len(set(self.window["strides"])) == 1:
+        if len(set(self.window["strides"])) == 1 and len(taps) < 3:
             return ops.depthwise_conv(s, ops.ones((*taps, self.groups, 1), s.dtype), **self.window)
-        # Depthwise convolutions are not there for strides that differ along the axes.
+        # Depthwise convolutions are not there for three axes, nor for strides that differ.
         return self._by_group(s, [ops.ones((*taps, 1, 1), s.dtype)] * self.groups)
 
 
@@ -170,6 +171,29 @@ class DepthwiseConv(Windowed):
         return self.apply(ops.ones((*self.kernel.shape[:-1], 1), s.dtype), s)
 
 
+@dataclass(frozen=True, eq=False)
+class Einsum(Layer):
+    """A product along any axes, as attention's projections are; kernel and bias of any shape."""
+
+    equation: str
+
+    def apply(self, kernel: Tensor, u: Tensor) -> Tensor:
+        """Return ``f(kernel, u)``."""
+        return ops.einsum(self.equation, u, kernel)
+
+    def _ones(self, u: Tensor) -> Tensor:
+        """Return a kernel of ones."""
+        return ops.ones(self.kernel.shape, u.dtype)
+
+    def ones_forward(self, u: Tensor) -> Tensor:
+        """Return ``f(1, u)``."""
+        return self.apply(self._ones(u), u)
+
+    def ones_pull(self, u: Tensor, e: Tensor) -> Tensor:
+        """Return ``f(1, .)^T e``."""
+        return self.pull(u, e, self._ones(u))
+
+
 class Scale(Layer):
     """``gamma * u`` channel by channel: a batch norm's weights as nodes of their own."""
 
@@ -192,8 +216,32 @@ class Shift(Step):
 # Parameter-free maps ---------------------------------------------------------------------------
 
 
+class Free(Step):
+    """A step without parameters."""
+
+    def forward(self, *values: Tensor) -> Tensor:
+        """Return the output at the actual inputs."""
+        raise NotImplementedError
+
+    def pull(self, values: Sequence[Tensor], q: Tensor, magnitude: bool) -> list[Tensor]:
+        """Return ``J^T q``, or ``|J|^T q``, for each input."""
+        raise NotImplementedError
+
+    def push(self, values: Sequence[Tensor], t: Sequence[Tensor], magnitude: bool) -> Tensor:
+        """Return ``J t`` or ``|J| t``."""
+        raise NotImplementedError
+
+
+class Symmetric(Free):
+    """A map of one tensor whose Jacobian is symmetric."""
+
+    def pull(self, values: Sequence[Tensor], q: Tensor, magnitude: bool) -> list[Tensor]:
+        """Return ``J^T q``, or ``|J|^T q``."""
+        return [self.push(values, [q], magnitude)]
+
+
 @dataclass(frozen=True, eq=False)
-class Map(Step):
+class Map(Free):
     """A map whose Jacobian has no negative entry, such as max pooling."""
 
     function: Callable[..., Tensor]
@@ -231,12 +279,8 @@ class ChannelAffine(Linear):
     """A linear map channel by channel: a batch norm in inference mode."""
 
 
-class Elementwise(Map):
+class Elementwise(Symmetric, Map):
     """An activation function: its Jacobian is a slope for each entry, and so symmetric."""
-
-    def pull(self, values: Sequence[Tensor], q: Tensor, magnitude: bool) -> list[Tensor]:
-        """Return ``J^T q``, or ``|J|^T q``."""
-        return [self.push(values, [q], magnitude)]
 
     def push(self, values: Sequence[Tensor], t: Sequence[Tensor], magnitude: bool) -> Tensor:
         """Return ``J t``, or ``|J| t``."""
@@ -245,7 +289,7 @@ class Elementwise(Map):
 
 
 class Product(Map):
-    """A product of tensors: the Jacobian by one holds the others."""
+    """A product of tensors, entry by entry or summed: the Jacobian by one holds the others."""
 
     def pull(self, values: Sequence[Tensor], q: Tensor, magnitude: bool) -> list[Tensor]:
         """Return ``J^T q``, or ``|J|^T q``."""

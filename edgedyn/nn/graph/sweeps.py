@@ -12,7 +12,7 @@ from typing import Any
 from keras import ops
 
 from edgedyn.nn.graph.graph import Graph, Weights
-from edgedyn.nn.graph.steps import Layer, Map, Shift, sizes
+from edgedyn.nn.graph.steps import Free, Layer, Shift, sizes
 
 Tensor = Any
 Values = dict[int, Tensor]
@@ -26,7 +26,7 @@ def cotangents(graph: Graph, values: Values, at_logits: Tensor) -> Values:
         if e is None or not graph.downstream.intersection(step.inputs):
             continue
         given = [values[i] for i in step.inputs]
-        if isinstance(step, Map):
+        if isinstance(step, Free):
             pulled = step.pull(given, e, False)
         else:
             pulled = [step.pull(given[0], e) if isinstance(step, Layer) else e]
@@ -37,7 +37,7 @@ def cotangents(graph: Graph, values: Values, at_logits: Tensor) -> Values:
 def in_degrees(
     graph: Graph, values: Values, e: Values, magnitude: bool, weights: Weights | None = None
 ) -> dict[Any, list[Tensor]]:
-    """Return each layer's in-degrees (kernel, then bias if a node), summed over samples."""
+    """Return each step's in-degrees (kernel, then bias if a node), summed over samples."""
     q: Values = {}
     degrees: dict[Any, list[Tensor]] = {}
     for step in reversed(graph.steps):
@@ -48,16 +48,16 @@ def in_degrees(
             if received is not None:
                 degrees[step] = [step.gradient(u, received)]
                 if step.bias_is_node:
-                    degrees[step].append(_all_but_last(received))
+                    degrees[step].append(_summed_to(received, step.bias.shape))
             if step.inputs[0] in graph.downstream:
                 kernel = None if weights is None else weights[step][0]
                 pulled = step.ones_pull(u, error) if kernel is None else step.pull(u, error, kernel)
                 _add_to(q, graph, step.inputs, [pulled])
         elif received is not None and step.output in graph.downstream:
             if isinstance(step, Shift):
-                degrees[step] = [_all_but_last(received)]
+                degrees[step] = [_summed_to(received, step.bias.shape)]
                 _add_to(q, graph, step.inputs, [received])
-            elif isinstance(step, Map):
+            elif isinstance(step, Free):
                 _add_to(q, graph, step.inputs, step.pull(given, received, magnitude))
     return degrees
 
@@ -79,7 +79,7 @@ def arrivals(
             one = ops.ones_like(given[0]) * (1 if weights is None else weights[step][1])
             t[step.output] = one if arriving[0] is None else arriving[0] + one
         elif any(a is not None for a in arriving):
-            assert isinstance(step, Map)
+            assert isinstance(step, Free)
             pairs = zip(given, arriving, strict=True)
             filled = [ops.zeros_like(v) if a is None else a for v, a in pairs]
             t[step.output] = step.push(given, filled, magnitude)
@@ -89,7 +89,7 @@ def arrivals(
 def out_degrees(
     graph: Graph, values: Values, e: Values, magnitude: bool, weights: Weights | None = None
 ) -> dict[Any, list[Tensor]]:
-    """Return each layer's kernel out-degrees, summed over samples; those of biases are 0."""
+    """Return each step's kernel out-degrees, summed over samples; those of biases are 0."""
     return {
         layer: [layer.gradient(t, sizes(e[layer.output], magnitude))]
         for layer, t in arrivals(graph, values, magnitude, weights).items()
@@ -110,9 +110,12 @@ def _emitted(step: Layer, u: Tensor, weights: Weights | None) -> Tensor:
     return sent + bias if step.bias_is_node else sent
 
 
-def _all_but_last(q: Tensor) -> Tensor:
-    """Sum over samples and positions, channel by channel."""
-    return ops.sum(q, axis=tuple(range(len(q.shape) - 1)))
+def _summed_to(q: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Sum over samples and positions, over all that shares an entry of a parameter."""
+    leading = tuple(range(len(q.shape) - len(shape)))
+    found = ops.sum(q, axis=leading)
+    shared = tuple(k for k, n in enumerate(shape) if n == 1 and found.shape[k] != 1)
+    return ops.sum(found, axis=shared, keepdims=True) if shared else found
 
 
 def _add_to(found: Values, graph: Graph, inputs: tuple[int, ...], parts: list[Tensor]) -> None:

@@ -259,7 +259,7 @@ def _outputs(
 ) -> tuple[Array, Array | None]:
     """Return features and the head's outputs of all samples, in float64."""
     part = keras.Model(model.inputs, tensor if output is None else [tensor, output])
-    forward = compiled(lambda batch: part(batch, training=False))
+    forward = compiled(lambda batch: part(batch, training=False), part.variables)
     arrays = in_batches(forward, x, batch_size, model.inputs[0].dtype, progress)
     whole = [array.astype(np.float64) for array in arrays]
     if not all(np.isfinite(array).all() for array in whole):

@@ -155,6 +155,10 @@ def zero_cost(
     if len(x) < 2:
         raise ValueError("the proxies compare samples; give at least two, got one.")
     graph = extract(in_float64(model))
+    if any(len(uses) > 1 for uses in graph.uses.values()):
+        raise ValueError(
+            f"model {model.name!r} uses a layer more than once; the proxies take each once."
+        )
     network_loss, targets = None, None
     if y is not None:
         network_loss = loss_of(model, loss, graph.head)

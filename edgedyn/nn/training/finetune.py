@@ -1,6 +1,7 @@
 """Fine-tuning that can be interrupted at any moment and ends with the same numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from inspect import signature
 from math import nan
 from pathlib import Path
@@ -66,9 +67,8 @@ def finetune(
     with keras.device("cpu"):
         order = keras.Variable(np.arange(len(data.train)), dtype="int64", trainable=False)
     clock = _Clock(order, seed, augmentation)
-    train = data.train.batches_in(order, batch_size)
-    if augmentation:
-        train = train.map(lambda x, y: (_augmented(x, augmentation), y))
+    change = partial(_augmented, augmentation=augmentation) if augmentation else None
+    train = data.train.batches_in(order, batch_size, change)
     judge = _Validation(data.validation, batch_size)
     log = _EpochLog(watch, clock, judge, report, measure, over)
     callbacks = [clock, *([] if watch is None else [watch]), judge, log, EpochBackup(backup)]

@@ -21,6 +21,7 @@ from edgedyn.nn.callback import CapacitanceCallback
 from edgedyn.nn.data.datasets import PAPER_VALIDATION, Dataset, load_dataset
 from edgedyn.nn.data.images import takes_grey
 from edgedyn.nn.data.readers import HasValidation
+from edgedyn.nn.graph.autodiff import device
 from edgedyn.nn.models.backbones import backbone, known_name
 from edgedyn.nn.models.probe import attach_probe, detach_probe
 from edgedyn.nn.models.weights import load_model, load_weights
@@ -54,6 +55,8 @@ def prepare(job: Job) -> Setup:
         "data": published(data.to_dict()),
         "parameters": int(model.count_params()),
         "threads": job.threads,
+        "backend": keras.backend.backend(),
+        "device": device(),
     }
     return Setup(data, model, backbone(model), provenance)
 

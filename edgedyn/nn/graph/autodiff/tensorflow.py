@@ -1,7 +1,4 @@
-"""Automatic differentiation: the only file that uses TensorFlow's own API for it.
-
-Another Keras backend needs these few functions in its own words and nothing else.
-"""
+"""Automatic differentiation by TensorFlow's tapes and accumulators, compiled as graphs."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,20 +6,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-if keras.backend.backend() != "tensorflow":
-    raise ImportError(
-        "edgedyn.nn differentiates with TensorFlow; got Keras backend "
-        f"{keras.backend.backend()!r}: set KERAS_BACKEND=tensorflow."
-    )
-
 Tensor = Any
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], state: Sequence[keras.Variable]) -> Callable[..., Any]:
     """Return the function as one graph, which leaves out what no result needs.
 
     Traced once for each set of shapes; through concrete functions, since TensorFlow takes the
-    tracings of many models for a mistake and warns.
+    tracings of many models for a mistake and warns. `state`, the variables it reads, is for
+    frameworks that compile pure functions.
     """
     traced: dict[Any, Any] = {}
 
@@ -67,3 +59,14 @@ def hessian_product(
             value = function(inputs)
         gradient = tape.gradient(value, inputs, unconnected_gradients="zero")
     return [accumulator.jvp(g, tf.UnconnectedGradients.ZERO) for g in gradient]
+
+
+def precision(dtype: str) -> str:
+    """Return what numbers of this type are computed in."""
+    return dtype
+
+
+def device() -> str:
+    """Return the name of what computes: a GPU's, or "CPU"."""
+    found = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(found[0])["device_name"] if found else "CPU"

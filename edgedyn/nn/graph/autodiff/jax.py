@@ -1,0 +1,55 @@
+"""Automatic differentiation by JAX: pure functions, so that variables' values are given to them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import keras
+
+Tensor = Any
+
+
+def compiled(function: Callable[..., Any], state: Sequence[keras.Variable]) -> Callable[..., Any]:
+    """Return the function compiled once for each set of shapes; `state` are the variables it reads.
+
+    Their present values are arguments: what is compiled would else keep those it was traced with.
+    """
+
+    def stateless(values: list[Tensor], *arguments: Any) -> Any:
+        with keras.StatelessScope(state_mapping=list(zip(state, values, strict=True))):
+            return function(*arguments)
+
+    whole = jax.jit(stateless)
+    return lambda *arguments: whole([variable.value for variable in state], *arguments)
+
+
+def pull_back(
+    function: Callable[..., Tensor], inputs: Sequence[Tensor], cotangent: Tensor
+) -> list[Tensor]:
+    """Return ``J^T q`` for each input, J the Jacobian of `function` at `inputs`."""
+    return list(jax.vjp(function, *inputs)[1](cotangent))
+
+
+def push_forward(
+    function: Callable[..., Tensor], inputs: Sequence[Tensor], tangents: Sequence[Tensor]
+) -> Tensor:
+    """Return ``J t``, J the Jacobian of `function` at `inputs`."""
+    return jax.jvp(function, tuple(inputs), tuple(tangents))[1]
+
+
+def hessian_product(
+    function: Callable[[list[Tensor]], Tensor], inputs: list[Tensor], tangents: list[Tensor]
+) -> list[Tensor]:
+    """Return ``H t`` for the second derivative H of a scalar function, forward over reverse."""
+    return jax.jvp(jax.grad(function), (inputs,), (tangents,))[1]
+
+
+def precision(dtype: str) -> str:
+    """Return what numbers of this type are computed in: doubles only with ``JAX_ENABLE_X64``."""
+    return str(jax.dtypes.canonicalize_dtype(dtype))
+
+
+def device() -> str:
+    """Return the name of what computes: a GPU's, or "CPU"."""
+    found = jax.devices()[0]
+    return "CPU" if found.platform == "cpu" else found.device_kind
