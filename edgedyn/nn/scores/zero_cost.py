@@ -20,7 +20,7 @@ from edgedyn import linegraph as lg
 from edgedyn._array import Array
 from edgedyn.capacitance import DivergedError
 from edgedyn.nn.graph import sweeps
-from edgedyn.nn.graph.autodiff import pull_back
+from edgedyn.nn.graph.autodiff import in_doubles, pull_back
 from edgedyn.nn.graph.extract import extract
 from edgedyn.nn.graph.graph import INPUT, Graph
 from edgedyn.nn.graph.loss import OutputLoss, loss_of
@@ -154,6 +154,21 @@ def zero_cost(
     x = check_samples(x, model)
     if len(x) < 2:
         raise ValueError("the proxies compare samples; give at least two, got one.")
+    with in_doubles():
+        return _scores(model, x, y, names, loss, zen_repeats, seed, progress)
+
+
+def _scores(
+    model: keras.Model,
+    x: Array,
+    y: ArrayLike | None,
+    names: list[str],
+    loss: Any,
+    zen_repeats: int,
+    seed: int | np.random.Generator | None,
+    progress: Progress | None,
+) -> ZeroCostScores:
+    """Compute the proxies of a model, of which a copy in double precision is made."""
     graph = extract(in_float64(model))
     if any(len(uses) > 1 for uses in graph.uses.values()):
         raise ValueError(

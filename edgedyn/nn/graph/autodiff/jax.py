@@ -1,10 +1,13 @@
 """Automatic differentiation by JAX: pure functions, so that variables' values are given to them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import jax
 import keras
+
+from edgedyn.nn.graph.autodiff.doubles import kept_doubles, precision_of
 
 Tensor = Any
 
@@ -20,28 +23,36 @@ def compiled(function: Callable[..., Any], state: Sequence[keras.Variable]) -> C
             return function(*arguments)
 
     whole = jax.jit(stateless)
-    return lambda *arguments: whole([variable.value for variable in state], *arguments)
+
+    def call(*arguments: Any) -> Any:
+        with precision_of(state):
+            return whole([variable.value for variable in state], *arguments)
+
+    return call
 
 
 def pull_back(
     function: Callable[..., Tensor], inputs: Sequence[Tensor], cotangent: Tensor
 ) -> list[Tensor]:
     """Return ``J^T q`` for each input, J the Jacobian of `function` at `inputs`."""
-    return list(jax.vjp(function, *inputs)[1](cotangent))
+    with precision_of(inputs):
+        return list(jax.vjp(function, *inputs)[1](cotangent))
 
 
 def push_forward(
     function: Callable[..., Tensor], inputs: Sequence[Tensor], tangents: Sequence[Tensor]
 ) -> Tensor:
     """Return ``J t``, J the Jacobian of `function` at `inputs`."""
-    return jax.jvp(function, tuple(inputs), tuple(tangents))[1]
+    with precision_of(inputs):
+        return jax.jvp(function, tuple(inputs), tuple(tangents))[1]
 
 
 def hessian_product(
     function: Callable[[list[Tensor]], Tensor], inputs: list[Tensor], tangents: list[Tensor]
 ) -> list[Tensor]:
     """Return ``H t`` for the second derivative H of a scalar function, forward over reverse."""
-    return jax.jvp(jax.grad(function), (inputs,), (tangents,))[1]
+    with precision_of(inputs):
+        return jax.jvp(jax.grad(function), (inputs,), (tangents,))[1]
 
 
 def precision(dtype: str) -> str:
@@ -53,3 +64,15 @@ def device() -> str:
     """Return the name of what computes: a GPU's, or "CPU"."""
     found = jax.devices()[0]
     return "CPU" if found.platform == "cpu" else found.device_kind
+
+
+def in_doubles() -> AbstractContextManager[None]:
+    """Compute uncompiled in double precision, whatever ``JAX_ENABLE_X64`` says."""
+    return _in_doubles()
+
+
+@contextmanager
+def _in_doubles() -> Iterator[None]:
+    """Do so."""
+    with jax.enable_x64(True), kept_doubles():
+        yield

@@ -1,6 +1,7 @@
 """Automatic differentiation by TensorFlow's tapes and accumulators, compiled as graphs."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
@@ -70,3 +71,8 @@ def device() -> str:
     """Return the name of what computes: a GPU's, or "CPU"."""
     found = tf.config.list_physical_devices("GPU")
     return tf.config.experimental.get_device_details(found[0])["device_name"] if found else "CPU"
+
+
+def in_doubles() -> AbstractContextManager[None]:
+    """Compute uncompiled in double precision: nothing is needed."""
+    return nullcontext()

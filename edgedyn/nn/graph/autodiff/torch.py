@@ -1,10 +1,13 @@
 """Automatic differentiation by PyTorch's transformations of functions, without recording."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import keras
 import torch
+
+from edgedyn.nn.graph.autodiff.doubles import kept_doubles, precision_of
 
 Tensor = Any
 
@@ -16,7 +19,7 @@ def compiled(function: Callable[..., Any], state: Sequence[keras.Variable]) -> C
     """
 
     def call(*arguments: Any) -> Any:
-        with torch.no_grad():
+        with torch.no_grad(), precision_of(state):
             return function(*arguments)
 
     return call
@@ -26,7 +29,8 @@ def pull_back(
     function: Callable[..., Tensor], inputs: Sequence[Tensor], cotangent: Tensor
 ) -> list[Tensor]:
     """Return ``J^T q`` for each input, J the Jacobian of `function` at `inputs`."""
-    with torch.no_grad():  # of whatever else requires gradients; transformations are not concerned
+    # Not within no_grad: derivatives of derivatives would be taken for 0.
+    with precision_of(inputs):
         return list(torch.func.vjp(function, *inputs)[1](cotangent))
 
 
@@ -34,7 +38,7 @@ def push_forward(
     function: Callable[..., Tensor], inputs: Sequence[Tensor], tangents: Sequence[Tensor]
 ) -> Tensor:
     """Return ``J t``, J the Jacobian of `function` at `inputs`."""
-    with torch.no_grad():
+    with precision_of(inputs):
         return torch.func.jvp(function, tuple(inputs), tuple(tangents))[1]
 
 
@@ -45,7 +49,7 @@ def hessian_product(
 
     H is symmetric; not all of PyTorch's derivatives can be pushed forward.
     """
-    with torch.no_grad():
+    with precision_of(inputs):
         return list(torch.func.vjp(torch.func.grad(function), inputs)[1](tangents)[0])
 
 
@@ -57,3 +61,15 @@ def precision(dtype: str) -> str:
 def device() -> str:
     """Return the name of what computes: a GPU's, or "CPU"."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+
+
+def in_doubles() -> AbstractContextManager[None]:
+    """Compute uncompiled in double precision, and record nothing."""
+    return _in_doubles()
+
+
+@contextmanager
+def _in_doubles() -> Iterator[None]:
+    """Do so."""
+    with torch.no_grad(), kept_doubles():
+        yield
