@@ -1,9 +1,13 @@
 """Backups of a training: used only whole, and of the epoch whose name they have."""
 
 import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip("tensorflow", reason="install the extra 'tf'")
 pytestmark = pytest.mark.tensorflow
@@ -74,3 +78,73 @@ def test_the_last_two_are_kept_and_those_beyond_the_journal_go(trained, tmp_path
     assert sorted(p.name for p in folder.iterdir()) == ["epoch-0002", "epoch-0003"]
     assert backup.discard_unusable(folder, most=2) == [] and backup.backed_up(folder) == 2
     assert backup.backed_up(tmp_path / "none") == 0
+
+
+# Random damage -----------------------------------------------------------------------------------
+
+PART = st.floats(0, 1, exclude_max=True)
+OPERATIONS = st.tuples(
+    st.sampled_from(["flip", "cut", "add", "empty", "delete", "copy", "swap", "rename", "drop"]),
+    PART,
+    PART,
+)
+
+
+def damaged(folder, word, which, where):
+    """Do one thing to one file of the backups, or to one backup."""
+    whole = word in ("copy", "rename", "drop")
+    known = folder.iterdir() if whole else folder.rglob("*")
+    paths = sorted(p for p in known if p.is_dir() == whole)
+    if not paths:
+        return
+    chosen, other = (paths[int(part * len(paths))] for part in (which, where))
+    if not whole:
+        damaged_file(chosen, other, word, where)
+    elif word == "drop":
+        shutil.rmtree(chosen)
+    elif not (target := folder / f"epoch-{int(10 * where):04d}").exists():
+        shutil.copytree(chosen, target) if word == "copy" else chosen.rename(target)
+
+
+def damaged_file(path, other, word, where):
+    """Do one thing to a file."""
+    data = path.read_bytes()
+    at = int(where * len(data))
+    flipped = bytes(b ^ (1 << at % 8) for b in data[at : at + 1])
+    changed = {
+        "flip": data[:at] + flipped + data[at + 1 :],
+        "cut": data[:at],
+        "add": data + (data[at:] or b"{}"),
+        "empty": b"",
+        "swap": other.read_bytes(),
+    }
+    if word == "delete":
+        path.unlink()
+    else:
+        path.write_bytes(changed[word])
+
+
+@pytest.mark.slow
+@settings(max_examples=400, deadline=None)
+@given(operations=st.lists(OPERATIONS, min_size=1, max_size=6))
+def test_whatever_happens_to_the_backups_no_other_weights_are_used(trained, model, operations):
+    model, first = model
+    with tempfile.TemporaryDirectory() as place:
+        folder = shutil.copytree(trained[0], Path(place) / "checkpoint")
+        for operation in operations:
+            damaged(folder, *operation)
+        epoch = backup.backed_up(folder)
+        assert epoch in (0, 2, 3)
+        model.set_weights(first)
+        backup.restore(model, folder)
+        for found, expected in zip(model.get_weights(), trained[1].get(epoch, first), strict=True):
+            np.testing.assert_array_equal(found, expected)
+        assert all(isinstance(note, str) for note in backup.discard_unusable(folder, most=3))
+        assert backup.backed_up(folder) == epoch
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Build the network once; its first weights beside it."""
+    made = fresh()
+    return made, made.get_weights()
