@@ -8,6 +8,9 @@ same trainings without it; 10 000 stored records; 10 000 empty trials on four Da
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -86,6 +89,25 @@ def record(k: int, epochs: int) -> TrialRecord:
     return TrialRecord("model", "digits", k, {}, lines, "early", 1.0, 0.1, {}, None, "", {})
 
 
+TIMED = """
+import sys, time
+from edgedyn.studies.store import Store, load_records
+began = time.perf_counter()
+found = {what}
+print(time.perf_counter() - began)
+assert len(found) == {n}
+"""
+KEYS = f"(f'model-s{{k}}' for k in range({N}))"
+STARTED = TIMED.format(what=f"Store(sys.argv[1]).read({KEYS})", n=N)
+LOADED = TIMED.format(what="load_records(sys.argv[1])", n=N)
+
+
+def _seconds(code: str, folder: str) -> float:
+    """Run timed code in a process of its own, which holds nothing yet."""
+    done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, check=True)
+    return float(done.stdout)
+
+
 def load(epochs: int) -> dict[str, float]:
     """Store and load N records."""
     study = read_study(
@@ -101,12 +123,8 @@ def load(epochs: int) -> dict[str, float]:
         for trial in study.trials:
             store.write(trial.key, record(trial.seed, epochs))
         stored = time.perf_counter() - began
-        began = time.perf_counter()
-        found = store.read(trial.key for trial in study.trials)
-        started = time.perf_counter() - began
-        began = time.perf_counter()
-        assert len(load_records(folder)) == len(found) == N
-        loaded = time.perf_counter() - began
+        os.sync()  # what is still on its way to the disk must not delay the reading
+        started, loaded = (_seconds(code, folder) for code in (STARTED, LOADED))
     return {
         "records": N,
         "epochs_each": epochs,

@@ -52,6 +52,27 @@ class Columns(msgspec.Struct):
 COLUMNS = Columns.__struct_fields__[:-2]
 
 
+class Written(msgspec.Struct, forbid_unknown_fields=True):
+    """A record as a file has it: its epochs are decoded at once, the rest by `TrialRecord`."""
+
+    model: Any
+    data: Any
+    seed: Any
+    settings: Any
+    status: Any
+    train_seconds: Any
+    beta_seconds: Any
+    scores: Any
+    n_train: Any
+    reason: Any
+    provenance: Any
+    schema: Any
+    epochs: Columns
+
+
+_DECODER = msgspec.json.Decoder(Written)
+
+
 @contextmanager
 def _many_objects() -> Iterator[None]:
     """Read without the garbage collector, which would go through half a million epochs in vain."""
@@ -150,7 +171,7 @@ def _check_distinct(records: Mapping[str, TrialRecord]) -> None:
 def _all_in(folder: Path) -> dict[str, TrialRecord]:
     """Return a study's records, packed or not, by their keys."""
     inner = folder / RECORDS if (folder / RECORDS).is_dir() else folder
-    names = os.listdir(inner) if inner.is_dir() else []
+    names = sorted(os.listdir(inner)) if inner.is_dir() else []
     packed = folder / PACKED
     found = _unpacked(packed) if packed.is_file() else {}
     for name in names:
@@ -369,7 +390,10 @@ def _read(path: str) -> TrialRecord:
 def _opened(text: bytes) -> TrialRecord:
     """Make a record of its file's text."""
     inner = unsealed(text)
-    values = msgspec.json.decode(inner)
+    try:
+        values = msgspec.structs.asdict(_DECODER.decode(inner))
+    except msgspec.ValidationError:  # to be told in a record's own words
+        values = msgspec.json.decode(inner)
     if inner is text and values["schema"] == SCHEMA:
         raise ValueError("it has no digest")
     return _decoded(values)
@@ -381,7 +405,7 @@ _FAULTS = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 def _decoded(values: dict[str, Any]) -> TrialRecord:
     """Make a record of its JSON; what no run can have written is refused."""
-    table = msgspec.convert(values["epochs"], Columns)
+    table: Columns = msgspec.convert(values["epochs"], Columns)
     if table.epoch != list(range(1, len(table.epoch) + 1)):
         raise ValueError("its epochs are not numbered 1, 2, ...")
     columns = [_column(getattr(table, name)) for name in COLUMNS]
