@@ -12,7 +12,6 @@ import numpy as np
 
 KINDS = [
     ("direct", "magnitude", "kernels"),
-    ("direct", "signed", "all"),
     ("full", "signed", "all"),
 ]
 

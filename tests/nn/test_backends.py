@@ -44,7 +44,7 @@ def test_values_degrees_products_and_proxies_agree_in_double_precision(backend, 
     assert done.returncode == 0, done.stderr
     with np.load(reference) as expected, np.load(path) as found:
         names = [name for name in expected.files if "/result/" in name]
-        assert len(names) > 20 and set(names) <= set(found.files)
+        assert len(names) > 15 and set(names) <= set(found.files)
         for name in names:
             one, other = expected[name], found[name]
             # The first is beta_eff, which may not be one; so may a proxy.

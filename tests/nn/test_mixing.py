@@ -458,3 +458,17 @@ def test_one_and_three_axes_are_two_of_which_one_has_one_position(net, axes, str
             np.testing.assert_allclose(own, other, rtol=2e-4, atol=2e-5 * scale + 1e-9)
     with pytest.raises(ValueError, match="no line graph: windows are known along one axis or two"):
         ed.line_graph(model)
+
+
+@pytest.mark.slow
+def test_all_networks_of_keras_applications_are_read():
+    from edgedyn.nn.graph.extract import without_values
+
+    names = [name for name in dir(keras.applications) if name[0].isupper()]
+    assert len(names) >= 38
+    for name in names:
+        with without_values():
+            model = getattr(keras.applications, name)(weights=None)
+            graph = extract(model)
+        kernels = [w for w in model.trainable_weights if "kernel" in w.path]
+        assert len(graph.layers) == len(kernels), name

@@ -130,7 +130,19 @@ class Conv(Windowed):
         """Convolve, group by group: some backends cannot differentiate grouped ones."""
         if self.groups == 1:
             return ops.conv(u, kernel, **self.window)
+        if self.groups == u.shape[-1] and self._depthwise:
+            taps, outputs = kernel.shape[:-2], kernel.shape[-1]
+            alone = ops.reshape(kernel, (*taps, self.groups, outputs // self.groups))
+            return ops.depthwise_conv(u, alone, **self.window)
         return self._by_group(u, ops.split(kernel, self.groups, -1))
+
+    @property
+    def _depthwise(self) -> bool:
+        """Tell whether there is a convolution channel by channel for these windows.
+
+        There is none for three axes, nor for strides that differ.
+        """
+        return len(set(self.window["strides"])) == 1 and len(self.kernel.shape) < 5
 
     def _by_group(self, u: Tensor, kernels: Sequence[Tensor]) -> Tensor:
         """Convolve each group of channels with its own kernel."""
@@ -141,9 +153,8 @@ class Conv(Windowed):
     def _box(self, s: Tensor) -> Tensor:
         """Convolve each of the groups' channel sums with a window of ones."""
         taps = self.kernel.shape[:-2]
-        if len(set(self.window["strides"])) == 1 and len(taps) < 3:
+        if self._depthwise:
             return ops.depthwise_conv(s, ops.ones((*taps, self.groups, 1), s.dtype), **self.window)
-        # Depthwise convolutions are not there for three axes, nor for strides that differ.
         return self._by_group(s, [ops.ones((*taps, 1, 1), s.dtype)] * self.groups)
 
 
