@@ -101,6 +101,8 @@ class CapacitanceMeter:
         """Return samples as they are and targets as the loss takes them, or say what is wrong."""
         x = check_samples(x, self.model)
         check_enough(len(x), self.groups)
+        if self.scope == "network":
+            self.graph.check(self.model, x)
         return x, self.loss.targets(y, len(x), self.model.outputs[0].shape[-1], self.graph.dtype)
 
     def measure(self, x: Array, targets: Array, progress: Progress | None = None) -> Capacitance:

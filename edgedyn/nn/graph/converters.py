@@ -195,7 +195,11 @@ def arithmetic(walker: Walker, node: Any, given: list[int]) -> int | None:
     tensors = {id(t) for t in node.input_tensors}
     first = id(values[0]) in tensors  # the tensor comes first
     constant = values[1] if first else values[0]
-    if np.ndim(constant) != 0 or (not first and word in ("Divide", "TrueDivide")):
+    if (
+        isinstance(constant, keras.Variable)
+        or np.ndim(constant) != 0
+        or (not first and word in ("Divide", "TrueDivide"))
+    ):
         return None
     number = float(constant)
     if word == "Multiply":

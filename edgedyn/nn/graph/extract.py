@@ -11,7 +11,7 @@ from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional
 
 from edgedyn import linegraph as lg
-from edgedyn.nn.graph import attention, converters, norms
+from edgedyn.nn.graph import attention, composite, converters, norms
 from edgedyn.nn.graph.graph import INPUT, Graph
 from edgedyn.nn.graph.steps import Elementwise, Layer, Linear, Map, Shift, Step
 
@@ -50,7 +50,7 @@ def extract(model: keras.Model, *, nodes: str = "kernels") -> Graph:
     if steps and steps[-1].output == output and converters.is_sigmoid(steps[-1]):
         logits, head = steps.pop().inputs[0], "sigmoid"
     shape = tuple(inner.inputs[0].shape[1:])
-    known = walker.shapes, walker.downstream, model.variables
+    known = walker.shapes, walker.downstream, model.variables, tuple(walker.traced)
     graph = Graph(tuple(steps), logits, head, shape, *known)
     if not graph.predecessors:
         raise ValueError(f"model {model.name!r} has no layer with a kernel.")
@@ -129,10 +129,15 @@ class _Walker:
         self._numbers = count(INPUT + 1)
         self.downstream: set[int] = set()
         self.node: Any = None  # the one of the Keras graph that is being converted
+        self.prefix = ""  # the layers that are being taken apart
+        self.traced: list[str] = []
 
     def walk(self, model: Any, inputs: Sequence[int]) -> list[int]:
         """Unroll a model; return the numbers of its outputs."""
-        inner = _functional(model)
+        return self._walk(_functional(model), inputs)
+
+    def _walk(self, inner: Any, inputs: Sequence[int]) -> list[int]:
+        """Turn all nodes of a Keras graph into steps."""
         numbers = {id(t): k for t, k in zip(inner.inputs, inputs, strict=True)}
         for depth in sorted(inner._nodes_by_depth, reverse=True):
             for node in inner._nodes_by_depth[depth]:
@@ -164,12 +169,31 @@ class _Walker:
         if not isinstance(operation, kl.Layer) and converters.is_elementwise(operation):
             name = operation.name
             return [self.add(Elementwise, name, given, operation, structure=lg.Identity())]
-        if (own := _of_applications(operation)) is not None:
-            return [own(self, operation, given)]
+        of_library = _of_applications(operation) or composite.of_keras_hub(operation)
+        if of_library is not None:
+            return [of_library(self, operation, given)]
         if not isinstance(operation, kl.Layer) and self.downstream.intersection(given):
-            if (number := converters.arithmetic(self, node, given)) is not None:
-                return [number]
-        return self._before_the_first_layer(node, given)
+            for attempt in (converters.arithmetic, composite.rearrangement):
+                if (number := attempt(self, node, given)) is not None:
+                    return [number]
+        return self._made_of_others(node, given) or self._before_the_first_layer(node, given)
+
+    def _made_of_others(self, node: Any, given: list[int]) -> list[int] | None:
+        """Take a layer apart that has parameters, or follows some; None where that cannot be."""
+        layer = node.operation
+        trained = any(w.trainable for w in getattr(layer, "weights", []))
+        if not isinstance(layer, kl.Layer) or isinstance(layer, keras.Model):
+            return None
+        if not (trained or self.downstream.intersection(given)):
+            return None
+        inner = composite.traced(layer, node)
+        if inner is None:
+            return None
+        self.traced.append(layer.name)
+        before, self.prefix = self.prefix, f"{self.prefix}{layer.name}/"
+        found = self._walk(inner, given)
+        self.prefix = before
+        return found
 
     def _before_the_first_layer(self, node: Any, given: list[int]) -> list[int]:
         """Accept any operation on what no parameter influences: no derivative passes there."""
@@ -199,6 +223,7 @@ class _Walker:
     ) -> int:
         """Append a step; return the number of its output."""
         number = next(self._numbers)
+        name = f"{self.prefix}{name}"
         self.steps.append(kind(name, tuple(given), number, *details, structure=structure))
         if issubclass(kind, Layer | Shift) or self.downstream.intersection(given):
             self.downstream.add(number)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from edgedyn._array import Array
@@ -19,25 +20,28 @@ from edgedyn.nn.graph.steps import (
     Product,
     Shift,
     Step,
+    Windowed,
     precision,
 )
 
 Tensor = Any
 Weights = dict[Any, tuple[Tensor, ...]]  # (kernel, bias) of layers
 INPUT = 0
+TRACED = 1e-2  # relative difference of outputs: half precision has three digits
 
 
 _ROUTES = (
     ((Centre, Divide), "a normalisation by the sample's own statistics mixes all its features"),
     ((Softmax, Product), "attention mixes all positions by weights that depend on the data"),
     ((Einsum,), "its product runs along several axes"),
+    ((Windowed,), "windows are known along one axis or two"),
+    ((Step,), "its routes from entry to entry are not known"),
 )
 
 
 def no_routes(step: Step) -> str:
     """Say why a step has no routes from entry to entry."""
-    windows = "windows are known along one axis or two"
-    why = next((text for kinds, text in _ROUTES if isinstance(step, kinds)), windows)
+    why = next(text for kinds, text in _ROUTES if isinstance(step, kinds))
     return f"layer {step.name!r} has no line graph: {why}. neural_capacitance needs no line graph."
 
 
@@ -66,6 +70,7 @@ class Graph:
     shapes: dict[int, tuple[int | None, ...]]  # as Keras has them; of some tensors, by number
     downstream: set[int]  # tensors that depend on a layer's parameters
     state: Sequence[Any]  # all variables that the steps may read
+    traced: tuple[str, ...]  # layers of other people's that were taken apart
 
     @cached_property
     def uses(self) -> dict[Layer | Shift, tuple[Layer | Shift, ...]]:
@@ -133,6 +138,25 @@ class Graph:
             own = (None, *parts) if isinstance(layer, Shift) else (*parts, None)[:2]
             found.update(dict.fromkeys(self.uses[layer], own))
         return found
+
+    def check(self, model: Any, x: Array) -> None:
+        """Compare with the model what was taken apart, on a sample; ValueError where they differ.
+
+        A layer of someone else's may do otherwise with values than with the symbols it was traced
+        with.
+        """
+        if not self.traced:
+            return
+        x, _ = self.tensors(x[:1], None)
+        heads = {"softmax": ops.softmax, "sigmoid": ops.sigmoid}
+        own = heads.get(self.head, lambda u: u)(self.forward(x)[self.logits])
+        given = ops.convert_to_numpy(ops.cast(model(x, training=False), own.dtype))
+        apart = np.abs(ops.convert_to_numpy(own) - given).max() / (np.abs(given).max() or 1.0)
+        if not apart < TRACED:
+            raise ValueError(
+                f"model {model.name!r} gives another output than its layers {list(self.traced)}, "
+                f"taken apart, by {apart:.2g}: they do otherwise than they were read."
+            )
 
     def tensors(self, x: Array, targets: Array | None) -> tuple[Tensor, Tensor]:
         """Return samples and targets in the precision of the parameters; labels are integers."""
