@@ -64,13 +64,16 @@ def no_formula(cell: str) -> str:
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
-def sealed(text: str) -> str:
-    """Put a digest of all that follows at the beginning of a JSON object's text."""
+def sealed(text: str, of: str = "") -> str:
+    """Put a digest of all that follows at the beginning of a JSON object's text.
+
+    `of` is whom the text is about: what is sealed for one is no other's.
+    """
     rest = text[text.index("{") + 1 :]
-    return f'{{"digest": "{hashlib.sha256(rest.encode()).hexdigest()}",{rest}'
+    return f'{{"digest": "{hashlib.sha256((of + rest).encode()).hexdigest()}",{rest}'
 
 
-def unsealed(text: bytes) -> bytes:
+def unsealed(text: bytes, of: str = "") -> bytes:
     """Return a JSON object's text without its digest; ValueError where one is not of the rest.
 
     >>> unsealed(sealed('{"a": 1}').encode())
@@ -80,7 +83,7 @@ def unsealed(text: bytes) -> bytes:
     if found is None:
         return text
     rest = text[found.end() :]
-    if hashlib.sha256(rest).hexdigest().encode() != found[1]:
+    if hashlib.sha256(of.encode() + rest).hexdigest().encode() != found[1]:
         raise ValueError("it has changed since it was written")
     return b"{" + rest
 

@@ -51,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _terminable(), warnings.catch_warnings():
             warnings.showwarning = _say
             code = arguments.run(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # somebody may have closed it
+            sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -1,6 +1,10 @@
 """Networks from files: tables of text, stored matrices, graphs of other programs; projections."""
 
+import subprocess
+import sys
+import tempfile
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -219,19 +223,77 @@ def _read_arrays(path: Path, variable: str | None) -> Any:
 
 def _stored(path: Path) -> dict[str, Any]:
     """Return the arrays of a file by name."""
-    from scipy.io import loadmat
-    from scipy.sparse import load_npz
-
     if path.suffix.lower() == ".mtx":
         return {"matrix": _matrix_market(path)}
     if path.suffix.lower() == ".mat":
-        return {k: v for k, v in loadmat(path).items() if not k.startswith("__")}
+        return _of_matlab(path)
     with np.load(path, allow_pickle=False) as file:
-        if "format" in file.files:
-            found = load_npz(path)
-            found = found if found.format == "coo" else found.tocoo()
-            return {"matrix": _within(found)}
-        return {name: file[name] for name in file.files}
+        stored = {name: file[name] for name in file.files}
+    return {"matrix": _sparse(stored)} if "format" in stored else stored
+
+
+_LOAD_MATLAB = """
+import sys, numpy
+from scipy.io import loadmat
+from scipy.sparse import issparse
+found = {}
+for name, value in loadmat(sys.argv[1]).items():
+    if issparse(value):
+        one = value.tocoo()
+        parts = {"format": "coo", "shape": one.shape, "data": one.data}
+        parts |= {"row": one.row, "col": one.col}
+        found |= {f"{name}/{part}": array for part, array in parts.items()}
+    elif isinstance(value, numpy.ndarray) and value.dtype.kind in "biuf":
+        found[name] = value
+numpy.savez(sys.argv[2], **found)
+"""
+
+
+def _of_matlab(path: Path) -> dict[str, Any]:
+    """Read MATLAB's matrices in a process of its own: scipy's reader crashes on damaged files."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "found.npz"
+        command = [sys.executable, "-P", "-c", _LOAD_MATLAB, str(path.resolve()), str(out)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or ["its reader crashed"]
+            if said[-1].startswith("NotImplementedError"):
+                raise NotImplementedError
+            raise ValueError("its reader crashed" if done.returncode < 0 else said[-1])
+        with np.load(out, allow_pickle=False) as file:
+            stored = {name: file[name] for name in file.files}
+    parts: dict[str, dict[str, Any]] = {}
+    for name in [name for name in stored if "/" in name]:
+        matrix, _, part = name.partition("/")
+        parts.setdefault(matrix, {})[part] = stored.pop(name)
+    return stored | {name: _sparse(one) for name, one in parts.items()}
+
+
+def _sparse(stored: Mapping[str, Any]) -> Any:
+    """Make a sparse matrix of its parts, of which none is believed; ValueError, KeyError else."""
+    from scipy.sparse import coo_array
+
+    kind = stored["format"].item()
+    kind = kind.decode() if isinstance(kind, bytes) else str(kind)
+    shape = tuple(int(n) for n in stored["shape"])
+    if len(shape) != 2 or kind not in ("coo", "csr", "csc"):
+        raise ValueError(f"a sparse matrix of format {kind!r} and shape {shape} is not taken")
+    if kind == "coo":
+        places = [stored["row"], stored["col"]]
+    else:
+        ends, inner = stored["indptr"], stored["indices"]
+        n = shape[0] if kind == "csr" else shape[1]
+        if ends.dtype.kind not in "iu" or ends.shape != (n + 1,) or ends[0] != 0:
+            raise ValueError("its indptr is damaged")
+        lengths = np.diff(ends.astype(np.int64))
+        if (lengths < 0).any() or ends[-1] != len(inner):
+            raise ValueError("its indptr is damaged")
+        outer = np.repeat(np.arange(n), lengths)
+        places = [outer, inner] if kind == "csr" else [inner, outer]
+    data = stored["data"]
+    if any(p.dtype.kind not in "iu" or p.shape != data.shape or p.ndim != 1 for p in places):
+        raise ValueError("its indices are damaged")
+    return _within(shape, places, lambda: coo_array((data, tuple(places)), shape=shape))
 
 
 def _matrix_market(path: Path) -> Any:
@@ -240,19 +302,25 @@ def _matrix_market(path: Path) -> Any:
 
     with path.open(encoding="latin-1") as file:
         _, kind, form, field, symmetry = file.readline().lower().split()
-        line = next(line for line in file if line.strip() and not line.startswith("%"))
-        rows, columns, links = map(int, line.split())
         if (kind, form) != ("matrix", "coordinate") or field not in ("real", "integer", "pattern"):
             raise ValueError(f"a {form} {kind} of {field} values is not taken; save a sparse one")
+        line = next(line for line in file if line.strip() and not line.startswith("%"))
+        rows, columns, links = map(int, line.split())
         if max(rows, columns) > MOST_NODES:
             raise ValueError(f"it states the shape {rows, columns}, {MOST_NODES} nodes are taken")
         width = 2 if field == "pattern" else 3
         body = np.loadtxt(file, comments="%", ndmin=2) if links else np.empty((0, width))
     if body.shape != (links, width):
         raise ValueError(f"it states {links} entries of {width} numbers; it has {body.shape}")
+    if (body[:, :2] % 1 != 0).any():
+        raise ValueError("its rows and columns are no whole numbers")
     places = body[:, :2].astype(np.int64) - 1
+    above, below = places[:, 0] < places[:, 1], places[:, 0] > places[:, 1]
+    if symmetry != "general" and above.any() and below.any():
+        raise ValueError(f"it is {symmetry} and has entries on both sides of the diagonal")
     values = body[:, 2] if width == 3 else np.ones(links)
-    found = _within(coo_array((values, (places[:, 0], places[:, 1])), shape=(rows, columns)))
+    shape, at = (rows, columns), tuple(places.T)
+    found = _within(shape, at, lambda: coo_array((values, at), shape=shape))
     signs = {"general": 0, "symmetric": 1, "skew-symmetric": -1}
     if symmetry not in signs:
         raise ValueError(f"a {symmetry} matrix is not taken")
@@ -261,14 +329,14 @@ def _matrix_market(path: Path) -> Any:
     return found if symmetry == "general" else found + signs[symmetry] * back.tocsr()
 
 
-def _within(matrix: Any) -> Any:
-    """Return a sparse matrix whose stored places are all within its shape."""
-    if max(matrix.shape) > MOST_NODES:
-        raise ValueError(f"it states the shape {matrix.shape}, {MOST_NODES} nodes are taken")
-    for place, size in zip(matrix.coords, matrix.shape, strict=True):
+def _within(shape: tuple[int, ...], places: Sequence[Any], make: Callable[[], Any]) -> Any:
+    """Make a sparse matrix whose stored places are all within its shape, in rows."""
+    if max(shape) > MOST_NODES:
+        raise ValueError(f"it states the shape {shape}, {MOST_NODES} nodes are taken")
+    for place, size in zip(places, shape, strict=True):
         if place.size and not (0 <= place.min() and place.max() < size):
             raise ValueError("it has entries outside its shape")
-    return matrix.tocsr()
+    return make().tocsr()
 
 
 def _read_graph(path: Path) -> Any:

@@ -88,6 +88,10 @@ def _column(path: Path, head: Sequence[str], words: Sequence[str]) -> int:
     return found[0]
 
 
+# What stands above the rows' names.
+_CORNERS = ("id", "ids", "name", "names", "node", "nodes", "label", "species", "row", "rows")
+
+
 def _matrix(path: Path, rows: Sequence[Row], decimal: str, *, bipartite: bool) -> Any:
     """Return a matrix, its columns in the order of the rows where both have the same names."""
     head = rows[0][1]
@@ -95,7 +99,14 @@ def _matrix(path: Path, rows: Sequence[Row], decimal: str, *, bipartite: bool) -
         return _numbers(path, rows, decimal)
     body, first = rows[1:], 1
     numbers_first = bool(body) and all(_is_number(cells[0], decimal) for _, cells in body)
-    if head[0] and numbers_first and len(body) == len(head):  # columns have names, rows have none
+    known = [cell for cell in map(str.lower, head) if cell in WEIGHTS]
+    if known:  # no node's name: a list of links whose ends are called otherwise
+        raise ValueError(
+            f"{path.name} has a column {known[0]!r} and none called source and target (or from and "
+            "to): name the columns of the links' ends so."
+        )
+    unnamed = head[0] and numbers_first and head[0].lower() not in _CORNERS
+    if unnamed and (bipartite or len(body) == len(head)):  # columns have names, rows have none
         return _numbers(path, body, decimal)
     if len(head) > 1 and head[1].lower() in _NOTES:
         first = 2

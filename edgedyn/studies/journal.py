@@ -19,10 +19,14 @@ LINES, META = "epochs.jsonl", "meta.json"
 
 
 class Journal:
-    """The files of one trial, in a folder of its own that is created with the first line."""
+    """The files of one trial, in a folder of its own that is created with the first line.
+
+    The folder has the trial's name, with which all lines are sealed: a copy of another trial's
+    files counts for nothing.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.key = folder, folder.name
         self.lines = self._read()
 
     @property
@@ -48,12 +52,12 @@ class Journal:
     def append(self, line: Mapping[str, Any]) -> None:
         """Add a line at the end; `cut` first where an interruption may have left half of one."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        text = sealed(json.dumps(json_ready(dict(line)), allow_nan=False))
+        text = sealed(json.dumps(json_ready(dict(line)), allow_nan=False), self.key)
         with self._own(LINES).open("ab") as file:
             file.write(f"{text}\n".encode())
             file.flush()
             os.fsync(file.fileno())
-        self.lines.append(_line(text.encode()))
+        self.lines.append(self._line(text.encode()))
 
     def cut(self, epochs: int) -> None:
         """Forget epochs after so many, which no backup holds, and half-written lines."""
@@ -63,15 +67,14 @@ class Journal:
             if line.get("epoch", 0) <= epochs and line.get("test", {}).get("after", 0) <= epochs
         ]
         if self.folder.is_dir():
-            write_text(
-                self.folder / LINES, "".join(sealed(json.dumps(line)) + "\n" for line in kept)
-            )
+            lines = (sealed(json.dumps(line), self.key) + "\n" for line in kept)
+            write_text(self.folder / LINES, "".join(lines))
         self.lines = kept
 
     def meta(self) -> dict[str, Any]:
         """Return settings and provenance; empty before the trial has begun, or unreadable."""
         try:
-            text = unsealed(self._own(META).read_bytes())
+            text = unsealed(self._own(META).read_bytes(), self.key)
             return msgspec.json.decode(text, type=dict[str, dict[str, Any]])
         except (OSError, *FAULTS):
             return {}
@@ -79,7 +82,8 @@ class Journal:
     def write_meta(self, values: Mapping[str, Any]) -> None:
         """Write settings and provenance."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(self.folder / META, sealed(json.dumps(json_ready(dict(values)), indent=2)))
+        text = json.dumps(json_ready(dict(values)), indent=2)
+        write_text(self.folder / META, sealed(text, self.key))
 
     def _read(self) -> list[dict[str, Any]]:
         """Read whole lines; what follows a broken one counts for nothing."""
@@ -87,13 +91,20 @@ class Journal:
         path = self._own(LINES)
         with suppress(FileNotFoundError, *FAULTS):
             for text in path.read_bytes().split(b"\n")[:-1]:
-                line = _line(text)
+                line = self._line(text)
                 if "epoch" in line:
                     _epoch(line)  # one of another schema is as good as none
                     if line["epoch"] != 1 + sum("epoch" in one for one in found):
                         break
                 found.append(line)
         return found
+
+    def _line(self, text: bytes) -> dict[str, Any]:
+        """Read a line; ValueError for one that is not as it was written, or another trial's."""
+        inner = unsealed(text, self.key)
+        if inner is text:
+            raise ValueError("it has no digest")
+        return msgspec.json.decode(inner, type=dict[str, Any])
 
     def _own(self, name: str) -> Path:
         """Return a file's path; a link would let a stranger's folder write elsewhere."""
@@ -105,14 +116,6 @@ class Journal:
 
 # Decoding raises the last for what is nested too deeply.
 FAULTS = ValueError, TypeError, KeyError, AttributeError, RecursionError
-
-
-def _line(text: bytes) -> dict[str, Any]:
-    """Read a journal's line; ValueError for one that is not as it was written."""
-    inner = unsealed(text)
-    if inner is text:
-        raise ValueError("it has no digest")
-    return msgspec.json.decode(inner, type=dict[str, Any])
 
 
 def ended(journal: Journal, job: Job) -> bool:

@@ -161,7 +161,7 @@ class TrialRecord:
     def from_dict(cls, values: dict[str, Any]) -> "TrialRecord":
         """Read a record back, null as NaN; ValueError for another schema or wrong fields."""
         found = values.get("schema")
-        if found not in READ or isinstance(found, bool):
+        if type(found) is not int or found not in READ:
             read = ", ".join(map(str, READ))
             raise ValueError(f"the record has schema {found!r}; this edgedyn reads {read}.")
         wrong = values.keys() ^ cls.__dataclass_fields__.keys()
@@ -181,7 +181,20 @@ class TrialRecord:
             "scores": whole(values["scores"]),
             **whole({name: values[name] for name in ("train_seconds", "beta_seconds")}),
         }
-        return msgspec.convert({**values, **changes}, cls)
+        record = msgspec.convert({**values, **changes}, cls)
+        record.check()
+        return record
+
+    def check(self) -> None:
+        """Refuse what no run is called, or was run with."""
+        if not self.model:
+            raise ValueError("the record names no model.")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"the record's seed is {self.seed}; it must be in 0..2**32-1.")
+        if self.n_train is not None and self.n_train < 1:
+            raise ValueError(f"the record's n_train is {self.n_train}; it must be at least 1.")
+        if self.train_seconds < 0 or self.beta_seconds < 0:
+            raise ValueError("the record's seconds are negative.")
 
 
 def epoch_record(values: Mapping[str, Any]) -> EpochRecord:

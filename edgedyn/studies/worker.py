@@ -122,8 +122,8 @@ def _train(job: Job, journal: Journal, folder: Path) -> None:
     done, notes = {}, []
     for name in (CHECKPOINT, HEAD_CHECKPOINT):
         # Those of more epochs are of no use without the numbers that led there.
-        notes += backups.discard_unusable(folder / name, len(journal.epochs))
-        done[name] = backups.backed_up(folder / name)
+        notes += backups.discard_unusable(folder / name, len(journal.epochs), folder.name)
+        done[name] = backups.backed_up(folder / name, folder.name)
     journal.cut(min(max(done.values()), job.target))
     for note in notes:
         journal.append({"note": f"{note}; went on from epoch {len(journal.epochs)}"})

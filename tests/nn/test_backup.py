@@ -80,6 +80,36 @@ def test_the_last_two_are_kept_and_those_beyond_the_journal_go(trained, tmp_path
     assert backup.backed_up(tmp_path / "none") == 0
 
 
+@pytest.mark.parametrize("owner", ["", "small-s1"])
+def test_another_trial_s_backup_is_not_used(tmp_path, owner):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((20, 4)), np.arange(20) % 3
+    saved = backup.EpochBackup(tmp_path / "checkpoint", "small-s0")
+    fresh().fit(x, y, verbose=0, callbacks=[saved])
+    assert backup.backed_up(saved.folder, "small-s0") == 1
+    assert backup.backed_up(saved.folder, owner) == 0
+
+
+@pytest.mark.parametrize(
+    "text", ['{"epoch": 3, "files": {}}', "[" * 100_000, '{"files": ' + "[" * 100_000]
+)
+def test_digests_that_nobody_wrote_are_none(trained, tmp_path, text):
+    folder = shutil.copytree(trained[0], tmp_path / "checkpoint")
+    (folder / "epoch-0003" / "digests.json").write_text(text)
+    assert backup.backed_up(folder) == 2
+
+
+@pytest.mark.parametrize("name", ["epoch-0001", "unfinished", ""])
+def test_files_in_the_way_are_removed(tmp_path, name):
+    folder = tmp_path / "checkpoint"
+    if name:
+        folder.mkdir()
+    (folder / name if name else folder).write_text("a file")
+    x, y = np.zeros((6, 4)), np.arange(6) % 3
+    fresh().fit(x, y, verbose=0, callbacks=[backup.EpochBackup(folder)])
+    assert backup.backed_up(folder) == 1
+
+
 # Random damage -----------------------------------------------------------------------------------
 
 PART = st.floats(0, 1, exclude_max=True)

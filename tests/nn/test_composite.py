@@ -132,6 +132,13 @@ class Scalar(kl.Layer):
         return x * self.factor
 
 
+def test_a_trained_factor_before_the_first_layer_is_no_preprocessing():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, kl.Dense(3)(Scalar(name="odd")(inputs)))
+    with pytest.raises(ValueError, match="'odd' of type Scalar is not known; taken apart, layer"):
+        extract(model)
+
+
 class Values(kl.Layer):
     """Needs values, not symbols."""
 
@@ -150,7 +157,7 @@ class Values(kl.Layer):
     ("layer", "words"),
     [
         (Otherwise, "gives another output than its layers .'odd'., taken apart"),
-        (Scalar, "of type Multiply is not known"),
+        (Scalar, "of type Scalar is not known; taken apart, layer .* of type Multiply"),
         (Values, "'odd' of type Values is not known"),
     ],
 )

@@ -1,7 +1,9 @@
 """Networks from files, written by other hands than ours, and the command that reads them."""
 
+import base64
 import json
 import os
+import zlib
 from pathlib import Path
 
 import networkx as nx
@@ -139,7 +141,8 @@ def test_damaged_files_are_refused_in_a_sentence_or_read(tmp_path):
     rng = np.random.default_rng(5)
     for path in files_of_all_kinds(tmp_path / "whole"):
         content = path.read_bytes()
-        for _ in range(400):
+        # A process each reads MATLAB's.
+        for _ in range(30 if path.suffix == ".mat" else 400):
             damaged = bytearray(content)
             for _ in range(rng.integers(1, 6)):
                 start = int(rng.integers(len(damaged) + 1))
@@ -333,3 +336,93 @@ def test_verdicts():
     unknown = {"states": [high], "full": [{"start": "high", "x_eff": 5.0, "status": "diverged"}]}
     assert agreement(unknown) == "The full network's steady state was not found (diverged)."
     assert agreement({"states": [high], "full": []}) == ""
+
+
+# Damaged matrices --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc"])
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        ("indptr", [0, -2, 2, 3]),
+        ("indptr", [0, 1, 10**8, 3]),
+        ("indptr", [0, 2, 1, 3]),
+        ("indptr", [1, 2, 2, 3]),
+        ("indptr", [0, 1, 3]),
+        ("indptr", [0.0, 1.0, 2.0, 3.0]),
+        ("indices", [0, 1, 10**9]),
+        ("indices", [0, 1, -1]),
+        ("indices", [0, 1]),
+        ("shape", [3, 3, 3]),
+        ("format", "bsr"),
+    ],
+)
+def test_a_sparse_matrix_is_not_believed(tmp_path, kind, part, values):
+    """Scipy's own conversion would read and write beyond its memory."""
+    stored = {"format": kind, "shape": [3, 3], "data": [1.0, 2.0, 3.0]}
+    stored |= {"indices": [0, 1, 2], "indptr": [0, 1, 2, 3]}
+    np.savez(tmp_path / "whole.npz", **stored)
+    np.testing.assert_array_equal(
+        read_network(tmp_path / "whole.npz").toarray(), np.diag([1, 2, 3])
+    )
+    np.savez(tmp_path / "damaged.npz", **{**stored, part: values})
+    with pytest.raises(ValueError, match=r"damaged.npz could not be read: "):
+        read_network(tmp_path / "damaged.npz")
+
+
+# Of MATLAB's version 5, with a few bytes cut out: scipy's reader ends its process.
+CRASHES = (
+    "eNrzdQzxcXRSMNUzUPB1DNFNy8xJVQjISSxJyy/KtVIoyC/OrNBRcC5KTSxJTVHIz7NS8M3PU/DLL1MwNlAwNLAy"
+    "MbUyMVYwMjAyYyADMHr68gGpDSwMDGxAmoMBQoMAK5TPA8WMQIgV/C8UOJX28bl9g9XtBzlm1+2TcjrV6vtf26Or"
+    "21An+ULFZp89A4Vg0Yul/+rzn8PNCSjZeYop8Ric3yxuLmLw9imGPS4JfzcnPbxEsf0dGWKHtJiPEDSnTmrLvv1s"
+    "1+1nbev7fPzrGwz1HYf5Ngg4PbK/zS4i9EDvIVy+imGC7bx1N3CazxX51OH3txv2idtvN7q3P4GrO1YiK1N+5jph"
+    "/53s+ZHmP4XscODp2zT7iMgFsvX3xCTEqzA9wdA/YXrqy/uhB+w5nnUKcjpuJmi+j9LfGpvXBzDUnbh5s1nD6Jn9"
+    "guthseryD+xnHJeIZj5+wZ7nm/4DqeozGOqVfh5z8at9CRdfVx9xZUHnLXuJPRzTDQ/coDi94AImTXfr4rZetW84"
+    "5ZD3PWeB/ZTkLcFzpF7bX1Nf1Kt07DJBewsKr/Vs/fLM/vblK3dzuV5TzZ2frZJWp7x/ADdvhbGPmyPXO5zmfzh2"
+    "xyRH9yXJ9l+RNg/z1T4I16ew+KVOTt5CDHNmHXw3wcTrrT0AXy++sg=="
+)
+
+
+def test_a_reader_that_crashes_takes_nobody_along(tmp_path):
+    (tmp_path / "m.mat").write_bytes(zlib.decompress(base64.b64decode(CRASHES)))
+    with pytest.raises(ValueError, match=r"m.mat (could not be read|holds)"):
+        read_network(tmp_path / "m.mat")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("general\n2 2 1\n1.7 2 1.0\n", "no whole numbers"),
+        ("symmetric\n3 3 2\n2 1 1.0\n1 3 2.0\n", "on both sides of the diagonal"),
+    ],
+)
+def test_a_matrix_market_file_that_contradicts_itself(tmp_path, body, words):
+    (tmp_path / "m.mtx").write_text(f"%%MatrixMarket matrix coordinate real {body}")
+    with pytest.raises(ValueError, match=words):
+        read_network(tmp_path / "m.mtx")
+
+
+def test_a_dense_matrix_market_file_is_named(tmp_path):
+    text = "%%MatrixMarket matrix array real general\n2 2\n1\n2\n3\n4\n"
+    (tmp_path / "m.mtx").write_text(text)
+    with pytest.raises(ValueError, match="a array matrix of real values is not taken"):
+        read_network(tmp_path / "m.mtx")
+
+
+def test_links_whose_ends_are_called_otherwise_are_no_matrix(tmp_path):
+    for head in ("node1,node2,weight", "i,j,Value"):
+        (tmp_path / "m.csv").write_text(f"{head}\n1,2,0.5\n2,3,0.7\n3,1,0.9\n")
+        with pytest.raises(ValueError, match="none called source and target"):
+            read_network(tmp_path / "m.csv")
+
+
+def test_a_header_without_names_of_rows_loses_no_column(tmp_path):
+    (tmp_path / "m.csv").write_text("A,B,C\n1,0,2\n3,1,1\n")
+    found = read_network(tmp_path / "m.csv", project="columns")
+    np.testing.assert_array_equal(
+        found.toarray(), projection([[1, 0, 2], [3, 1, 1]], "columns").toarray()
+    )
+    (tmp_path / "n.csv").write_text("id,a,b\n1,0,3\n2,1,0\n3,1,1\n")
+    with pytest.raises(ValueError, match="it is bipartite"):
+        read_network(tmp_path / "n.csv")

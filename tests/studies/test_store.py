@@ -1,6 +1,7 @@
 """Records and journals on disk: what is written is read back, what is broken is set aside."""
 
 import json
+import shutil
 from dataclasses import replace
 from math import inf, isnan, nan
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 import edgedyn as ed
 from edgedyn._bits import pack_bits, unpack_bits
+from edgedyn._environment import published
 from edgedyn._files import json_ready, sealed, unsealed
 from edgedyn._job import Job
 from edgedyn.studies import EpochRecord, RecordTable, TrialRecord, pack_records
@@ -41,14 +43,14 @@ def records(draw):
         for k in range(1, draw(st.integers(0, 4)) + 1)
     ]
     return TrialRecord(
-        model=draw(words),
-        data=draw(words),
+        model=draw(st.text(min_size=1, max_size=20)),
+        data=draw(words.filter(lambda text: published(text) == text)),  # paths lose folders
         seed=draw(st.integers(0, 9)),
         settings={"a": {"b": [1, 2.5, None, "x"]}},
         epochs=tuple(epochs),
         status=draw(st.sampled_from(["completed", "early", "diverged", "failed"])),
-        train_seconds=draw(numbers),
-        beta_seconds=draw(finite),
+        train_seconds=abs(draw(numbers)),
+        beta_seconds=abs(draw(finite)),
         scores=draw(tables),
         n_train=draw(st.none() | st.integers(1, 9)),
         reason=draw(words),
@@ -354,3 +356,53 @@ def test_no_folder_of_an_absolute_path_is_published(tmp_path):
     job = replace(JOB, command="edgedyn select study.toml")
     text = repr(record_of(Journal(tmp_path / "t"), job, "failed", "'/home/ann/x.png' is no image"))
     assert "ann" not in text and "'x.png' is no image" in text
+
+
+def test_a_copy_of_another_trial_s_files_counts_for_nothing(tmp_path):
+    journal = Journal(tmp_path / "small-n130-s1")
+    epoch = {
+        "train_loss": 1.0,
+        "val_accuracy": 0.5,
+        "beta_eff": 0.1,
+        "beta_status": "ok",
+        "measures": {},
+    }
+    journal.append({"epoch": 1, **epoch})
+    journal.write_meta({"settings": {"a": 1}})
+    assert len(Journal(journal.folder).epochs) == 1
+    shutil.copytree(journal.folder, tmp_path / "small-n130-s0")
+    other = Journal(tmp_path / "small-n130-s0")
+    assert other.lines == [] and other.meta() == {}
+
+
+def test_a_record_of_another_training_size_is_set_aside(tmp_path):
+    study = read_study(
+        {
+            "data": {"spec": "digits", "n_train": [60, 130]},
+            "candidates": [{"name": "small", "factory": "edgedyn.nn.models.small:mlp"}],
+        }
+    )
+    store = Store(tmp_path)
+    few, many = study.trials
+    record = TrialRecord("small", "digits", 0, {}, (), "failed", 0.0, 0.0, n_train=few.n_train)
+    store.write(few.key, record)
+    shutil.copy(tmp_path / "records" / f"{few.key}.json", tmp_path / "records" / f"{many.key}.json")
+    assert list(store.of_trials(study.trials)) == [few.key]
+    assert [p.name.startswith(many.key) for p in (tmp_path / "set-aside").iterdir()] == [True]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"model": ""}, "names no model"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**32}, "seed is 4294967296"),
+        ({"n_train": -5}, "n_train is -5"),
+        ({"train_seconds": -1.0}, "seconds are negative"),
+        ({"schema": 5.0}, "has schema 5.0"),
+    ],
+)
+def test_what_no_run_is_called_is_refused(fields, words):
+    record = TrialRecord("small", "digits", 0, {}, (), "failed", 0.0, 0.0)
+    with pytest.raises(ValueError, match=words):
+        TrialRecord.from_dict({**record.to_dict(), **fields})

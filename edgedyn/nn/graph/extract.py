@@ -191,14 +191,22 @@ class _Walker:
             return None
         self.traced.append(layer.name)
         before, self.prefix = self.prefix, f"{self.prefix}{layer.name}/"
-        found = self._walk(inner, given)
+        try:
+            found = self._walk(inner, given)
+        except ValueError as error:
+            raise ValueError(
+                f"layer {layer.name!r} of type {type(layer).__name__} is not known"
+                f"{converters.why_not(layer)}; taken apart, {error}"
+            ) from error
         self.prefix = before
         return found
 
     def _before_the_first_layer(self, node: Any, given: list[int]) -> list[int]:
         """Accept any operation on what no parameter influences: no derivative passes there."""
         operation = node.operation
-        trained = [w for w in getattr(operation, "weights", []) if w.trainable]
+        given_as = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
+        own = [v for v in given_as if isinstance(v, keras.Variable)]
+        trained = [w for w in (*getattr(operation, "weights", []), *own) if w.trainable]
         if trained or self.downstream.intersection(given) or len(node.outputs) != 1:
             raise ValueError(
                 f"layer {operation.name!r} of type {type(operation).__name__} is not known to "

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from edgedyn._files import sha256, sync, write_text
+from edgedyn._files import sealed, sha256, sync, unsealed, write_text
 
 DIGESTS = "digests.json"
 KEPT = 2  # backups: should the newest be damaged, the one before is there
@@ -22,34 +22,36 @@ class EpochBackup(keras.callbacks.Callback):
     between or in the midst of writing leaves a backup that lies about its epoch or cannot be read.
     Here it writes into a new folder with the digests of all its files, which takes its name
     ``epoch-0005`` only when it is whole and on the disk; those before the last two are then
-    removed. A backup of which a file is missing or changed is never used. The folder is that of one
-    training run alone.
+    removed. A backup of which a file is missing or changed, or that was made for another `owner`,
+    is never used. The folder is that of one training run alone.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, owner: str = "") -> None:
         super().__init__()
-        self.folder = folder
+        self.folder, self.owner = folder, owner
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Restore the newest whole backup, if there is one."""
-        epoch = backed_up(self.folder)
+        epoch = backed_up(self.folder, self.owner)
         if epoch:
             self._keras(self.folder / _name(epoch)).on_train_begin()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Make a backup, then remove the older ones."""
+        if not self.folder.is_dir():
+            _clear(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         new = self.folder / "unfinished"
-        shutil.rmtree(new, ignore_errors=True)
+        _clear(new)
         self._keras(new).on_epoch_end(epoch)
         files = _files(new)
         for path in files.values():
             sync(path)
         digests = {name: sha256(path) for name, path in files.items()}
-        write_text(new / DIGESTS, json.dumps({"epoch": epoch + 1, "files": digests}))
+        text = json.dumps({"epoch": epoch + 1, "files": digests})
+        write_text(new / DIGESTS, sealed(text, self.owner))
         final = self.folder / _name(epoch + 1)
-        if final.exists():
-            shutil.rmtree(final)
+        _clear(final)
         new.rename(final)
         sync(self.folder)
         for older in sorted(_backups(self.folder))[:-KEPT]:
@@ -62,16 +64,16 @@ class EpochBackup(keras.callbacks.Callback):
         return backup
 
 
-def backed_up(folder: Path) -> int:
+def backed_up(folder: Path, owner: str = "") -> int:
     """Return the number of epochs of the newest whole backup in a folder; 0 without one."""
-    return next((e for e in sorted(_backups(folder))[::-1] if not _fault(folder, e)), 0)
+    return next((e for e in sorted(_backups(folder))[::-1] if not _fault(folder, e, owner)), 0)
 
 
-def discard_unusable(folder: Path, most: int) -> list[str]:
+def discard_unusable(folder: Path, most: int, owner: str = "") -> list[str]:
     """Remove backups that are damaged, or of more than `most` epochs; say what was damaged."""
     faults = []
     for epoch in sorted(_backups(folder)):
-        fault = _fault(folder, epoch)
+        fault = _fault(folder, epoch, owner)
         if fault:
             faults.append(f"the backup of epoch {epoch} was not used: {fault}")
         if fault or epoch > most:
@@ -79,9 +81,9 @@ def discard_unusable(folder: Path, most: int) -> list[str]:
     return faults
 
 
-def restore(model: keras.Model, folder: Path) -> None:
+def restore(model: keras.Model, folder: Path, owner: str = "") -> None:
     """Load the newest whole backup's weights into a compiled model."""
-    backup = EpochBackup(folder)
+    backup = EpochBackup(folder, owner)
     backup.set_model(model)
     backup.on_train_begin()
 
@@ -99,14 +101,24 @@ def _backups(folder: Path) -> list[int]:
     return [int(match[1]) for match in named if _name(int(match[1])) == match[0]]
 
 
-def _fault(folder: Path, epoch: int) -> str:
+def _clear(path: Path) -> None:
+    """Remove whatever lies in the way."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _fault(folder: Path, epoch: int, owner: str) -> str:
     """Say what is wrong with a backup; nothing where every file is as it was written."""
     own = folder / _name(epoch)
     try:
-        stated = json.loads((own / DIGESTS).read_bytes())
+        text = (own / DIGESTS).read_bytes()
+        inner = unsealed(text, owner)
+        stated = {} if inner is text else json.loads(inner)
         known, stated_epoch = dict(stated["files"]), stated["epoch"]
-    except (OSError, ValueError, TypeError, KeyError):
-        return f"its {DIGESTS} is missing or cannot be read"
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return f"its {DIGESTS} is missing or cannot be read, or is another trial's"
     if stated_epoch != epoch:
         return f"it says that it is of epoch {stated_epoch}"
     for name, path in _files(own).items():

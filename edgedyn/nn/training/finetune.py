@@ -70,8 +70,9 @@ def finetune(
     change = partial(_augmented, augmentation=augmentation) if augmentation else None
     train = data.train.batches_in(order, batch_size, change)
     judge = _Validation(data.validation, batch_size)
+    saved = EpochBackup(backup, backup.parent.name)  # the trial's folder has its name
     log = _EpochLog(watch, clock, judge, report, measure, over)
-    callbacks = [clock, *([] if watch is None else [watch]), judge, log, EpochBackup(backup)]
+    callbacks = [clock, *([] if watch is None else [watch]), judge, log, saved]
     # The pipeline shuffles.
     options: dict[str, Any] = {"class_weight": class_weight, "shuffle": False, "verbose": 0}
     model.fit(train, initial_epoch=first_epoch, epochs=epochs, callbacks=callbacks, **options)

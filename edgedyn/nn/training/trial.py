@@ -159,7 +159,7 @@ def with_probe(setup: Setup, job: Job) -> keras.Model:
 
 def with_head(model: keras.Model, setup: Setup, job: Job) -> keras.Model:
     """Take the probe off, put a dense layer in its place, and compile."""
-    restore(model, Path(job.folder) / "checkpoint")
+    restore(model, Path(job.folder) / "checkpoint", Path(job.folder).name)
     headed = detach_probe(model, model.output_shape[-1], seed=job.seed)
     return _compiled(headed, setup, job, job.last - job.early)
 
