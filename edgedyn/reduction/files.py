@@ -7,11 +7,13 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree.ElementTree import iterparse
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
+from edgedyn.reduction.pajek import Link, read_pajek
 from edgedyn.reduction.tables import WEIGHTS, read_table
 
 if TYPE_CHECKING:
@@ -344,8 +346,10 @@ def _read_graph(path: Path) -> Any:
     import networkx as nx
 
     suffix = path.suffix.lower()
-    readers = {".graphml": nx.read_graphml, ".gml": _read_gml, ".net": nx.read_pajek}
+    readers = {".graphml": _read_graphml, ".gml": _read_gml}
     try:
+        if suffix == ".net":
+            return _of_links(*read_pajek(path, MOST_NODES))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of attributes that nobody reads here
             graph = readers[suffix](path)
@@ -355,6 +359,32 @@ def _read_graph(path: Path) -> Any:
     except Exception as error:  # of damaged files the readers raise what they like
         kind = {".graphml": "GraphML", ".gml": "GML", ".net": "Pajek's network"}[suffix]
         raise ValueError(f"{path.name} could not be read as {kind}: {error}.") from None
+
+
+def _of_links(nodes: int, links: Sequence[Link]) -> Any:
+    """Make a matrix of links; of several between two nodes the weights add."""
+    from scipy.sparse import csr_array
+
+    targets, sources, weights = zip(*links, strict=True) if links else ((), (), ())
+    return csr_array((np.array(weights, float), (targets, sources)), shape=(nodes, nodes))
+
+
+def _read_graphml(path: Path) -> Any:
+    """Read GraphML; refuse links to nodes that are not declared, and keep defaults of all kinds."""
+    import networkx as nx
+
+    graph = nx.read_graphml(path)
+    declared, default = 0, dict[str, str]()
+    for _, element in iterparse(path):
+        tag = element.tag.rpartition("}")[2]
+        declared += tag == "node"
+        given = next((e.text for e in element if e.tag.rpartition("}")[2] == "default"), None)
+        if tag == "key" and element.get("for") in ("all", "edge") and given is not None:
+            default[element.get("attr.name", "")] = given
+    if graph.number_of_nodes() > declared:
+        raise ValueError("a link leads to a node that is not declared")
+    graph.graph["edge_default"] = default | graph.graph.get("edge_default", {})
+    return graph
 
 
 def _read_gml(path: Path) -> Any:
@@ -373,4 +403,6 @@ def _weigh(attributes: dict[str, Any], default: dict[str, Any]) -> None:
     """Put an edge's weight where networkx looks for it."""
     values = {str(k).lower(): v for k, v in {**default, **attributes}.items()}
     known = [values[word] for word in WEIGHTS if word in values]
+    if known and isinstance(known[0], bool):
+        raise ValueError("its weights are true and false")
     attributes["weight"] = float(known[0]) if known else 1.0

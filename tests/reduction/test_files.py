@@ -426,3 +426,62 @@ def test_a_header_without_names_of_rows_loses_no_column(tmp_path):
     (tmp_path / "n.csv").write_text("id,a,b\n1,0,3\n2,1,0\n3,1,1\n")
     with pytest.raises(ValueError, match="it is bipartite"):
         read_network(tmp_path / "n.csv")
+
+
+PAJEK = '*Vertices 3\n1 "a"\n2 "b b"\n3 "a"\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (PAJEK + "*Arcs\n1 2 2\n*Edges\n2 3 0.5\n", [[0, 0, 0], [2, 0, 0.5], [0, 0.5, 0]]),
+        (PAJEK + "*Edges\n2 3\n*Arcs\n1 2\n", [[0, 0, 0], [1, 0, 1], [0, 1, 0]]),
+        ("*Vertices 3\n*Arcslist\n1 2 3\n", [[0, 0, 0], [1, 0, 0], [1, 0, 0]]),
+        ("*Network n\n*vertices 3\n% no\n*Edgeslist\n1 2 3\n", [[0, 1, 1], [1, 0, 0], [1, 0, 0]]),
+        ('*Vertices 2\n2 "b"\n*Arcs :1 "r"\n1 1\n', [[1, 0], [0, 0]]),
+    ],
+)
+def test_sections_of_pajek(tmp_path, body, expected):
+    found = read_network(saved(tmp_path / "p.net", body))
+    np.testing.assert_array_equal(found.toarray(), expected)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (PAJEK + "*Arcs\n1 9\n", "line 6: node 9 is not there, there are 3"),
+        (PAJEK + "*Arcs\n0 1\n", "line 6: node 0 is not there"),
+        (PAJEK + "*Arcs\n1 2 1,5\n", "line 6: could not convert"),
+        (PAJEK + '*Arcs :2 "rel2"\n1 2\n', "several relations"),
+        (PAJEK + "*Arcs\n1 2\n" + PAJEK, "a second network"),
+        ("*Vertices 3 1\n*Arcs\n1 2\n", "two modes"),
+        (PAJEK + "*Matrix\n0 1 0\n", "[*]Matrix is not taken"),
+        ("1 2\n", "line 1: node 1 is not there"),
+        ("*Vertices 99999999999\n", "it states 99999999999 nodes"),
+        ("", "no [*]Vertices"),
+    ],
+)
+def test_what_of_pajek_would_be_guessed_is_refused(tmp_path, body, words):
+    with pytest.raises(ValueError, match=f"p.net could not be read as Pajek's network: .*{words}"):
+        read_network(saved(tmp_path / "p.net", body))
+
+
+GRAPHML = (
+    '<graphml xmlns="http://graphml.graphdrawing.org/xmlns"><key id="w" for="{kind}" '
+    'attr.name="weight" attr.type="{type}"><default>{default}</default></key>'
+    '<graph edgedefault="directed"><node id="a"/><node id="b"/>'
+    '<edge source="a" target="{target}"/></graph></graphml>'
+)
+
+
+def test_defaults_of_graphml_and_nodes_that_are_not_there(tmp_path):
+    given = {"kind": "all", "type": "double", "default": "4", "target": "b"}
+    found = read_network(saved(tmp_path / "g.graphml", GRAPHML.format(**given)))
+    np.testing.assert_array_equal(found.toarray(), [[0, 0], [4, 0]])
+    for change, words in [
+        ({"target": "c"}, "a node that is not declared"),
+        ({"kind": "edge", "type": "boolean", "default": "true"}, "true and false"),
+    ]:
+        text = GRAPHML.format(**given | change)
+        with pytest.raises(ValueError, match=words):
+            read_network(saved(tmp_path / "g.graphml", text))
