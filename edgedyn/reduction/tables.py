@@ -34,12 +34,19 @@ def _rows(path: Path) -> tuple[list[Row], str]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             text = file.read()
-        first = next((line for line in text.splitlines() if line.strip()), "")
-        separator = max(",;\t", key=first.count)
-        reader = csv.reader(text.splitlines(), delimiter=separator, strict=True)
-        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
         raise ValueError(f"{path.name} could not be read as csv: {error}.") from None
+    lines = text.splitlines()
+    separator = next((one for one in "\t;," if _separates(lines, one)), None)
+    if separator is None:  # none gives equal rows: the most frequent one's are told of
+        first = next((line for line in lines if line.strip()), "")
+        separator = max(",;\t", key=first.count)
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    try:
+        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    except csv.Error as error:
+        where = f"{path.name}, line {reader.line_num}"
+        raise ValueError(f"{where} could not be read as csv: {error}.") from None
     found = [row for row in rows if any(row[1])]
     for number, cells in found[1:]:
         if len(cells) != len(found[0][1]):
@@ -48,6 +55,19 @@ def _rows(path: Path) -> tuple[list[Row], str]:
                 f"{len(found[0][1])} like the first (decimal commas need ; or tabs between cells)."
             )
     return found, "." if separator == "," else ","
+
+
+def _separates(lines: Sequence[str], separator: str) -> bool:
+    """Tell whether cells between such separators make rows of one length, of two cells or more.
+
+    Tabs and semicolons come before commas, which may be in numbers or names then.
+    """
+    try:
+        rows = csv.reader(lines, delimiter=separator, strict=True)
+        lengths = {len(row) for row in rows if any(cell.strip() for cell in row)}
+    except csv.Error:
+        return False
+    return len(lengths) == 1 and min(lengths) > 1
 
 
 def _edges(path: Path, rows: Sequence[Row], decimal: str) -> Any:

@@ -485,3 +485,16 @@ def test_defaults_of_graphml_and_nodes_that_are_not_there(tmp_path):
         text = GRAPHML.format(**given | change)
         with pytest.raises(ValueError, match=words):
             read_network(saved(tmp_path / "g.graphml", text))
+
+
+def test_what_separates_cells_is_what_gives_equal_rows(tmp_path):
+    for text, expected in [
+        ('"0,5";1\n1;"0,5"\n', [[0.5, 1], [1, 0.5]]),
+        ("0,5;1\n1;0,5\n", [[0.5, 1], [1, 0.5]]),
+        (';"Apis, L.";"Bombus, L."\n"Apis, L.";0;2\n"Bombus, L.";1;0\n', [[0, 2], [1, 0]]),
+        ("0,1\n1,0\n", [[0, 1], [1, 0]]),
+    ]:
+        found = read_network(saved(tmp_path / "m.csv", text))
+        np.testing.assert_array_equal(found.toarray(), expected)
+    with pytest.raises(ValueError, match="m.csv, line 2 could not be read as csv"):
+        read_network(saved(tmp_path / "m.csv", '0,1\n"1"x,0\n'))
