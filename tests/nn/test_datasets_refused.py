@@ -286,6 +286,29 @@ def test_what_is_skipped_is_counted(tmp_path):
     assert data.class_names == ("a", "b") and sum(map(len, data.parts)) == 20
 
 
+def test_images_beside_the_classes_and_links_to_nothing_are_counted(tmp_path):
+    folder = folder_of(tmp_path, ["a", "b"])
+    folder_of(tmp_path / "other", ["c"], 3)
+    for k, path in enumerate((tmp_path / "other" / "c").iterdir()):
+        path.rename(folder / f"{k}.png")
+    (folder / "a" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    words = "3 images beside the class folders, 1 link to files that are not there"
+    with pytest.warns(UserWarning, match=f"skipped {words}; 20 images are taken"):
+        load_dataset(f"folder:{folder}")
+
+
+def test_folders_and_arrays_that_have_other_names_are_told_of(tmp_path):
+    for part in ("train", "test", "dev"):
+        folder_of(tmp_path / "parts" / part, ["a", "b"])
+    with pytest.warns(UserWarning, match="skipped the folder dev; taken are train, test and one"):
+        load_dataset(f"folder:{tmp_path / 'parts'}")
+    x, y = np.zeros((20, 4, 4, 3), np.uint8), np.arange(20) % 2
+    arrays = {"x_train": x, "y_train": y, "x_test": x, "y_test": y}
+    np.savez(tmp_path / "d.npz", **arrays, x_valid=x, y_valid=y)
+    with pytest.warns(UserWarning, match="skipped the arrays x_valid, y_valid; taken are"):
+        load_dataset(f"npz:{tmp_path / 'd.npz'}")
+
+
 def test_images_are_upright_as_the_camera_was_held(tmp_path):
     folder = folder_of(tmp_path, ["a", "b"])
     pixels = np.random.default_rng(0).integers(0, 256, (6, 4, 3), np.uint8)

@@ -53,6 +53,12 @@ def _part_folders(path: Path, *, fixed: bool) -> dict[str, Path]:
                 f"{wanted}, each with one sub-folder a class."
             )
         return {}
+    if others := sorted(set(present) - {"train", "test", *validation}):
+        taken = f"train, test and one of {', '.join(VALIDATION_WORDS)}"
+        words = (
+            f"skipped the folder{'s' * (len(others) > 1)} {', '.join(others)}; taken are {taken}."
+        )
+        warnings.warn(f"{path}: {words}", stacklevel=2)
     folders = {"train": present["train"], "test": present["test"]}
     return folders | ({"validation": present[validation[0]]} if validation else {})
 
@@ -95,6 +101,8 @@ def _is_class(path: Path) -> bool:
 def _skipped(folder: Path, found: dict[str, list[Path]]) -> str:
     """Say what lies in class folders and is not taken; nothing where all is."""
     suffixes: Counter[str] = Counter()
+    broken = [p for name in found for p in (folder / name).iterdir() if _leads_nowhere(p)]
+    beside = sum(map(_is_image, folder.iterdir()))
     nested = 0
     for name, taken in found.items():
         known = set(taken)
@@ -104,12 +112,20 @@ def _skipped(folder: Path, found: dict[str, list[Path]]) -> str:
             elif path.is_file() and path not in known and not path.name.startswith("."):
                 suffixes[path.suffix.lower() or "no suffix"] += 1
     parts = [f"{n} file{'s' * (n > 1)} with {suffix}" for suffix, n in sorted(suffixes.items())]
-    parts += (
-        [f"{nested} image{'s' * (nested > 1)} in folders within class folders"] if nested else []
-    )
+    for n, what, where in [
+        (nested, "image", "in folders within class folders"),
+        (beside, "image", "beside the class folders"),
+        (len(broken), "link", "to files that are not there"),
+    ]:
+        parts += [f"{n} {what}{'s' * (n > 1)} {where}"] if n else []
     if not parts:
         return ""
     return f"skipped {', '.join(parts)}; {sum(map(len, found.values()))} images are taken."
+
+
+def _leads_nowhere(path: Path) -> bool:
+    """Tell a link to a file that is not there."""
+    return path.is_symlink() and not path.exists()
 
 
 def _is_image(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """Readers of stored image arrays: Keras' loaders, .npz and .mat files."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ def read_npz(path: Path) -> Raw:
     listed = None if names is None else [str(n) for n in np.atleast_1d(names)]
     if {"x_train", "y_train", "x_test", "y_test"} <= set(arrays):
         train, test = ((arrays[f"x_{one}"], arrays[f"y_{one}"]) for one in ("train", "test"))
+        _warn_of_others(path, set(arrays) - _NAMED)
         own = {"x_val", "y_val"} & set(arrays)
         if len(own) == 1:
             raise ValueError(f"{path} holds {own.pop()} alone; give x_val and y_val.")
@@ -83,11 +85,26 @@ def read_npz(path: Path) -> Raw:
         return _stored(train, test, listed, str(path), validation)
     for x in ("x", "X"):
         if {x, "y"} <= set(arrays):
+            _warn_of_others(path, set(arrays) - {x, "y", "class_names"})
             return _stored((arrays[x], arrays["y"]), None, listed, str(path))
     raise ValueError(
         f"{path} holds {', '.join(arrays) or 'nothing'}; it must hold x_train, y_train, x_test and "
         "y_test, or x and y."
     )
+
+
+_NAMED = {
+    *(f"{letter}_{part}" for letter in "xy" for part in ("train", "val", "test")),
+    "class_names",
+}
+
+
+def _warn_of_others(path: Path, names: set[str]) -> None:
+    """Say which arrays of a file are not taken."""
+    if names:
+        skipped, taken = (", ".join(sorted(given)) for given in (names, _NAMED))
+        words = f"{path}: skipped the arrays {skipped}; taken are {taken}, or x and y."
+        warnings.warn(words, stacklevel=3)
 
 
 def read_svhn(folder: Path) -> Raw:
