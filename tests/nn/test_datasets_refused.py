@@ -287,7 +287,7 @@ def test_what_is_skipped_is_counted(tmp_path):
 
 
 def test_images_beside_the_classes_and_links_to_nothing_are_counted(tmp_path):
-    folder = folder_of(tmp_path, ["a", "b"])
+    folder = folder_of(tmp_path / "photos", ["a", "b"])
     folder_of(tmp_path / "other", ["c"], 3)
     for k, path in enumerate((tmp_path / "other" / "c").iterdir()):
         path.rename(folder / f"{k}.png")

@@ -79,8 +79,6 @@ def class_folders(folder: Path) -> dict[str, list[Path]]:
         for sub in sorted(folder.iterdir())
         if _is_class(sub)
     }
-    if skipped := _skipped(folder, found):
-        warnings.warn(f"{folder}: {skipped}", stacklevel=2)
     if len(found) < 2:
         raise ValueError(
             f"{folder} has {len(found)} class folders; give at least two, one sub-folder a class."
@@ -90,6 +88,8 @@ def class_folders(folder: Path) -> dict[str, list[Path]]:
             raise ValueError(
                 f"the class folder {str(folder / name)!r} holds no images ({', '.join(SUFFIXES)})."
             )
+    if skipped := _skipped(folder, found):
+        warnings.warn(f"{folder}: {skipped}", stacklevel=2)
     return found
 
 
