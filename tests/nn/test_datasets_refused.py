@@ -185,6 +185,7 @@ def test_folders_that_are_refused(tmp_path):
     refused("has 0 class folders", spec)
     folder_of(tmp_path, ["a"])
     refused("has 1 class folders; give at least two", spec)
+    (tmp_path / "loose.png").unlink()
     (tmp_path / "b").mkdir()
     refused(f"the class folder '{tmp_path / 'b'}' holds no images", spec)
     (tmp_path / "b" / "text.txt").write_text("x", encoding="utf-8")

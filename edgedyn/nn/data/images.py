@@ -83,13 +83,13 @@ def class_folders(folder: Path) -> dict[str, list[Path]]:
         raise ValueError(
             f"{folder} has {len(found)} class folders; give at least two, one sub-folder a class."
         )
+    if skipped := _skipped(folder, found):
+        warnings.warn(f"{folder}: {skipped}", stacklevel=2)
     for name, files in found.items():
         if not files:
             raise ValueError(
                 f"the class folder {str(folder / name)!r} holds no images ({', '.join(SUFFIXES)})."
             )
-    if skipped := _skipped(folder, found):
-        warnings.warn(f"{folder}: {skipped}", stacklevel=2)
     return found
 
 
