@@ -167,13 +167,34 @@ def _from_graph(graph: Any) -> Any:
     return matrix.T.tocsr()
 
 
+def _aligned(A: Any) -> Any:
+    """Return a table of pandas with its columns in the order of its rows; others as they are."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not isinstance(A, pandas.DataFrame) or A.index.equals(A.columns):
+        return A
+    if isinstance(A.index, pandas.RangeIndex) or isinstance(A.columns, pandas.RangeIndex):
+        return A  # one side has no names
+    names, columns = list(A.index), list(A.columns)
+    if len(set(names)) != len(names) or len(set(columns)) != len(columns):
+        raise ValueError("A names a row or a column twice; give every node one name.")
+    if set(names) != set(columns):
+        raise ValueError(
+            f"the rows and columns of A have other names ({names[0]!r}, {columns[0]!r}), so it is "
+            "bipartite; give its projection (edgedyn.reduction.projection)."
+        )
+    return A[names]
+
+
 def _dense(A: Any) -> Array:
     """Return A as a two-dimensional array of real numbers."""
-    if isinstance(A, np.ma.MaskedArray):
+    rows = A if isinstance(A, list | tuple) else [A]
+    if any(isinstance(row, np.ma.MaskedArray) for row in rows):
         raise TypeError("A is a masked array; say what masked entries are: A.filled(0).")
     try:
-        array = np.asarray(A)
+        array = np.asarray(_aligned(A))
         if array.dtype.kind == "O" and array.ndim == 2:
+            if any(isinstance(entry, str | bytes) for entry in array.flat):
+                raise TypeError
             array = array.astype(np.float64)
     except (TypeError, ValueError):
         raise TypeError(f"A must be {ACCEPTED}; got {type(A).__name__}.") from None

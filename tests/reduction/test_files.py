@@ -498,3 +498,19 @@ def test_what_separates_cells_is_what_gives_equal_rows(tmp_path):
         np.testing.assert_array_equal(found.toarray(), expected)
     with pytest.raises(ValueError, match="m.csv, line 2 could not be read as csv"):
         read_network(saved(tmp_path / "m.csv", '0,1\n"1"x,0\n'))
+
+
+def test_tables_of_pandas_are_read_by_name():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(A, index=list("abc"), columns=list("abc"))
+    expected = ed.reduce(A).beta_eff
+    for one in (table, table[["c", "a", "b"]], pandas.DataFrame(A)):
+        assert ed.reduce(one).beta_eff == expected
+    with pytest.raises(ValueError, match="have other names .'a', 'x'.*bipartite"):
+        ed.reduce(table.rename(columns={"a": "x"}))
+    with pytest.raises(ValueError, match="names a row or a column twice"):
+        ed.reduce(pandas.DataFrame(A, index=list("aab"), columns=list("abc")))
+    with pytest.raises(TypeError, match="A must be a square matrix"):
+        ed.reduce(np.array([["0", "1"], ["1", "0"]], object))
+    with pytest.raises(TypeError, match="masked array"):
+        ed.reduce([np.ma.masked_array(row, row > 1) for row in A])
