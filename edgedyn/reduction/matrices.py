@@ -190,8 +190,9 @@ def _dense(A: Any) -> Array:
     rows = A if isinstance(A, list | tuple) else [A]
     if any(isinstance(row, np.ma.MaskedArray) for row in rows):
         raise TypeError("A is a masked array; say what masked entries are: A.filled(0).")
+    aligned = _aligned(A)
     try:
-        array = np.asarray(_aligned(A))
+        array = np.asarray(aligned)
         if array.dtype.kind == "O" and array.ndim == 2:
             if any(isinstance(entry, str | bytes) for entry in array.flat):
                 raise TypeError
