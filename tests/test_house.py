@@ -74,7 +74,7 @@ def test_the_command_line_starts_without_the_heavy_libraries():
 
 
 @pytest.mark.slow
-def test_nothing_needs_tensorflow():
+def test_nothing_needs_keras():
     code = (
         "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
         "from edgedyn.studies import run_demo\n"

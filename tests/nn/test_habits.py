@@ -247,7 +247,7 @@ def test_quantised_layers_are_refused_by_name():
 )
 def test_half_precision_is_measured_in_single(policy, monkeypatch):
     if policy != "bfloat16":  # compiled once, and the numbers of the others without
-        monkeypatch.setattr("edgedyn.nn.graph.degrees.compiled", lambda function: function)
+        monkeypatch.setattr("edgedyn.nn.graph.degrees.compiled", lambda function, state: function)
 
     def build(x):
         x = kl.MaxPool1D(2, 1, "same")(kl.ReLU(negative_slope=0.1)(kl.Conv1D(3, 2)(x)))
