@@ -37,7 +37,10 @@ def data(n=6):
         (kl.Conv2DTranspose(3, 2, output_padding=0, name="odd"), "'odd' has output_padding="),
         (kl.BatchNormalization(axis=1, name="odd"), "'odd' normalises axis 1"),
         (kl.UpSampling2D(2, interpolation="bicubic", name="odd"), "interpolates by 'bicubic'"),
-        (kl.Lambda(lambda x: keras.ops.cumsum(x, axis=1), name="odd"), "'odd' of type Lambda is not known"),
+        (
+            kl.Lambda(lambda x: keras.ops.cumsum(x, axis=1), name="odd"),
+            "'odd' of type Lambda is not known",
+        ),
         (kl.Activation(keras.activations.threshold, name="odd"), "'threshold' of layer 'odd'"),
     ],
     ids=lambda v: type(v).__name__ if isinstance(v, kl.Layer) else "",
