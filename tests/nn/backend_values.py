@@ -81,10 +81,10 @@ def results(model, x, y):
     from edgedyn import nn
     from edgedyn.nn.meter import CapacitanceMeter
 
-    found = {}
     if model.name == "plain":
         scores = nn.zero_cost(model, x, y, seed=0).scores
-        found = {f"zero_cost/{name}": np.array([0.0, float(s)]) for name, s in scores.items()}
+        return {f"zero_cost/{name}": np.array([0.0, float(s)]) for name, s in scores.items()}
+    found = {}
     for kind in KINDS:
         options = dict(zip(("coupling", "strength", "nodes"), kind, strict=True))
         meter = CapacitanceMeter(model, scope="network", batch_size=3, **options)
