@@ -305,7 +305,7 @@ def _matrix_market(path: Path) -> Any:
     with path.open(encoding="latin-1") as file:
         _, kind, form, field, symmetry = file.readline().lower().split()
         if (kind, form) != ("matrix", "coordinate") or field not in ("real", "integer", "pattern"):
-            raise ValueError(f"a {form} {kind} of {field} values is not taken; save a sparse one")
+            raise ValueError(f"{form} {kind} of {field} values is not taken; save a sparse matrix")
         line = next(line for line in file if line.strip() and not line.startswith("%"))
         rows, columns, links = map(int, line.split())
         if max(rows, columns) > MOST_NODES:

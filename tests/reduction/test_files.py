@@ -406,7 +406,7 @@ def test_a_matrix_market_file_that_contradicts_itself(tmp_path, body, words):
 def test_a_dense_matrix_market_file_is_named(tmp_path):
     text = "%%MatrixMarket matrix array real general\n2 2\n1\n2\n3\n4\n"
     (tmp_path / "m.mtx").write_text(text)
-    with pytest.raises(ValueError, match="a array matrix of real values is not taken"):
+    with pytest.raises(ValueError, match="array matrix of real values is not taken"):
         read_network(tmp_path / "m.mtx")
 
 

@@ -113,12 +113,3 @@ def constant(walker: Walker, name: str, k: int, value: Any) -> int:
         return u + read(value)
 
     return walker.linear(name, [k], function, lambda u: u, structure=None)
-
-
-_HUB: dict[str, Callable[..., int]] = {"ViTPatchingAndEmbedding": patches}
-
-
-def of_keras_hub(operation: Any) -> Callable[..., int] | None:
-    """Return the converter of a layer of KerasHub; None for any other."""
-    kind = type(operation)
-    return _HUB.get(kind.__name__) if kind.__module__.startswith("keras_hub.") else None

@@ -96,20 +96,22 @@ def _functional(model: Any) -> Functional:
     return model
 
 
-# Layers that keras.applications has for itself: the networks' residual weights and random depths.
-_APPLICATIONS: dict[str, Callable[..., int]] = {
-    "CustomScaleLayer": converters.residual,
-    "LayerScale": norms.layer_scale,
-    "StochasticDepth": lambda walker, layer, given: given[0],  # in inference
+# Layers that libraries have for themselves, by the beginning of their module's name.
+_OF_LIBRARIES: dict[str, dict[str, Callable[..., int]]] = {
+    "keras.src.applications.": {
+        "CustomScaleLayer": converters.residual,
+        "LayerScale": norms.layer_scale,
+        "StochasticDepth": lambda walker, layer, given: given[0],  # in inference
+    },
+    "keras_hub.": {"ViTPatchingAndEmbedding": composite.patches},
 }
 
 
-def _of_applications(operation: Any) -> Callable[..., int] | None:
-    """Return the converter of a layer of keras.applications; None for any other."""
+def _of_library(operation: Any) -> Callable[..., int] | None:
+    """Return the converter of a layer of a library's own; None for any other."""
     kind = type(operation)
-    if kind.__module__.startswith("keras.src.applications."):
-        return _APPLICATIONS.get(kind.__name__)
-    return None
+    tables = (t for where, t in _OF_LIBRARIES.items() if kind.__module__.startswith(where))
+    return next(tables, {}).get(kind.__name__)
 
 
 def _check_channels(layer: Any) -> None:
@@ -169,8 +171,7 @@ class _Walker:
         if not isinstance(operation, kl.Layer) and converters.is_elementwise(operation):
             name = operation.name
             return [self.add(Elementwise, name, given, operation, structure=lg.Identity())]
-        of_library = _of_applications(operation) or composite.of_keras_hub(operation)
-        if of_library is not None:
+        if (of_library := _of_library(operation)) is not None:
             return [of_library(self, operation, given)]
         if not isinstance(operation, kl.Layer) and self.downstream.intersection(given):
             for attempt in (converters.arithmetic, composite.rearrangement):

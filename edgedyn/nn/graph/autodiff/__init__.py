@@ -3,54 +3,24 @@
 All have the same functions; what is written with them, and with keras.ops, runs on all three.
 """
 
+from importlib import import_module
+
 import keras
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
 _backend = keras.backend.backend()
-if _backend == "tensorflow":
-    from edgedyn.nn.graph.autodiff.tensorflow import (
-        compiled,
-        device,
-        hessian_product,
-        in_doubles,
-        precision,
-        pull_back,
-        push_forward,
-    )
-elif _backend == "jax":
-    from edgedyn.nn.graph.autodiff.jax import (
-        compiled,
-        device,
-        hessian_product,
-        in_doubles,
-        precision,
-        pull_back,
-        push_forward,
-    )
-elif _backend == "torch":
-    from edgedyn.nn.graph.autodiff.torch import (
-        compiled,
-        device,
-        hessian_product,
-        in_doubles,
-        precision,
-        pull_back,
-        push_forward,
-    )
-else:
+if _backend not in BACKENDS:
     raise ImportError(
         f"edgedyn.nn differentiates with {', '.join(BACKENDS)}; got Keras backend {_backend!r}: "
         "set KERAS_BACKEND to one of them."
     )
+_own = import_module(f"{__name__}.{_backend}")
 
-__all__ = [
-    "BACKENDS",
-    "compiled",
-    "device",
-    "hessian_product",
-    "in_doubles",
-    "precision",
-    "pull_back",
-    "push_forward",
-]
+compiled = _own.compiled
+device = _own.device
+hessian_product = _own.hessian_product
+in_doubles = _own.in_doubles
+precision = _own.precision
+pull_back = _own.pull_back
+push_forward = _own.push_forward
