@@ -104,7 +104,7 @@ class CapacitanceCallback(keras.callbacks.Callback):
     Notes
     -----
     Jiang et al., Nat. Commun. 15:5718 (2024), Algorithm 1. A UserWarning where the sample's mean
-    ``|x|`` is not within a factor of three of that of the batches the model is fitted on.
+    ``|x|`` is not within a factor of 1.6 of that of the batches the model is fitted on.
 
     Examples
     --------

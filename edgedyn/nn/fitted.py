@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-APART = 3.0  # times that mean sizes may differ: images that are shifted or cropped differ less
+APART = 1.6  # times that mean sizes may differ: images that are shifted or cropped differ less
 
 
 class FittedInputs:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
 from edgedyn.reduction.pajek import Link, read_pajek
-from edgedyn.reduction.tables import WEIGHTS, read_table
+from edgedyn.reduction.tables import WEIGHTS, read_table, say_added
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -349,23 +349,25 @@ def _read_graph(path: Path) -> Any:
     readers = {".graphml": _read_graphml, ".gml": _read_gml}
     try:
         if suffix == ".net":
-            return _of_links(*read_pajek(path, MOST_NODES))
+            return _of_links(path, *read_pajek(path, MOST_NODES))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of attributes that nobody reads here
             graph = readers[suffix](path)
         for _, _, attributes in graph.edges(data=True):
             _weigh(attributes, graph.graph.get("edge_default", {}))
+        say_added(path, graph.number_of_edges(), len(set(graph.edges())))
         return nx.to_scipy_sparse_array(graph, dtype=np.float64).T
     except Exception as error:  # of damaged files the readers raise what they like
         kind = {".graphml": "GraphML", ".gml": "GML", ".net": "Pajek's network"}[suffix]
         raise ValueError(f"{path.name} could not be read as {kind}: {error}.") from None
 
 
-def _of_links(nodes: int, links: Sequence[Link]) -> Any:
+def _of_links(path: Path, nodes: int, links: Sequence[Link]) -> Any:
     """Make a matrix of links; of several between two nodes the weights add."""
     from scipy.sparse import csr_array
 
     targets, sources, weights = zip(*links, strict=True) if links else ((), (), ())
+    say_added(path, len(links), len({link[:2] for link in links}))
     return csr_array((np.array(weights, float), (targets, sources)), shape=(nodes, nodes))
 
 

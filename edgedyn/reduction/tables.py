@@ -1,6 +1,7 @@
 """Networks as tables of text: edge lists and matrices, whatever separates their cells."""
 
 import csv
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,16 @@ def _edges(path: Path, rows: Sequence[Row], decimal: str) -> Any:
         column = [(number, [cells[weighted[0]]]) for number, cells in rows[1:]]
         weights = _numbers(path, column, decimal).reshape(-1)
     pairs = np.array([order[name] for name in ends], int).reshape(-1, 2)
+    say_added(path, len(pairs), len(np.unique(pairs, axis=0)))
     shape = len(names), len(names)
     return coo_array((weights, (pairs[:, 1], pairs[:, 0])), shape=shape).tocsr()
+
+
+def say_added(path: Path, links: int, distinct: int) -> None:
+    """Say it where a file has a link more than once, whose weights are added."""
+    if links > distinct:
+        words = f"{path.name} has {links} links, {distinct} of them distinct"
+        warnings.warn(f"{words}: weights of the same link are added.", stacklevel=2)
 
 
 def _column(path: Path, head: Sequence[str], words: Sequence[str]) -> int:

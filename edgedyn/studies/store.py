@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from itertools import starmap
 from math import nan
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import msgspec
 
 from edgedyn._bits import unpack_bits
 from edgedyn._environment import published
 from edgedyn._files import json_ready, result_folder, sealed, to_json, unsealed, write_text
+from edgedyn.capacitance import Status
 from edgedyn.predict.methods import method_named
 from edgedyn.studies.journal import Journal
 from edgedyn.studies.record import SCHEMA, EpochRecord, TrialRecord, upgraded_settings
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 RECORDS, TRIALS, MODELS, ASIDE = "records", "trials", "models", "set-aside"
 STUDY, LOCK, PACKED = "study.json", "study.lock", "records.jsonl"
 MOST_DIFFERENCES = 8
+BETA_STATUSES = {*get_args(Status), "diverged", "no_probe"}
+MOST_BETA = 1e100  # its square, which fits need, is a number still
+SAME_SHARE = 1e-6  # accuracies were single precision once
 LATER = ("finish_probe", "early_epochs", "patience")  # settings of a finish
 Numbers = list[float | None]  # null is NaN
 Shares = list[Annotated[float, msgspec.Meta(ge=0, le=1)] | None]
@@ -418,10 +422,25 @@ def _decoded(values: dict[str, Any]) -> TrialRecord:
             row[name] = value
     columns += [rows, table.val_correct or [""] * length]
     if values["schema"] != SCHEMA:  # of which a digest does not say that they are as written
-        for text in filter(None, table.val_correct):
-            unpack_bits(text)
+        _check_old(table, values)
     epochs = tuple(starmap(EpochRecord, zip(*columns, strict=True)))
     return TrialRecord.from_dict({**values, "epochs": epochs})
+
+
+def _check_old(table: Columns, values: Mapping[str, Any]) -> None:
+    """Refuse a record of an older schema that contradicts itself, or holds what nothing writes."""
+    for text, share in zip(table.val_correct, table.val_accuracy, strict=False):
+        if text and share is not None and abs(unpack_bits(text).mean() - share) > SAME_SHARE:
+            raise ValueError(f"its val_accuracy {share} contradicts its val_correct")
+    if unknown := set(table.beta_status) - BETA_STATUSES:
+        raise ValueError(f"its beta_status {min(unknown)!r} is none")
+    if any(b is not None and abs(b) > MOST_BETA for b in table.beta_eff):
+        raise ValueError("its beta_eff is beyond what a network can have")
+    training = values["settings"].get("training") or {}
+    planned, done = training.get("epochs"), len(table.epoch)
+    cut = values["status"] == "completed" and "patience" not in values["settings"]
+    if cut and planned is not None and done != planned:
+        raise ValueError(f"it is completed with {done} of {planned} epochs")
 
 
 def _column(values: list[Any]) -> list[Any]:

@@ -225,6 +225,7 @@ def test_a_sample_in_another_range_than_what_is_fitted_is_told(recwarn):
     (said,) = fitted(x / 255, model)  # the training step is the same
     assert "mean |x| of 0.5" in said and "give CapacitanceCallback the data that fit" in said
     assert len(fitted(x / 16, range_model())) == 1
+    assert len(fitted(x / 2, range_model())) == 1
     assert fitted(x[:, ::-1] * 1.5, range_model()) == []
     late = range_model()
     late.fit(x, y, verbose=0)  # compiled without: nothing is known

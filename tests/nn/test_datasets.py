@@ -265,7 +265,7 @@ def test_parts_are_disjoint_complete_and_stratified(tmp_path, counts, share, see
 
 def test_the_papers_15000_validate_where_a_fifth_would_be_more(tmp_path):
     y = np.arange(80_000) % 2
-    x = np.zeros((80_000, 1, 1), np.uint8)
+    x = np.full((80_000, 1, 1), 255, np.uint8)
     spec = save(tmp_path, x_train=x, y_train=y, x_test=x[:4], y_test=y[:4])
     data = load_dataset(spec)
     assert (len(data.train), len(data.validation)) == (65_000, 15_000)

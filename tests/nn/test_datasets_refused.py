@@ -127,6 +127,9 @@ Y = np.arange(20) % 2
         (changed(x_train=numbered_images(20) / 255), "got fractions, or nothing above 16, in 0..1"),
         (changed(x_train=numbered_images(20) / 127.5), "whole numbers in 0..255; got fractions"),
         (changed(x_train=np.round(numbered_images(20) / 16.0)), "nothing above 16, in 0..16"),
+        (changed(x_train=(numbered_images(20) / 16.0).astype(int)), "nothing above 16, in 0..15"),
+        (changed(x_train=with_one(255.0004)), "must be in 0..255; got 0..255.0004"),
+        (changed(y_train=Y * 1e300), "labels must be within 2**53; got 0.0..1e+300"),
         (changed(x_train=with_one(1.0004)), "whole numbers in 0..255; got fractions"),
         (changed(x_val=numbered_images(6)), "holds x_val alone; give x_val and y_val"),
         (
@@ -303,7 +306,7 @@ def test_folders_and_arrays_that_have_other_names_are_told_of(tmp_path):
         folder_of(tmp_path / "parts" / part, ["a", "b"])
     with pytest.warns(UserWarning, match="skipped the folder dev; taken are train, test and one"):
         load_dataset(f"folder:{tmp_path / 'parts'}")
-    x, y = np.zeros((20, 4, 4, 3), np.uint8), np.arange(20) % 2
+    x, y = numbered_images(20), np.arange(20) % 2
     arrays = {"x_train": x, "y_train": y, "x_test": x, "y_test": y}
     np.savez(tmp_path / "d.npz", **arrays, x_valid=x, y_valid=y)
     with pytest.warns(UserWarning, match="skipped the arrays x_valid, y_valid; taken are"):
@@ -343,3 +346,9 @@ def test_a_fingerprint_of_the_origin_is_of_contents(tmp_path):
     bad.write_bytes(bad.read_bytes()[:-40])
     with pytest.raises(ValueError, match="002.png could not be read as an image; repair"):
         data[0].check_files(cache)
+
+
+def test_dim_images_are_told_of(tmp_path):
+    spec = save(tmp_path, **changed(x_train=numbered_images(20) // 3))
+    with pytest.warns(UserWarning, match="nothing in the images is above 85; white is taken"):
+        load_dataset(spec, seed=0)

@@ -514,3 +514,23 @@ def test_tables_of_pandas_are_read_by_name():
         ed.reduce(np.array([["0", "1"], ["1", "0"]], object))
     with pytest.raises(TypeError, match="masked array"):
         ed.reduce([np.ma.masked_array(row, row > 1) for row in A])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("net.csv", "source,target,weight\na,b,2\na,b,3\nb,a,1\n"),
+        ("net.net", "*Vertices 2\n*Arcs\n1 2 2\n1 2 3\n2 1 1\n"),
+        (
+            "net.gml",
+            "graph [ directed 1 multigraph 1 node [ id 0 label 0 ] node [ id 1 label 1 ]"
+            " edge [ source 0 target 1 weight 2 ] edge [ source 0 target 1 weight 3 ]"
+            " edge [ source 1 target 0 weight 1 ] ]",
+        ),
+    ],
+)
+def test_links_that_are_there_twice_are_added_and_told_of(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.warns(UserWarning, match="has 3 links, 2 of them distinct: weights"):
+        assert read_network(path).toarray().tolist() == [[0, 1], [5, 0]]

@@ -406,3 +406,38 @@ def test_what_no_run_is_called_is_refused(fields, words):
     record = TrialRecord("small", "digits", 0, {}, (), "failed", 0.0, 0.0)
     with pytest.raises(ValueError, match=words):
         TrialRecord.from_dict({**record.to_dict(), **fields})
+
+
+def _third_epochs(record, **changes):
+    """Return an older record's text, some of its epochs' columns and its fields changed."""
+    values = record.to_dict()
+    epochs = values.pop("epochs")
+    columns = {name: [epoch[name] for epoch in epochs] for name in EpochRecord.__struct_fields__}
+    columns["measures"] = {}
+    fields = {name: value for name, value in changes.items() if name not in columns}
+    columns |= {name: value for name, value in changes.items() if name in columns}
+    return json.dumps(json_ready({**values, "schema": 4, **fields, "epochs": columns}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"val_correct": [pack_bits([1, 0]), ""]}, "val_accuracy 0.75 contradicts its val_correct"),
+        ({"beta_status": ["ok", "fine"]}, "beta_status 'fine' is none"),
+        ({"beta_eff": [0.5, 1e308]}, "beyond what a network can have"),
+        ({"settings": {"training": {"epochs": 3}}}, "completed with 2 of 3 epochs"),
+    ],
+)
+def test_older_records_that_contradict_themselves_are_refused(tmp_path, changes, words):
+    epochs = tuple(
+        EpochRecord(k, 0.7, 0.75, 0.8, 0.4, "ok", val_correct=pack_bits([1, 1, 0, 1]))
+        for k in (1, 2)
+    )
+    settings = {"training": {"epochs": 2}}
+    record = TrialRecord("small", "digits", 0, settings, epochs, "completed", 1.0, 0.1)
+    path = tmp_path / "small-s0.json"
+    path.write_text(_third_epochs(record))
+    assert len(ed.load_records(tmp_path)) == 1
+    path.write_text(_third_epochs(record, **changes))
+    with pytest.raises(ValueError, match=words):
+        ed.load_records(tmp_path)

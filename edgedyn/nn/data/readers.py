@@ -10,7 +10,9 @@ import numpy as np
 from edgedyn._array import Array
 from edgedyn._data import open_npz
 
-DARK = 16  # images of floats that go no further are of another range
+DARK = 16  # images that go no further are of another range
+DIM = 128  # those that go no further may be
+MOST_LABEL = 2**53  # larger ones are not whole numbers of a float any more
 Part = tuple[Any, Array]  # images or files, and labels
 
 _FASHION = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
@@ -183,14 +185,20 @@ def _images(x: Any, where: str) -> Array:
         if x.dtype.kind == "f" and not np.isfinite(x).all():
             raise ValueError(f"{where}: images contain NaN or infinity; all values must be finite.")
         if x.min() < 0 or x.max() > 255:
-            raise ValueError(f"{where}: images must be in 0..255; got {x.min():g}..{x.max():g}.")
-        # Of other ranges nobody knows which number is white, and rounding would lose the image.
-        if x.dtype.kind == "f" and ((x != np.floor(x)).any() or x.max() <= DARK):
             raise ValueError(
-                f"{where}: images must be whole numbers in 0..255; got fractions, or nothing above "
-                f"{DARK}, in {x.min():g}..{x.max():g}: scale them so that white is 255, and round."
+                f"{where}: images must be in 0..255; got {x.min():.7g}..{x.max():.7g}."
             )
-        x = x.astype(np.uint8)
+    # Of other ranges nobody knows which number is white, and rounding would lose the image.
+    fractions = x.dtype.kind == "f" and (x != np.floor(x)).any()
+    if x.dtype != np.uint8 and (fractions or x.max() <= DARK):
+        raise ValueError(
+            f"{where}: images must be whole numbers in 0..255; got fractions, or nothing above "
+            f"{DARK}, in {x.min():.7g}..{x.max():.7g}: scale them so that white is 255, and round."
+        )
+    if x.max() < DIM:
+        words = f"{where}: nothing in the images is above {x.max()}; white is taken to be 255."
+        warnings.warn(words, stacklevel=2)
+    x = x.astype(np.uint8, copy=False)
     return x.repeat(3, axis=3) if x.shape[3] == 1 else x
 
 
@@ -203,4 +211,6 @@ def _labels(y: Any, where: str) -> Array:
         raise ValueError(f"{where}: labels must be one integer an image; got {y.dtype} {y.shape}.")
     if y.dtype.kind == "f" and not (np.isfinite(y).all() and (y == np.floor(y)).all()):
         raise ValueError(f"{where}: labels must be integers.")
+    if y.size and max(abs(int(y.min())), abs(int(y.max()))) > MOST_LABEL:
+        raise ValueError(f"{where}: labels must be within 2**53; got {y.min()}..{y.max()}.")
     return y.astype(np.int64)
