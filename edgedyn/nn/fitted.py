@@ -10,6 +10,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from edgedyn.nn.graph.autodiff import Tally
+
 APART = 1.6  # times that mean sizes may differ: images that are shifted or cropped differ less
 
 
@@ -17,23 +19,18 @@ class FittedInputs:
     """The sum of |x| over all training batches and their number of entries; of one model."""
 
     def __init__(self) -> None:
-        with keras.device("cpu"):
-            self.total, self.entries = (
-                keras.Variable(0.0, dtype="float64", trainable=False) for _ in range(2)
-            )
+        self._tally = Tally(2)
 
     def add(self, data: Any) -> None:
         """Count a batch of ``fit``, inside the compiled training step."""
         x = keras.utils.unpack_x_y_sample_weight(data)[0]
-        if ops.is_tensor(x):
-            self.total.assign_add(ops.cast(ops.sum(ops.abs(ops.cast(x, "float32"))), "float64"))
-            self.entries.assign_add(ops.cast(ops.size(x), "float64"))
+        if hasattr(x, "shape"):
+            x = ops.convert_to_tensor(x)
+            self._tally.add(ops.sum(ops.abs(ops.cast(x, "float32"))), ops.size(x))
 
     def take(self) -> float:
         """Return the mean size since the last call; NaN where nothing was seen."""
-        total, entries = float(self.total.value), float(self.entries.value)
-        self.total.assign(0.0)
-        self.entries.assign(0.0)
+        total, entries = self._tally.take()
         return total / entries if entries else nan
 
 
@@ -43,15 +40,13 @@ def watch_inputs(model: keras.Model) -> FittedInputs | None:
     None where it is compiled already without: another one would be traced anew.
     """
     known: FittedInputs | None = vars(model).get("_edgedyn_fitted")
-    if known is not None or keras.backend.backend() != "tensorflow":
+    if known is not None or model.train_function is not None:
         return known
-    if model.train_function is not None:
-        return None
     found, step = FittedInputs(), model.train_step
 
-    def train_step(data: Any) -> Any:
-        found.add(data)
-        return step(data)
+    def train_step(*given: Any) -> Any:
+        found.add(given[-1])  # JAX gives the state before it
+        return step(*given)
 
     # Past Keras, which would track them as parts of the model.
     vars(model).update(_edgedyn_fitted=found, train_step=train_step)

@@ -63,5 +63,5 @@ def svhn(folder, n=40):
 
 
 def collect(batches):
-    images, labels = zip(*[(x.numpy(), y.numpy()) for x, y in batches], strict=True)
+    images, labels = zip(*[(np.asarray(x), np.asarray(y)) for x, y in batches], strict=True)
     return np.concatenate(images), np.concatenate(labels), [len(y) for y in labels]

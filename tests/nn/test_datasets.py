@@ -316,13 +316,17 @@ def test_batches_hold_the_split(split):
     assert x.dtype == np.float32 and y.dtype == np.int64 and sizes == [10, 10, 10, 2]
     np.testing.assert_array_equal(x, split.x)
     np.testing.assert_array_equal(y, split.y)
-    assert split.batches(10).element_spec[0].shape.as_list() == [None, 4, 5, 3]
-    assert split.batches(10).cardinality() == 4
+    assert len(split.batches(10)) == 4
+    if keras.backend.backend() == "tensorflow":
+        assert split.batches(10).element_spec[0].shape.as_list() == [None, 4, 5, 3]
 
 
 def test_every_epoch_has_an_order_of_its_own(split):
     batches = split.batches(10, shuffle_seed=3)
-    first, second = (collect(batches)[:2] for _ in range(2))
+    first = collect(batches)[:2]
+    if isinstance(batches, keras.utils.PyDataset):
+        batches.on_epoch_end()  # which fit calls
+    second = collect(batches)[:2]
     again = collect(split.batches(10, shuffle_seed=3))[0]
     other = collect(split.batches(10, shuffle_seed=4))[0]
     np.testing.assert_array_equal(first[0], again)

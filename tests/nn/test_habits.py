@@ -54,6 +54,7 @@ POOLS = {
 }
 
 
+@pytest.mark.tensorflow_oracle
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(
     "name", [p if p == "window of one" else pytest.param(p, marks=SLOW) for p in POOLS]
@@ -185,6 +186,7 @@ def relu(x):
     return x * x
 
 
+@pytest.mark.tensorflow_oracle
 def test_a_function_that_only_has_a_known_name_is_refused():
     with pytest.raises(ValueError, match="'relu' of layer 'odd' is not elementwise or not Keras"):
         beta(model_of(lambda x: kl.Dense(4, activation=relu, name="odd")(kl.Dense(4)(x))))
@@ -334,6 +336,7 @@ LOSSES = [
 ]
 
 
+@pytest.mark.tensorflow_oracle
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(
     ("head", "outputs", "given", "own"),
@@ -445,6 +448,7 @@ def test_a_second_call_measures_the_model_as_it_is():
     assert len(vars(model)["_edgedyn_meters"].by_key) == module.KEPT
 
 
+@pytest.mark.tensorflow_oracle
 def test_a_measured_model_is_saved_loaded_and_copied_as_before(tmp_path):
     # Keras walks through a model's attributes when it reads and writes weights.
     model = nn.attach_probe(model_of(deep, head="relu"), 3, units=(5, 4), seed=0)

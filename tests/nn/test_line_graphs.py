@@ -17,6 +17,7 @@ from edgedyn.nn.models.backbones import architecture  # noqa: E402
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("float64")]
 
 
+@pytest.mark.tensorflow_oracle
 @pytest.mark.parametrize("nodes", NODES)
 @pytest.mark.parametrize(("name", "strength"), CASES)
 def test_weighted_degrees_are_those_of_dense_double_differentiation(name, strength, nodes):

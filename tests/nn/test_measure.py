@@ -71,7 +71,7 @@ def test_standard_error_of_a_probe_is_that_of_the_dense_matrices(strength, nodes
     model = nn.attach_probe(
         keras.Model(inputs, keras.layers.Dense(4, "relu")(inputs)),
         3,
-        units=(5, 4, 4),
+        units=(9, 8, 8),
         batch_norm="none",
         seed=0,
     )

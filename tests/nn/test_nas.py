@@ -369,6 +369,7 @@ def as_oracle(cell):
     return network
 
 
+@pytest.mark.tensorflow_oracle
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("cell", [(0, 4, 3, 2, 1, 0), (1, 1, 4, 3, 0, 1)])
 def test_degrees_are_those_of_dense_double_differentiation(cell, monkeypatch):

@@ -37,6 +37,7 @@ def uncompiled(monkeypatch):
     monkeypatch.setattr("edgedyn.nn.graph.degrees.compiled", lambda function, state: function)
 
 
+@pytest.mark.tensorflow_oracle
 @settings(max_examples=2, deadline=None)
 @given(PROGRAMS, st.sampled_from(["kernels", "all"]), st.integers(0, 100))
 def test_a_few_random_networks(program, nodes, seed):

@@ -57,6 +57,7 @@ def mixed():
     return keras.Model(inputs, kl.Dense(3)(kl.Flatten()(x)))
 
 
+@pytest.mark.tensorflow_oracle
 @pytest.mark.parametrize("name", ["mixed", "mlp", "cnn", "MobileNetV2"])
 def test_products_are_those_that_tensorflow_counts(name):
     if name == "mixed":

@@ -36,6 +36,7 @@ def compare(ours, oracle):
     return sum(i @ o for i, o in oracle.values()) / sum(i.sum() for i, _ in oracle.values())
 
 
+@pytest.mark.tensorflow_oracle
 @pytest.mark.parametrize("nodes", NODES)
 @pytest.mark.parametrize(("name", "strength"), CASES)
 def test_direct_degrees_are_those_of_the_dense_matrix(name, strength, nodes):

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import keras
+import numpy as np
 
 from edgedyn.nn.graph.autodiff.doubles import kept_doubles, precision_of
 
@@ -25,7 +26,7 @@ def compiled(function: Callable[..., Any], state: Sequence[keras.Variable]) -> C
     whole = jax.jit(stateless)
 
     def call(*arguments: Any) -> Any:
-        with precision_of(state):
+        with precision_of(keras.tree.flatten((list(state), arguments))):
             return whole([variable.value for variable in state], *arguments)
 
     return call
@@ -76,3 +77,28 @@ def _in_doubles() -> Iterator[None]:
     """Do so."""
     with jax.enable_x64(True), kept_doubles():
         yield
+
+
+class Tally:
+    """Sums of so many numbers, added up from within a compiled step of training.
+
+    Such a step has no effects of its own, so each calls back, when it is run.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._sums = np.zeros(n)
+
+    def add(self, *numbers: Tensor) -> None:
+        """Add to each sum."""
+        jax.debug.callback(self._add, *numbers)
+
+    def _add(self, *numbers: Any) -> None:
+        """Add numbers that are known."""
+        self._sums += np.array(numbers, np.float64)
+
+    def take(self) -> list[float]:
+        """Return the sums and begin anew."""
+        jax.effects_barrier()
+        found = self._sums.tolist()
+        self._sums[:] = 0.0
+        return found

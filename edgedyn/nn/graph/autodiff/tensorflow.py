@@ -76,3 +76,23 @@ def device() -> str:
 def in_doubles() -> AbstractContextManager[None]:
     """Compute uncompiled in double precision: nothing is needed."""
     return nullcontext()
+
+
+class Tally:
+    """Sums of so many numbers, added up from within a compiled step of training."""
+
+    def __init__(self, n: int) -> None:
+        with keras.device("cpu"):
+            self._sums = [keras.Variable(0.0, dtype="float64", trainable=False) for _ in range(n)]
+
+    def add(self, *numbers: Tensor) -> None:
+        """Add to each sum."""
+        for total, number in zip(self._sums, numbers, strict=True):
+            total.assign_add(tf.cast(number, "float64"))
+
+    def take(self) -> list[float]:
+        """Return the sums and begin anew."""
+        found = [float(total.value) for total in self._sums]
+        for total in self._sums:
+            total.assign(0.0)
+        return found

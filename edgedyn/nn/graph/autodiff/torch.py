@@ -19,7 +19,7 @@ def compiled(function: Callable[..., Any], state: Sequence[keras.Variable]) -> C
     """
 
     def call(*arguments: Any) -> Any:
-        with torch.no_grad(), precision_of(state):
+        with torch.no_grad(), precision_of(keras.tree.flatten((list(state), arguments))):
             return function(*arguments)
 
     return call
@@ -73,3 +73,22 @@ def _in_doubles() -> Iterator[None]:
     """Do so."""
     with torch.no_grad(), kept_doubles():
         yield
+
+
+class Tally:
+    """Sums of so many numbers, added up on the device from within a step of training."""
+
+    def __init__(self, n: int) -> None:
+        self._sums: list[Any] = [0.0] * n
+
+    def add(self, *numbers: Tensor) -> None:
+        """Add to each sum."""
+        with torch.no_grad():
+            pairs = zip(self._sums, map(torch.as_tensor, numbers), strict=True)
+            self._sums = [total + number.double() for total, number in pairs]
+
+    def take(self) -> list[float]:
+        """Return the sums and begin anew."""
+        found = list(map(float, self._sums))
+        self._sums = [0.0] * len(found)
+        return found
