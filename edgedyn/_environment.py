@@ -17,9 +17,14 @@ _PACKAGES = (
     *("keras", "tensorflow", "jax", "torch"),
 )
 
-# What leads to the last name of a path that begins at the root, at home or on a drive.
+# Where a path begins that is the same everywhere: at the root, at home, on a drive or a server.
+_ROOT = r"(?:~\w*[/\\]|[/\\](?=[^\s/\\])|[A-Za-z]:[/\\]|\\\\(?=\w))"
+_ALONE = re.compile(
+    rf"""((?:\w{{2,}}:)?){_ROOT}(?:[^:;,'"<>|\n]*[/\\])?([^/\\:;,'"<>|\n]+[/\\]?)"""
+)
+_QUOTED = re.compile(rf"""(['"`])({_ROOT}[^'"`\n]*)\1""")  # spaces may be in it
 _FOLDERS = re.compile(
-    r"""(?<![^\s'"=:(,])(?:~\w*[/\\]|[/\\](?=[^\s/\\])|[A-Za-z]:[/\\])(?:[^\s'":,;]*[/\\](?=[^\s'":,;]))?"""
+    rf"""(?<![^\s'"=:(,;|<\[`\u201c]){_ROOT}(?:[^\s'":,;]*[/\\](?=[^\s'":,;]))?"""
 )
 
 
@@ -60,13 +65,20 @@ def command() -> str:
 def published(value: Any) -> Any:
     """Leave the folders out of all absolute paths in a value, which are nobody else's business.
 
+    A path with spaces is known as one where it stands alone or in quotes.
+
     Examples
     --------
     >>> published({"spec": "folder:/home/ann/photos/", "note": "see https://example.org/a/b"})
     {'spec': 'folder:photos/', 'note': 'see https://example.org/a/b'}
     """
     if isinstance(value, str):
-        return _FOLDERS.sub("", value)
+        text = re.sub(rf"{re.escape(str(Path.home()))}(?![\w.-])", "~", value)  # named as its user
+        text = text.replace("file:///", "file:/")
+        if alone := _ALONE.fullmatch(text):
+            return alone[1] + alone[2]
+        text = _QUOTED.sub(lambda found: found[1] + str(published(found[2])) + found[1], text)
+        return _FOLDERS.sub("", text)
     if isinstance(value, dict):
         return {name: published(one) for name, one in value.items()}
     if isinstance(value, list | tuple):

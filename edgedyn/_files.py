@@ -61,7 +61,10 @@ def csv_text(frame: Any) -> str:
 
 def no_formula(cell: str) -> str:
     """Return a cell's text; an apostrophe comes before what would begin a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    begins = cell.lstrip(" \n").startswith(
+        ("=", "+", "-", "@", "\t", "\r", *"\uff1d\uff0b\uff0d\uff20")
+    )
+    return f"'{cell}" if begins else cell
 
 
 def sealed(text: str, of: str = "") -> str:

@@ -128,7 +128,7 @@ class Job:
     seed: int
     n_train: int | None
     settings: Settings = field(default_factory=Settings)
-    task: str = "trial"  # or "check", "survey", "rehearse"
+    task: str = "trial"  # or "check", "check data", "survey", "rehearse"
     folder: str = ""  # the trial's; empty: nothing is kept
     save: str = ""  # where the finished network goes
     cache: str = ""  # what is known of image files; empty: nothing is kept

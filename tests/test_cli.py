@@ -121,7 +121,7 @@ def test_linegraph_on_data(bias, tmp_path, capsys):
         (["theorem1", "--layers", "63", "8", "8", "10"], "64 features, but layers begins with 63"),
         (["theorem1", "--layers", "64", "8", "8", "9"], r"labels must be integers in 0..8"),
         (["theorem1", "--epochs", "0"], "at least 1; got 0"),
-        (["demo", "--seed", "-1"], "--seed must be 0 or more"),
+        (["demo", "--seed", "-1"], "--seed must be in 0..2**32-1"),
     ],
 )
 def test_bad_input(arguments, sentence, capsys, tmp_path, monkeypatch):
@@ -212,9 +212,10 @@ def test_an_error_without_words_of_the_system_says_its_own(monkeypatch, capsys):
 def test_no_cell_of_a_table_is_a_formula():
     import pandas as pd
 
-    from edgedyn._files import csv_text
+    from edgedyn._files import csv_text, no_formula
 
     frame = pd.DataFrame({"model": ["=1+1", "@a", "b-c"], "value": [-1.5, 2.0, 3.0]})
+    assert no_formula(" =1") == "' =1" and no_formula("\uff1d1") == "'\uff1d1"
     assert csv_text(frame).splitlines() == ["model,value", "'=1+1,-1.5", "'@a,2.0", "b-c,3.0"]
 
 

@@ -17,9 +17,9 @@ def add_common(command: argparse.ArgumentParser, folder: str) -> None:
 
 
 def check_seed(seed: int) -> None:
-    """Refuse a seed numpy does not take."""
-    if seed < 0:
-        raise ValueError(f"--seed must be 0 or more; got {seed}.")
+    """Refuse a seed that numpy and scikit-learn do not take."""
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"--seed must be in 0..2**32-1; got {seed}.")
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

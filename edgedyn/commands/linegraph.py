@@ -53,7 +53,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     from edgedyn._files import json_ready, output_folder
     from edgedyn.linegraph.export import EXPORT_SUFFIXES, write
+    from edgedyn.report.files import check_drawing
 
+    if arguments.out is not None and arguments.out.suffix.lower() not in EXPORT_SUFFIXES:
+        check_drawing(arguments.out)
     name, graph, weighted, values = _subject(arguments)
     moments = graph.moments()
     summary: dict[str, Any] = {

@@ -25,6 +25,7 @@ _SIDES = {
         "where silence and activity are both stable",
     ),
 }
+_NONE = 1e-6  # what steady states are found to; below, there is no activity
 _PARTS = ("beta_eff", "mean_strength", "symmetry", "heterogeneity")
 _MOST_LINKS = 5_000_000  # beyond, the full network's steady states take minutes
 
@@ -140,14 +141,26 @@ def verdict(result: dict[str, Any]) -> str:
     sides = _SIDES.get(result["dynamics"], ("", "", ""))
     if below and not above:
         edge = max(below)
-        room = f"by {100 * (beta / edge - 1):.0f} %" if edge else "which is 0"
+        room = f"by {_percent(beta / edge - 1)}" if edge else "which is 0"
         return f"Above the tipping point at beta_eff = {edge:.4g} ({room}), {sides[1]}: {many}."
     if above:
         edge = min(above)
-        gap = f"{100 * (1 - beta / edge):.0f} % below the tipping point at beta_eff = {edge:.4g}"
+        far = _percent(1 - beta / edge) if beta >= 0 else f"At {beta:.4g},"
+        gap = f"{far} below the tipping point at beta_eff = {edge:.4g}"
         between = f", above the one at {max(below):.4g}" if below else ""
         return f"{gap}{between}, {sides[-1] if below else sides[0]}: {many}."
     return f"This dynamics has no tipping point: {many}."
+
+
+def _percent(share: float) -> str:
+    """Return a share in per cent; one below 1 is not 0.
+
+    Examples
+    --------
+    >>> _percent(0.5), _percent(0.0004)
+    ('50 %', '0.04 %')
+    """
+    return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.1g} %"
 
 
 def agreement(result: dict[str, Any]) -> str:
@@ -167,9 +180,11 @@ def agreement(result: dict[str, Any]) -> str:
     if ends["high"]["status"] != "converged":
         return f"The full network's steady state was not found ({ends['high']['status']})."
     found, predicted = ends["high"]["x_eff"], max(stable)
-    error = abs(found - predicted) / max(abs(predicted), 1e-12)
+    error = abs(found - predicted) / max(abs(predicted), _NONE)
     judged = f"{100 * error:.2g} % from the reduced"
-    if error > _ROUGH:
+    if max(abs(found), abs(predicted)) <= _NONE:
+        found, judged = 0.0, "as the reduced"
+    elif error > _ROUGH:
         judged = f"not at {predicted:.4g}: the reduction does not hold here"
     low = ends.get("low", {"status": ""})
     other = f"; from a low start at {low['x_eff']:.4g}" if low["status"] == "converged" else ""

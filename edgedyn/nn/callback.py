@@ -13,7 +13,7 @@ from edgedyn import _validate as check
 from edgedyn._array import Array
 from edgedyn.capacitance import Capacitance, DivergedError
 from edgedyn.nn.data.sampling import sample_dataset
-from edgedyn.nn.fitted import FittedInputs, far_apart, watch_inputs
+from edgedyn.nn.fitted import FittedInputs, Range, range_of, watch_inputs
 from edgedyn.nn.meter import CapacitanceMeter, check_kind, meter_of
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ class CapacitanceCallback(keras.callbacks.Callback):
     Notes
     -----
     Jiang et al., Nat. Commun. 15:5718 (2024), Algorithm 1. A UserWarning where the sample's mean
-    ``|x|`` is not within a factor of 1.6 of that of the batches the model is fitted on.
+    ``|x|`` is not within a factor of 1.6 of that of the batches the model is fitted on, or its mean
+    farther from theirs than 0.6 of that.
 
     Examples
     --------
@@ -207,14 +208,14 @@ class CapacitanceCallback(keras.callbacks.Callback):
         if logs is not None:
             logs["beta_eff"] = value
 
-    def _compare(self, fitted: float) -> None:
+    def _compare(self, fitted: Range) -> None:
         """Warn of a sample in another range than what is fitted; asked once a fit: it is a pass."""
         self._fitted = None
-        own = float(np.mean(np.abs(self.x), dtype=float))
-        if far_apart(own, fitted):
+        own = range_of(self.x)
+        if own.is_far_from(fitted):
             warnings.warn(
-                f"the sample of beta_eff has a mean |x| of {own:.4g}, what the model is fitted on "
-                f"one of {fitted:.4g}: give CapacitanceCallback the data that fit is given.",
+                f"the sample of beta_eff has {own}, what the model is fitted on {fitted}: give "
+                "CapacitanceCallback the data that fit is given.",
                 stacklevel=2,
             )
 

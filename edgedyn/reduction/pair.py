@@ -15,6 +15,7 @@ Function = Callable[..., Any]
 Term = tuple[Function, Function]
 
 _LARGEST_START = 2.0**60
+_ABOVE = 2.0 ** (np.arange(81) / 8)  # in units of a start, where it is looked for higher states
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +63,8 @@ class Pair:
     def high(self, strength: float, receiver: float = 1.0) -> float:
         """Return a state above every steady state of nodes with at most this in-degree.
 
-        The smallest power of two, 1 or more, at which a node among its likes falls; not above
-        the domain.
+        The smallest power of two, 1 or more, from which on a node among its likes falls, as far
+        as ten octaves; not above the domain.
 
         Raises
         ------
@@ -72,9 +73,14 @@ class Pair:
         """
         bound, x = self.domain[1], 1.0
         while x < min(bound, _LARGEST_START):
-            if float(self.one_dimensional(x, strength, receiver)) < 0:
+            # A node may fall towards a low state and still have a high one above.
+            above = np.minimum(x * _ABOVE, bound)
+            with np.errstate(all="ignore"):
+                rates = self.one_dimensional(above, strength, receiver)
+            rising = above[rates > 0]
+            if float(rates[0]) < 0 and not rising.size:
                 return x
-            x *= 2
+            x = max(2 * x, 2.0 ** np.floor(np.log2(rising[-1])) if rising.size else 0.0)
         if bound < inf:
             return bound
         raise ValueError(

@@ -59,6 +59,15 @@ def write_theorem1(folder: Path, report: Any, environment: dict[str, Any]) -> No
             figures.flow_deviations(ax, flow.times, flow.deviations, f"Edge dynamics, {name}")
 
 
+def check_drawing(path: Path) -> None:
+    """Refuse a file's name that is none of a line graph's drawing."""
+    if path.suffix.lower() not in DRAWING_SUFFIXES:
+        raise ValueError(
+            f"the output must end in one of {', '.join(DRAWING_SUFFIXES)} for a drawing, or .npz, "
+            f".graphml, .csv for an export by edgedyn.linegraph.export; got {path.name!r}."
+        )
+
+
 def write_line_graph(
     path: Path | str, graph: Any, *, values: ArrayLike | None = None, name: str | None = None
 ) -> None:
@@ -70,11 +79,7 @@ def write_line_graph(
     themselves. ValueError for another suffix, and for a picture of an interaction or of values.
     """
     path = Path(path)
-    if path.suffix.lower() not in DRAWING_SUFFIXES:
-        raise ValueError(
-            f"the output must end in one of {', '.join(DRAWING_SUFFIXES)} for a drawing, or .npz, "
-            f".graphml, .csv for an export by edgedyn.linegraph.export; got {path.name!r}."
-        )
+    check_drawing(path)
     if path.suffix.lower() == ".html":
         write_text(path, graph_page(graph, values, name))
     elif hasattr(graph, "strength") or values is not None:

@@ -109,8 +109,8 @@ class Journal:
     def _own(self, name: str) -> Path:
         """Return a file's path; a link would let a stranger's folder write elsewhere."""
         path = self.folder / name
-        if path.is_symlink():
-            raise ValueError(f"{str(path)!r} is a link; a trial's journal must be a file.")
+        if path.is_symlink() or self.folder.is_symlink():
+            raise ValueError(f"{str(path)!r} is or lies behind a link; a journal must be a file.")
         return path
 
 

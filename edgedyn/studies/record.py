@@ -169,6 +169,9 @@ class TrialRecord:
             names = ", ".join(sorted(wrong))
             raise ValueError(f"the record's fields do not match schema {SCHEMA}: {names}.")
         check.choice(values["status"], "status", STATUSES)
+        for name in ("settings", "scores"):
+            if not isinstance(values[name], dict):
+                raise ValueError(f"the record's {name} are no table; got {values[name]!r}.")
         msgspec.convert(values["provenance"], Provenance)
         epochs = values["epochs"]
         if epochs and not isinstance(epochs[0], EpochRecord):

@@ -318,8 +318,8 @@ class _Run:
         for k, (stage, target, trials) in enumerate(self._rounds()):
             due = self._due(trials, target)
             if k == 0:
-                if due:
-                    self._check_data()
+                if due or self._data_are_there():
+                    self._check_data(names=bool(due))
                 self.store.write_study(self.study, environment())
             if due:
                 self._run(due, target, stage)
@@ -337,9 +337,15 @@ class _Run:
         if study.stage == "finish":
             yield "finish", training.epochs, self._chosen()
 
-    def _check_data(self) -> None:
-        """Look at data and names before any trial; refuse data that others did not have."""
-        found = _checked(self.study, cache=str(self.store.folder / FILES))
+    def _data_are_there(self) -> bool:
+        """Tell whether the data of a study that has ended can be looked at still."""
+        path = self.study.data.spec.partition(":")[2]
+        return bool(path) and (Path(self.study.folder) / Path(path).expanduser()).exists()
+
+    def _check_data(self, *, names: bool) -> None:
+        """Look at data, and names, before any trial; refuse data that others did not have."""
+        task = "check" if names else "check data"
+        found = _checked(self.study, task, cache=str(self.store.folder / FILES))
         self.n_validation, now = found["n_validation"], found["source_fingerprint"]
         for note in found.get("notes", ()):
             warnings.warn(note, stacklevel=5)

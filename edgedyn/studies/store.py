@@ -6,6 +6,7 @@ A study that has ended can be packed: one file, ``records.jsonl``, with a record
 import gc
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from edgedyn.capacitance import Status
 from edgedyn.predict.methods import method_named
 from edgedyn.studies.journal import Journal
 from edgedyn.studies.record import SCHEMA, EpochRecord, TrialRecord, upgraded_settings
-from edgedyn.studies.study import Study, Trial
+from edgedyn.studies.study import Study, Trial, key_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,9 +163,14 @@ def load_records(folder: Path | str) -> RecordTable:
 
 
 def _check_distinct(records: Mapping[str, TrialRecord]) -> None:
-    """Refuse one run under two names, which would count as two."""
+    """Refuse one run under two names, which would count as two, or under another's."""
     names: dict[Any, str] = {}
     for key, one in records.items():
+        own = {key_of(one.model, one.seed, n) for n in (one.n_train, None)}
+        if re.search(r"-s\d+$", key) and key not in own:
+            raise ValueError(
+                f"the record {key!r} is of another run ({one.model}, seed {one.seed}); remove it."
+            )
         run = one.model, one.data, one.n_train, one.seed
         if (other := names.setdefault(run, key)) != key:
             raise ValueError(

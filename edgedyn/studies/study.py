@@ -175,7 +175,7 @@ class Study:
     def trials(self) -> tuple[Trial, ...]:
         """All trials: training sizes, seeds, candidates."""
         return tuple(
-            Trial(candidate, seed, n, _key(candidate.name, seed, n))
+            Trial(candidate, seed, n, key_of(candidate.name, seed, n))
             for n in (self.data.n_train or (None,))
             for seed in self.training.seeds
             for candidate in self.candidates
@@ -270,7 +270,7 @@ def _candidates(given: Any) -> tuple[Candidate, ...]:
     return tuple(found)
 
 
-def _key(name: str, seed: int, n_train: int | None) -> str:
+def key_of(name: str, seed: int, n_train: int | None) -> str:
     """Return a file name; what cannot stand in one is replaced, and a digest keeps it unique."""
     plain = re.sub(r"[^\w.+-]+", "_", name, flags=re.ASCII).strip("._")[:60]
     if plain != name:

@@ -6,6 +6,7 @@ standard output, and ends at once when its input closes, that is, when whoever s
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -76,8 +77,11 @@ def run(job: Job) -> dict[str, Any]:
 
 def _reason(error: Exception) -> str:
     """Return one line that says what went wrong."""
-    name = type(error).__name__
-    text = " ".join(str(error).split())
+    name, text = type(error).__name__, str(error)
+    # TensorFlow tells what its pipelines raised, and how it came to it.
+    if "Traceback" in text and (inner := re.search(r"^(?:\w+: )?(\w+Error): (.+)$", text, re.M)):
+        name, text = inner[1], inner[2]
+    text = " ".join(text.split())
     if isinstance(error, MemoryError) or "ResourceExhausted" in name:
         return f"ran out of memory: {text or name}"[:500]
     return (f"{name}: {text}" if text else name)[:500]
@@ -146,6 +150,7 @@ def _train(job: Job, journal: Journal, folder: Path) -> None:
         trials.train(model, setup, job, target, last, first_epoch=job.early, **options)
     if journal.diverged:
         return
+    trials.check_unchanged(setup, job)
     if job.target == job.last:
         trials.save(model, Path(job.save))
         accuracy = trials.test_accuracy(model, setup, job)
@@ -188,7 +193,12 @@ def _look_ahead(job: Job) -> dict[str, Any]:
     """Look at data and names before any trial is started, or train a candidate for a few steps."""
     from edgedyn.nn.training import rehearsal, trial
 
-    tasks = {"check": trial.check, "survey": rehearsal.survey, "rehearse": rehearsal.rehearse}
+    tasks = {
+        "check": trial.check,
+        "check data": trial.check_data,
+        "survey": rehearsal.survey,
+        "rehearse": rehearsal.rehearse,
+    }
     return msgspec.to_builtins(tasks[job.task](job))
 
 

@@ -227,6 +227,8 @@ def test_a_sample_in_another_range_than_what_is_fitted_is_told(recwarn):
     assert len(fitted(x / 16, range_model())) == 1
     assert len(fitted(x / 2, range_model())) == 1
     assert fitted(x[:, ::-1] * 1.5, range_model()) == []
+    centred = x / 127.5 - 1
+    assert len(fitted(centred, range_model())) == 1
     late = range_model()
     late.fit(x, y, verbose=0)  # compiled without: nothing is known
     assert fitted(x / 255, late) == []

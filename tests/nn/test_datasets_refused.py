@@ -354,3 +354,14 @@ def test_dim_images_are_told_of(tmp_path):
     spec = save(tmp_path, **changed(x_train=numbered_images(20) // 3))
     with pytest.warns(UserWarning, match="nothing in the images is above 85; white is taken"):
         load_dataset(spec, seed=0)
+
+
+def test_all_bad_images_are_named_together(tmp_path):
+    folder = folder_of(tmp_path, ["a", "b"], suffix=".jpg")
+    (folder / "a" / "000.jpg").write_text("hello")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "b" / "003.jpg")
+    cut = folder / "b" / "003.jpg"
+    cut.write_bytes(cut.read_bytes()[:2000])
+    with pytest.raises(ValueError, match=r"a/000\.jpg, .*b/003\.jpg could not be read as images"):
+        load_dataset(f"folder:{folder}")

@@ -284,6 +284,43 @@ def test_files_that_point_outside_themselves_are_not_read(ending, kind, tmp_path
             load_model(path)
 
 
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda file, name: file.__setitem__("loop", file["/"]), "groups without end"),
+        (lambda file, name: file.__setitem__("type", np.dtype("f4")), ""),
+        (lambda file, name: spoilt(file, name, lambda v: v * np.nan), "it has NaN"),
+        (lambda file, name: spoilt(file, name, lambda v: v * 1j), "no real numbers"),
+        (
+            lambda file, name: spoilt(
+                file, name, lambda v: np.full(v.shape, file["/"].ref, h5py.ref_dtype)
+            ),
+            "no real numbers",
+        ),
+        (lambda file, name: spoilt(file, name, lambda v: np.zeros(2**20)), "needs far fewer"),
+    ],
+)
+@pytest.mark.parametrize("ending", [".weights.h5", ".h5"])
+def test_strange_contents_of_files_are_named(ending, spoil, words, tmp_path):
+    model, path = network(), tmp_path / f"file{ending}"
+    (model.save_weights if ending == ".weights.h5" else model.save)(path)
+    with h5py.File(path, "r+") as file:
+        names = []
+        file.visititems(lambda n, item: names.append(n) if hasattr(item, "shape") else None)
+        spoil(file, max(names, key=lambda n: file[n].size))
+    if words:
+        unchanged_after(network(), path, words)
+    else:
+        load_weights(network(), path)
+
+
+def spoilt(file, name, change):
+    """Put other values in the place of a data set's."""
+    values = change(file[name][()])
+    del file[name]
+    file.create_dataset(name, data=values)
+
+
 def test_models_keep_their_loss(tmp_path):
     model = network(top=True)
     model.compile("sgd", "sparse_categorical_crossentropy")

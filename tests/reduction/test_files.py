@@ -534,3 +534,12 @@ def test_links_that_are_there_twice_are_added_and_told_of(tmp_path, name, text):
     path.write_text(text)
     with pytest.warns(UserWarning, match="has 3 links, 2 of them distinct: weights"):
         assert read_network(path).toarray().tolist() == [[0, 1], [5, 0]]
+
+
+@pytest.mark.parametrize("dynamics", ["sis", "gene_regulation"])
+def test_where_nothing_is_active_the_reduction_holds(tmp_path, capsys, dynamics):
+    path = tmp_path / "weak.csv"
+    path.write_text("source,target,weight\na,b,0.2\nb,c,0.2\nc,a,0.2\n")
+    assert main(["reduce", str(path), "--dynamics", dynamics]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "settles at x_eff = 0, as the reduced" in said and "does not hold" not in said

@@ -12,6 +12,7 @@ from edgedyn.reduction import (
     neuronal,
     sis,
     steady_points,
+    steady_state,
     steady_state_1d,
 )
 
@@ -208,3 +209,14 @@ def test_a_state_of_another_length_is_refused_before_a_kernel_reads_past_its_end
     for call in (field, field.linearise):
         with pytest.raises(ValueError, match=r"one value for each of the 2 nodes; got shape"):
             call(np.full(length, 0.5))
+
+
+@pytest.mark.parametrize("strength", [6.0, 6.5, 7.0, 7.5, 8.0, 8.4, 20.0])
+def test_a_high_start_is_above_every_steady_state(strength):
+    system = neuronal()  # falls just above its low state, and has a high one far above
+    states = [x for x, _ in steady_points(system, strength)]
+    assert len(states) == 3 or strength > 8
+    assert system.high(strength) > max(states)
+    ring = np.roll(np.eye(3), 1, axis=0) * strength
+    found = steady_state(ring, system, "high")
+    np.testing.assert_allclose(found.x, max(states), rtol=1e-8)

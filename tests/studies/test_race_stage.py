@@ -68,7 +68,7 @@ def trained(monkeypatch):
         monkeypatch.setattr(STEER, name, value)
     monkeypatch.setattr(selection._Run, "_run", run)
     seen = {"n_validation": 1000, "source_fingerprint": ""}
-    monkeypatch.setattr(selection, "_checked", lambda study, cache: seen)
+    monkeypatch.setattr(selection, "_checked", lambda study, task, cache: seen)
     monkeypatch.setattr(selection, "_needs_keras", lambda: None)
     return ran
 

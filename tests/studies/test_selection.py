@@ -458,6 +458,15 @@ def test_changed_data_are_refused(fields, tmp_path):
         ({"candidates": [candidate("absent")]}, "has no function 'absent'"),
         ({"candidates": [{"factory": "absent:f"}]}, "'absent:f' cannot be imported"),
         (
+            {"candidates": [{"factory": "sklearn.datasets._california_housing:remove"}]},
+            "california_housing:remove' is no function of yours: posix belongs to Python",
+        ),
+        (
+            {"candidates": [{"factory": "__main__:main"}]},
+            "'__main__:main' is no function of yours",
+        ),
+        ({"candidates": [{"factory": "..:f"}]}, "'..:f' cannot be imported"),
+        (
             {"candidates": [{"factory": "os:system", "options": {"command": "false"}}]},
             "'os:system' is no function of yours: os belongs to Python",
         ),
@@ -553,3 +562,53 @@ def test_the_check_before_the_trials_is_tried_again_when_it_is_killed(fields, mo
     with pytest.raises(ValueError, match="cannot be run: its process was killed by SIGKILL"):
         ed.select(**fields, engine={"retries": 3})
     assert tries == ["check"] * 4
+
+
+@pytest.mark.slow
+def test_data_that_change_while_they_are_trained_on_or_afterwards(fields, tmp_path):
+    from PIL import Image
+
+    def drawn(folder, seed):
+        for k in range(20):
+            pixels = np.random.default_rng([k, seed]).integers(0, 255, (16, 16, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / f"{k:02d}.bmp")
+
+    for seed, name in enumerate("ab"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        drawn(tmp_path / "images" / name, seed)
+    fields["data"] = {"spec": f"folder:{tmp_path / 'images'}", "image_size": 8}
+    fields["stage"] = "early"
+    assert ed.select(**fields).records[0].status == "early"
+    drawn(tmp_path / "images" / "a", 7)  # of the same size
+    with pytest.raises(ValueError, match="the data have changed since trial 'good-s0' was run"):
+        ed.select(**fields)
+    shutil.rmtree(tmp_path / "images")
+    assert ed.select(**fields).records[0].status == "early"  # there are none to look at
+
+
+def test_data_that_changed_fail_the_trial(monkeypatch):
+    from types import SimpleNamespace
+
+    from edgedyn.nn.training import trial
+
+    setup = SimpleNamespace(data=None, provenance={"source_fingerprint": "sha256:a"})
+    monkeypatch.setattr(trial, "source", lambda data, job: "sha256:a")
+    trial.check_unchanged(setup, None)
+    monkeypatch.setattr(trial, "source", lambda data, job: "sha256:b")
+    with pytest.raises(ValueError, match="were changed while this trial was trained"):
+        trial.check_unchanged(setup, None)
+
+
+def test_of_a_pipeline_s_traceback_the_reason_is_told():
+    from edgedyn.studies.worker import _reason
+
+    text = """Graph execution error:
+
+Detected at node PyFunc defined at (most recent call last):
+ValueError: b/i05.png could not be read as an image, it may be cut short; repair or remove it.
+Traceback (most recent call last):
+
+  File "script_ops.py", line 269, in __call__
+    return func(device, token, args)
+"""
+    assert _reason(RuntimeError(text)) == next(x for x in text.splitlines() if "b/i05" in x)

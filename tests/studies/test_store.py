@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from math import inf, isnan, nan
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -122,8 +123,13 @@ def test_a_copy_is_no_second_seed(tmp_path):
     store, (first, second) = Store(tmp_path), study.trials
     store.write(first.key, made(model="VGG16"))
     store.write(second.key, made(model="VGG16"))
+    with pytest.raises(ValueError, match=r"'VGG16-s1' is of another run \(VGG16, seed 0\)"):
+        ed.load_records(tmp_path)
+    store.write("copied", made(model="VGG16"))
+    (tmp_path / "records" / f"{second.key}.json").unlink()
     with pytest.raises(ValueError, match=r"are of the same run \(VGG16, seed 0\); remove one"):
         ed.load_records(tmp_path)
+    store.write(second.key, made(model="VGG16"))
     assert list(store.of_trials(study.trials)) == [first.key]
     assert [p.name[: len(second.key)] for p in (tmp_path / "set-aside").iterdir()] == [second.key]
     store.write(second.key, replace(made(model="ResNet50"), seed=1))  # another model's
@@ -327,8 +333,13 @@ def test_a_journal_that_is_a_link_is_refused(tmp_path):
     folder = tmp_path / "trial"
     folder.mkdir()
     (folder / "epochs.jsonl").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ValueError, match="is a link; a trial's journal must be a file"):
+    with pytest.raises(ValueError, match="behind a link; a journal must be a file"):
         Journal(folder)
+    (folder / "epochs.jsonl").unlink()
+    Journal(folder)
+    (tmp_path / "linked").symlink_to(folder)
+    with pytest.raises(ValueError, match="behind a link; a journal must be a file"):
+        Journal(tmp_path / "linked")
 
 
 def test_an_early_stage_does_not_care_how_others_were_finished(tmp_path):
@@ -441,3 +452,23 @@ def test_older_records_that_contradict_themselves_are_refused(tmp_path, changes,
     path.write_text(_third_epochs(record, **changes))
     with pytest.raises(ValueError, match=words):
         ed.load_records(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("folder:/srv/data/ann smith/pics", "folder:pics"),
+        ("/srv/ann smith/c.keras", "c.keras"),
+        ("'/srv/ann smith/nothing.txt' is not there", "'nothing.txt' is not there"),
+        ("file:///srv/ann/x", "file:x"),
+        ("[/srv/ann/x], `/srv/ann/b`, \u201c/srv/ann/x\u201d", "[x], `b`, \u201cx\u201d"),
+        ("a|/srv/ann/b;/srv/ann/c", "a|b;c"),
+        (r"\\server\share\ann\x", "x"),
+        (r"C:\Users\Ann Smith\x.keras", "x.keras"),
+        (f"{Path.home()} is full", "~ is full"),
+        (f"{Path.home()}/my pics/x.keras has changed", "x.keras has changed"),
+        ("1/2 of https://example.org/a/b", "1/2 of https://example.org/a/b"),
+    ],
+)  # fmt: skip
+def test_what_is_left_of_a_path(text, left):
+    assert published(text) == left == published(left)

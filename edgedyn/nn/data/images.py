@@ -66,9 +66,8 @@ def _part_folders(path: Path, *, fixed: bool) -> dict[str, Path]:
 def _listed(files: dict[str, list[Path]], names: tuple[str, ...]) -> tuple[Array, Array]:
     """Return all files with their labels."""
     paths = np.array([p for name in names for p in files[name]], dtype=object)
-    bad = [path for path in paths if not _is_whole(path)]
-    if bad:
-        raise bad_images(bad)
+    if not all(map(_is_whole, paths)):  # then all that are damaged are named, cut ones, too
+        raise bad_images([path for path in paths if not decoded(path)])
     return paths, np.repeat(np.arange(len(names)), [len(files[name]) for name in names])
 
 

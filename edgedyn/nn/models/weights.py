@@ -6,6 +6,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ SAVED_MODEL = "saved_model.pb"
 SUFFIXES = (".keras", ".h5", ".hdf5")  # of whole models
 ARRAYS = ".npz"  # of weights alone
 SLACK, MOST_COMPRESSED = 2**16, 1100
+SPARE = 8  # times a model's weights that one array of its file may have
+DEEPEST = 100
 _DAMAGED = (zipfile.BadZipFile, zlib.error)
 
 # A weight of a file: the layer names it may belong to, best first, its own name and its values.
@@ -53,7 +56,7 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
     """
     path = _existing(path, (*SUFFIXES, ARRAYS))
     if path.suffix != ARRAYS:
-        _check_contents(path)
+        _check_contents(path, SLACK + SPARE * sum(w.nbytes for w in map(np.asarray, model.weights)))
     if path.suffix == ARRAYS:
         _assign(model, _entries_of_arrays(path), path)
     elif path.suffix == ".keras":
@@ -78,9 +81,21 @@ def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of older formats and optimizers
             own = {"DepthwiseConv2D": _Depthwise}
-            return keras.models.load_model(path, compile=compile, custom_objects=own)
+            model = keras.models.load_model(path, compile=compile, custom_objects=own)
     except Exception as error:  # Keras, h5py and layers of one's own raise what they like
         raise ValueError(f"{str(path)!r} cannot be loaded as a model: {_brief(error)}") from error
+    for layer in layers_of(model):
+        for weight in layer.weights:
+            _check_numbers(np.asarray(weight), f"{layer.name}/{weight.name}", path)
+    return model
+
+
+def _check_numbers(values: NDArray[Any], name: str, path: Path) -> None:
+    """Refuse weights that are not finite, which a ReLU may hide, or that are no numbers."""
+    if values.dtype.kind not in "fiub" and "float" not in values.dtype.name:
+        raise ValueError(f"{name!r} in {str(path)!r} must hold numbers; it is {values.dtype}.")
+    if not np.isfinite(values.astype(np.float64, copy=False)).all():
+        raise ValueError(f"{name!r} in {str(path)!r} must hold finite numbers; it has NaN.")
 
 
 class _Depthwise(keras.layers.DepthwiseConv2D):
@@ -116,27 +131,29 @@ def _open(path: Path) -> h5py.File:
         raise ValueError(f"{str(path)!r} cannot be read as an HDF5 file.") from None
 
 
-def _check_contents(path: Path) -> None:
+def _check_contents(path: Path, most: float = inf) -> None:
     """Refuse HDF5 that points outside itself, or claims more numbers than it can hold.
 
     External storage and links would read any file of this machine into the weights.
     """
     if path.suffix != ".keras":
         with _open(path) as file:
-            _check_group(file, path)
+            _check_group(file, path, most)
         return
     try:
         with zipfile.ZipFile(path) as archive:
             inner = [name for name in archive.namelist() if name.endswith(".h5")]
             for name in inner:
                 with archive.open(name) as stream, h5py.File(stream, "r") as file:
-                    _check_group(file, path)
+                    _check_group(file, path, most)
     except (OSError, RuntimeError, *_DAMAGED) as error:
         raise ValueError(f"{str(path)!r} cannot be read as a model: {_brief(error)}") from None
 
 
-def _check_group(group: h5py.Group, path: Path) -> None:
-    """Look at every link and data set, however deep."""
+def _check_group(group: h5py.Group, path: Path, most: float, depth: int = 0) -> None:
+    """Look at every link and data set, of at most so many bytes, however models are nested."""
+    if depth > DEEPEST:
+        raise ValueError(f"{str(path)!r} has groups within groups without end; it is not read.")
     for name in group:
         kind = type(group.get(name, getlink=True)).__name__
         if kind != "HardLink":
@@ -145,14 +162,19 @@ def _check_group(group: h5py.Group, path: Path) -> None:
             )
         item = group[name]
         if isinstance(item, h5py.Group):
-            _check_group(item, path)
+            _check_group(item, path, most, depth + 1)
             continue
+        if isinstance(item, h5py.Datatype):
+            continue
+        if item.dtype.kind == "c" or h5py.check_ref_dtype(item.dtype):
+            raise ValueError(f"{str(path)!r} holds no real numbers in {item.name}: {item.dtype}.")
         if item.external or item.is_virtual:
             raise ValueError(f"{str(path)!r} keeps {item.name} in another file; it is not read.")
         # No filter of HDF5 makes numbers smaller than a thousandth.
-        if item.nbytes > SLACK + MOST_COMPRESSED * item.id.get_storage_size():
+        if item.nbytes > most or item.nbytes > SLACK + MOST_COMPRESSED * item.id.get_storage_size():
             raise ValueError(
-                f"{str(path)!r} claims {item.shape} numbers for {item.name} but holds far fewer."
+                f"{str(path)!r} claims {item.shape} numbers for {item.name}; "
+                "it holds far fewer, or the model needs far fewer."
             )
 
 
@@ -229,7 +251,9 @@ def _entries_of_file(path: Path) -> list[Entry]:
             for name in _names(root[group], "weight_names") or _datasets(root[group]):
                 *owner, own = name.removesuffix(":0").split("/")
                 owners = (group.replace("/", "_"), "_".join(owner), *owner[-1:])
-                entries.append((owners, own, np.asarray(root[group][name])))
+                values = np.asarray(root[group][name])
+                _check_numbers(values, f"{group}/{name}", path)
+                entries.append((owners, own, values))
     return entries
 
 
@@ -349,6 +373,8 @@ def _load_keras3(model: keras.Model, path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # a layer left as it was is only a warning to Keras
             model.load_weights(path)
+        for weight in model.weights:
+            _check_numbers(np.asarray(weight), weight.path, path)
     except Exception as error:  # whatever it was, the model is as before
         model.set_weights(before)
         raise ValueError(

@@ -66,6 +66,15 @@ def source(data: Dataset, job: Job) -> str:
     return data.origin.fingerprint(Path(job.cache) if job.cache else None) if data.origin else ""
 
 
+def check_unchanged(setup: Setup, job: Job) -> None:
+    """Refuse data that were changed while they were trained on: files are read in every epoch."""
+    if source(setup.data, job) != setup.provenance["source_fingerprint"]:
+        raise ValueError(
+            "the data were changed while this trial was trained; undo the change and start a new "
+            "study folder."
+        )
+
+
 def dataset(job: Job) -> Dataset:
     """Load the study's data; by default 30 % validate, at most the paper's 15 000."""
     settings = job.settings.data
@@ -134,15 +143,21 @@ def _on_rgb(model: keras.Model) -> keras.Model:
 def factory(name: str) -> Callable[..., Any]:
     """Return the function that ``module:function`` names; ValueError where there is none."""
     module, _, function = name.partition(":")
-    if module.partition(".")[0] in (*sys.stdlib_module_names, "builtins"):
-        raise ValueError(f"{name!r} is no function of yours: {module} belongs to Python.")
+    _check_owner(module, name)
     try:
         found = getattr(importlib.import_module(module), function, None)
-    except ImportError as error:
+    except (ImportError, TypeError, ValueError) as error:
         raise ValueError(f"{name!r} cannot be imported: {error}.") from error
+    _check_owner(getattr(found, "__module__", None) or module, name)  # who it really belongs to
     if not callable(found):
         raise ValueError(f"{name!r}: module {module!r} has no function {function!r}.")
     return found
+
+
+def _check_owner(module: str, name: str) -> None:
+    """Refuse what belongs to Python: none of it builds a model, and some of it does harm."""
+    if module.partition(".")[0] in (*sys.stdlib_module_names, "builtins", "__main__"):
+        raise ValueError(f"{name!r} is no function of yours: {module} belongs to Python.")
 
 
 def with_probe(setup: Setup, job: Job) -> keras.Model:
@@ -286,8 +301,13 @@ def check_names(job: Job) -> None:
 
 
 def check(job: Job) -> dict[str, Any]:
-    """Load all data, decode every image, and seek all builders; errors say what is missing."""
+    """Seek all builders, load all data and decode every image; errors say what is missing."""
     check_names(job)
+    return check_data(job)
+
+
+def check_data(job: Job) -> dict[str, Any]:
+    """Load all data and decode every image."""
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always", UserWarning)
         sizes = [dataset(replace(job, n_train=n)) for n in job.n_trains]
