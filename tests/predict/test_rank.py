@@ -237,3 +237,34 @@ def test_the_level_of_several_runs_rests_on_all_of_their_samples():
     )
     np.testing.assert_allclose([r.prediction for r in ranking.rows], found.accuracy, rtol=1e-12)
     np.testing.assert_allclose([r.std for r in ranking.rows], found.std, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"provenance": {"source_fingerprint": "sha256:%s"}}, "data"),
+        ({"provenance": {"data_fingerprint": "sha256:%s"}}, "data"),
+    ],
+)
+def test_runs_of_different_data_are_not_ranked(fields, what):
+    def run(model, letter):
+        ((name, inner),) = fields.items()
+        one = record(model, [0.5, 0.6, 0.7, 0.75, 0.8, 0.82], 0.8)
+        return replace(one, **{name: {key: value % letter for key, value in inner.items()}})
+
+    ed.rank([run("a", "x"), run("b", "x")], methods=["last_value"], observed=5)
+    words = rf"a, seed 0 and b, seed 0 were run with different {what} \(fingerprints sha256:x and"
+    with pytest.raises(ValueError, match=words):
+        ed.rank([run("a", "x"), run("b", "y")], methods=["last_value"], observed=5)
+
+
+def test_one_candidate_s_runs_are_of_one_file():
+    runs = [
+        replace(
+            record("a", [0.5, 0.6, 0.7, 0.75, 0.8, 0.82], 0.8, seed=k),
+            settings={"candidate": {"file": f"sha256:{k}"}},
+        )
+        for k in (0, 1)
+    ]
+    with pytest.raises(ValueError, match="were run with different candidates' files"):
+        ed.rank(runs, methods=["last_value"], observed=5)

@@ -191,7 +191,8 @@ def backbone(
     """
     check.choice(pooling, "pooling", tuple(POOLINGS))
     if weights not in (None, "imagenet") and not is_weight_file(weights):
-        raise ValueError(
+        kind = ValueError if isinstance(weights, str | Path) else TypeError
+        raise kind(
             "weights must be 'imagenet', None or the path of a .keras, .h5 or .npz file; "
             f"got {weights!r}."
         )
