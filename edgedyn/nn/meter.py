@@ -26,7 +26,7 @@ from edgedyn.degrees import DegreeSums
 from edgedyn.mlp import degree_accumulator
 from edgedyn.nn.graph.autodiff import compiled
 from edgedyn.nn.graph.chain import to_chain
-from edgedyn.nn.graph.degrees import GraphDegrees
+from edgedyn.nn.graph.degrees import DeviceSums, GraphDegrees
 from edgedyn.nn.graph.extract import extract
 from edgedyn.nn.graph.graph import Graph
 from edgedyn.nn.graph.loss import OutputLoss, loss_of
@@ -165,14 +165,17 @@ class CapacitanceMeter:
         # Compiled once for batches of one size, unless larger ones come.
         if self._network is None or self._network.batch_size < batch_size:
             self._network = GraphDegrees(self.graph, self.loss, batch_size, **self._kind)
-        size, sums = self._network.batch_size, self._network.empty(self.groups)
+        size, sums, done = self._network.batch_size, self._network.empty(self.groups), 0
         for g in range(self.groups):
+            on_device = DeviceSums()
             own, own_targets = x[g :: self.groups], targets[g :: self.groups]  # views
             for start in range(0, len(own), size):
                 if progress is not None:
-                    progress(sums.n_samples / len(x), "sweeps")
+                    progress(done / len(x), "sweeps")
                 batch = slice(start, start + size)
-                self._network.add(sums, own[batch], own_targets[batch], g)
+                self._network.add(on_device, own[batch], own_targets[batch])
+                done += len(own[batch])
+            on_device.into(sums, g)
         return sums
 
 
@@ -223,8 +226,9 @@ def in_batches(
         filled = np.concatenate([batch, batch[:1].repeat(short, 0)]) if short else batch
         results = forward(ops.convert_to_tensor(filled, dtype=dtype))
         outputs = results if isinstance(results, list | tuple) else [results]
-        found.append([ops.convert_to_numpy(output)[: len(batch)] for output in outputs])
-    whole = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+        found.append([output[: len(batch)] for output in outputs])
+    # Brought over when all are on their way: no batch waits for the one before.
+    whole = [np.concatenate(list(map(ops.convert_to_numpy, p))) for p in zip(*found, strict=True)]
     return [v if v.dtype == np.float64 else v.astype(np.float32, copy=False) for v in whole]
 
 

@@ -15,7 +15,7 @@ from edgedyn._array import Array
 from edgedyn.linegraph import line_graph
 from edgedyn.linegraph.interaction import Interaction
 from edgedyn.nn.graph import sweeps
-from edgedyn.nn.graph.autodiff import compiled
+from edgedyn.nn.graph.autodiff import added, compiled
 from edgedyn.nn.graph.extract import extract
 from edgedyn.nn.graph.graph import nodes_of
 from edgedyn.nn.meter import CapacitanceMeter
@@ -113,12 +113,13 @@ class _Products:
         """Sum one kind of sweep over all batches; return the mean over samples."""
         cut = zip(np.split(np.ravel(v), self.ends[:-1]), self.shapes, strict=True)
         weights = [ops.convert_to_tensor(w.reshape(n), self.graph.dtype) for w, n in cut]
-        total = np.zeros(self.ends[-1])
+        total: list[Tensor] | None = None
         for start in range(0, len(self.x), self.size):
             batch = slice(start, start + self.size)
             x, targets = self.graph.tensors(self.x[batch], self.targets[batch])
-            total += ops.convert_to_numpy(sweep(x, targets, weights))
-        return total / len(self.x)
+            total = added(total, [sweep(x, targets, weights)])
+        assert total is not None  # there is a sample
+        return ops.convert_to_numpy(total[0]) / len(self.x)
 
     def _sweep(self, degrees: Any, x: Tensor, targets: Tensor, flat: list[Tensor]) -> Tensor:
         """Return ``P v`` or ``P' v`` of one batch; 0 for nodes that get nothing."""

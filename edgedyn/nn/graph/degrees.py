@@ -1,6 +1,5 @@
 """Degrees of a graph's line graph by automatic differentiation, summed batch by batch."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from edgedyn.capacitance import Provenance
 from edgedyn.degrees import DegreeSums
 from edgedyn.mlp.loss import SOFTMAX_LOSSES
 from edgedyn.nn.graph import sweeps
-from edgedyn.nn.graph.autodiff import compiled, hessian_product
+from edgedyn.nn.graph.autodiff import added, compiled, hessian_product
 from edgedyn.nn.graph.graph import Graph, nodes_of
 from edgedyn.nn.graph.loss import OutputLoss
 from edgedyn.nn.graph.steps import Layer, Shift, read
@@ -43,22 +42,18 @@ class GraphDegrees:
         epsilon = float(np.finfo(self.graph.dtype).eps)
         return DegreeSums(shapes, Provenance(epsilon=epsilon, **what), groups)
 
-    def add(self, sums: DegreeSums, x: Array, targets: Array, group: int = 0) -> None:
-        """Add a batch of at most `batch_size` samples, all of one group.
-
-        DivergedError if the network's output is not finite; nothing is added then.
-        """
+    def add(self, sums: "DeviceSums", x: Array, targets: Array) -> None:
+        """Add a batch of at most `batch_size` samples."""
         n = len(x)
         x, targets, weight = self._filled(x, targets)
         result = self._sweep(x, targets, weight)
-        sums.count(np.full(n, group), float(result["largest"]))
-        sums.magnitude_totals[group] += float(result["magnitude"])
+        sums.count(n, result["largest"], result["magnitude"])
         if self.kind["coupling"] == "full":
-            self._add_full(sums, group, (x, targets, weight), result["in"])
+            self._add_full(sums, (x, targets, weight), result["in"])
             return
         for way in ("in", "out"):
             for layer, parts in enumerate(result[way], start=1):
-                sums.add(way, layer, group, _arrays(parts))
+                sums.add(way, layer, parts)
 
     # One batch -------------------------------------------------------------------------------
 
@@ -78,7 +73,9 @@ class GraphDegrees:
         e = sweeps.cotangents(self.graph, values, at_logits)
         inward = self.graph.by_owner(sweeps.in_degrees(self.graph, values, e, magnitude))
         outward = self.graph.by_owner(sweeps.out_degrees(self.graph, values, e, magnitude))
-        total = 0.0 if magnitude else sweeps.total_magnitude(self.graph, values, e)
+        total = ops.zeros((), self.graph.dtype)
+        if not magnitude:
+            total = sweeps.total_magnitude(self.graph, values, e)
         return {
             "in": [inward.get(layer, []) for layer in self.graph.layers],
             "out": [outward.get(layer, []) for layer in self.graph.layers],
@@ -89,23 +86,22 @@ class GraphDegrees:
     # The full coupling -------------------------------------------------------------------------
 
     def _add_full(
-        self, sums: DegreeSums, group: int, batch: tuple[Tensor, ...], direct: list[list[Tensor]]
+        self, sums: "DeviceSums", batch: tuple[Tensor, ...], direct: list[list[Tensor]]
     ) -> None:
         """Add one Hessian-vector product a layer, read at its neighbours."""
         layers = self.graph.layers
         before = self.graph.predecessors
-        bend = [[-part for part in _arrays(parts)] for parts in direct]
+        bend = [[-part for part in parts] for parts in direct]
         for source in layers:
             products = self._product(*batch, self._ones_at(source))
             for k, (layer, parts) in enumerate(zip(layers, products, strict=True)):
                 if layer in before.get(source, set()):
-                    sums.add("in", k + 1, group, _arrays(parts))
-                    for total, part in zip(bend[k], parts, strict=True):
-                        total += ops.convert_to_numpy(part)
+                    sums.add("in", k + 1, parts)
+                    bend[k] = [b + part for b, part in zip(bend[k], parts, strict=True)]
                 if source in before.get(layer, set()):
-                    sums.add("out", k + 1, group, _arrays(parts))
+                    sums.add("out", k + 1, parts)
         # The direct part counts per sample and link, the curvature's per batch and target node.
-        sums.magnitude_totals[group] += float(sum(np.abs(p).sum() for ps in bend for p in ps))
+        sums.magnitudes += [ops.sum(ops.abs(part)) for parts in bend for part in parts]
 
     def _ones_at(self, source: Layer | Shift) -> list[Tensor]:
         """Return tangents that are 1 on one layer's nodes and 0 on the others'."""
@@ -129,6 +125,43 @@ class GraphDegrees:
         return [[next(products) for _ in nodes_of(layer)] for layer in self.graph.layers]
 
 
-def _arrays(parts: Iterable[Tensor]) -> list[Array]:
-    """Return float64 copies, of which nobody else holds the memory."""
-    return [np.array(ops.convert_to_numpy(part), np.float64) for part in parts]
+class DeviceSums:
+    """Sums over batches in double precision, where they are computed: nothing waits for the host.
+
+    `into` brings them over, once. They take two doubles a parameter.
+    """
+
+    def __init__(self) -> None:
+        self.n_samples = 0
+        self.largest: list[Tensor] = []
+        self.magnitudes: list[Tensor] = []
+        self._sums: dict[tuple[str, int], list[Tensor]] = {}
+
+    def count(self, n: int, largest: Tensor, magnitude: Tensor) -> None:
+        """Count a batch's samples, its largest error and its part of 1' P_mag 1."""
+        self.n_samples += n
+        self.largest.append(largest)
+        self.magnitudes.append(magnitude)
+
+    def add(self, way: str, layer: int, parts: list[Tensor]) -> None:
+        """Add to the "in"- or "out"-degrees of a layer's parameters."""
+        if parts:
+            self._sums[way, layer] = added(self._sums.get((way, layer)), parts)
+
+    def into(self, sums: DegreeSums, group: int) -> None:
+        """Add all to the sums of a group.
+
+        DivergedError if the network's output is not finite; nothing is added then.
+        """
+        if not self.n_samples:
+            return
+        # Of a NaN among them the maximum is NaN.
+        sums.count(np.full(self.n_samples, group), float(_numbers(self.largest).max()))
+        sums.magnitude_totals[group] += float(_numbers(self.magnitudes).sum())
+        for (way, layer), parts in self._sums.items():
+            sums.add(way, layer, group, [np.array(ops.convert_to_numpy(p)) for p in parts])
+
+
+def _numbers(tensors: list[Tensor]) -> Array:
+    """Return numbers, brought over together."""
+    return ops.convert_to_numpy(ops.stack(tensors)).astype(np.float64)

@@ -18,6 +18,7 @@ if _backend not in BACKENDS:
 _own = import_module(f"{__name__}.{_backend}")
 
 Tally = _own.Tally
+added = _own.added
 compiled = _own.compiled
 device = _own.device
 hessian_product = _own.hessian_product

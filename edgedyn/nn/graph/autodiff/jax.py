@@ -56,6 +56,18 @@ def hessian_product(
         return jax.jvp(jax.grad(function), (inputs,), (tangents,))[1]
 
 
+def added(totals: list[Tensor] | None, parts: list[Tensor]) -> list[Tensor]:
+    """Return sums in double precision, on the device where the parts are; None: of nothing yet."""
+    with jax.enable_x64(True):
+        return _doubles(parts) if totals is None else _total(totals, parts)
+
+
+_doubles = jax.jit(lambda parts: [part.astype("float64") for part in parts])
+_total = jax.jit(
+    lambda totals, parts: [t + p.astype("float64") for t, p in zip(totals, parts, strict=True)]
+)
+
+
 def precision(dtype: str) -> str:
     """Return what numbers of this type are computed in: doubles only with ``JAX_ENABLE_X64``."""
     return str(jax.dtypes.canonicalize_dtype(dtype))

@@ -53,6 +53,13 @@ def hessian_product(
         return list(torch.func.vjp(torch.func.grad(function), inputs)[1](tangents)[0])
 
 
+def added(totals: list[Tensor] | None, parts: list[Tensor]) -> list[Tensor]:
+    """Return sums in double precision, on the device where the parts are; None: of nothing yet."""
+    with torch.no_grad():
+        doubles = [part.double() for part in parts]
+        return doubles if totals is None else [t + d for t, d in zip(totals, doubles, strict=True)]
+
+
 def precision(dtype: str) -> str:
     """Return what numbers of this type are computed in."""
     return dtype
