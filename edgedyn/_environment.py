@@ -24,7 +24,9 @@ _ALONE = re.compile(
 )
 _QUOTED = re.compile(rf"""(['"`])({_ROOT}[^'"`\n]*)\1""")  # spaces may be in it
 _FOLDERS = re.compile(
-    rf"""(?<![^\s'"=:(,;|<\[`\u201c]){_ROOT}(?:[^\s'":,;]*[/\\](?=[^\s'":,;]))?"""
+    rf"""(?<![^\s'"=:(,;|`\u201c]){_ROOT}(?:[^\s'":,;]*[/\\](?=[^\s'":,;]))?"""
+    # Within brackets only where it has two parts: [/b] and </b> end what is bold.
+    rf"""|(?<=[<\[]){_ROOT}[^\s'":,;<>\[\]]*[/\\](?=[^\s'":,;])"""
 )
 
 

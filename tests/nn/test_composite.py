@@ -181,20 +181,3 @@ def test_what_mixes_samples_is_refused(net):
     model = keras.Model(inputs, kl.Dense(3)(x))
     with pytest.raises(ValueError, match="is not known"):
         extract(model)
-
-
-def test_a_vision_transformer_of_keras_hub():
-    hub = pytest.importorskip("keras_hub", reason="install keras-hub")
-    body = hub.models.ViTBackbone(
-        image_shape=(16, 16, 3),
-        patch_size=(8, 8),
-        num_layers=2,
-        num_heads=2,
-        hidden_dim=6,
-        mlp_dim=8,
-    )
-    inputs = keras.Input((16, 16, 3))
-    model = keras.Model(inputs, kl.Dense(3, activation="softmax")(body(inputs)[:, 0]))
-    x, y = data((16, 16, 3))
-    found = nn.neural_capacitance(model, x, y, scope="network", nodes="all")
-    assert found.status == "ok" and found.n_nodes == model.count_params()

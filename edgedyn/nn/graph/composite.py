@@ -1,48 +1,49 @@
 """Layers made of others, taken apart by calling them on symbols; and keras.ops that rearrange."""
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import keras
 from keras import ops
 from keras.src.ops.function import Function
-
-from edgedyn.nn.graph import converters
-from edgedyn.nn.graph.steps import Shift, read
+from keras.src.ops.numpy import Reshape
 
 Walker = Any  # edgedyn.nn.graph.extract's
 
 
 def traced(layer: Any, node: Any) -> Function | None:
-    """Return what a layer's ``call`` does with one tensor, as a graph of layers and operations.
+    """Return what a layer's ``call`` makes of tensors, as a graph of layers and operations.
 
-    None where it cannot be called on a symbol; what is made of it, `Graph.check` compares.
+    None where it cannot be called on symbols; what is made of it, `Graph.check` compares.
     """
-    if len(node.input_tensors) != 1:
-        return None
-    (given,) = node.input_tensors
-    symbol = keras.Input(batch_shape=given.shape, dtype=given.dtype)
-    args, kwargs = node.arguments.fill_in({id(given): symbol})
+    given = node.input_tensors
+    symbols = [keras.Input(batch_shape=t.shape, dtype=t.dtype) for t in given]
+    table = {id(t): symbol for t, symbol in zip(given, symbols, strict=True)}
+    args, kwargs = node.arguments.fill_in(table)
     if getattr(layer, "_call_has_training_arg", False):
         kwargs["training"] = False
     try:
         output = layer.call(*args, **kwargs)
-        return Function(symbol, output) if isinstance(output, keras.KerasTensor) else None
+        return Function(symbols, output) if isinstance(output, keras.KerasTensor) else None
     except Exception:  # whatever a layer of someone else's raises on a symbol
         return None
 
 
 def rearrangement(walker: Walker, node: Any, given: list[int]) -> int | None:
-    """Add what keras.ops moves, picks, sums or averages within a sample; None for the rest."""
+    """Add what keras.ops moves, joins, sums or averages within a sample; None for the rest."""
     operation = node.operation
     inner = _WITHIN.get(type(operation).__name__)
-    if inner is None or len(given) != 1 or not type(operation).__module__.startswith("keras."):
+    if inner is None or not type(operation).__module__.startswith("keras."):
         return None
     if not inner(operation, node):
         return None
 
-    def function(u: Any) -> Any:
-        args, kwargs = node.arguments.fill_in({id(node.input_tensors[0]): u})
+    def function(*values: Any) -> Any:
+        if isinstance(operation, Reshape):  # it was given a symbol for the number of samples
+            return ops.reshape(values[0], (-1, *_shape(node)))
+        table = {id(t): v for t, v in zip(node.input_tensors, values, strict=True)}
+        args, kwargs = node.arguments.fill_in(table)
         return operation.call(*args, **kwargs)
 
     return walker.linear(operation.name, given, function, structure=None)
@@ -69,6 +70,33 @@ def _transposed(operation: Any, node: Any) -> bool:
     return operation.axes is not None and operation.axes[0] == 0
 
 
+def _reshaped(operation: Any, node: Any) -> bool:
+    """Tell whether each sample keeps its entries."""
+    before = node.input_tensors[0].shape[1:]
+    return None not in before and prod(before) == prod(_shape(node))
+
+
+def _shape(node: Any) -> tuple[int, ...]:
+    """Return what a reshape makes of a sample; one side may be left to be found."""
+    before, after = node.input_tensors[0].shape[1:], node.outputs[0].shape[1:]
+    known = prod(n for n in after if n is not None) or 1
+    return tuple(prod(before) // known if n is None else n for n in after)
+
+
+def _joined(operation: Any, node: Any) -> bool:
+    """Tell whether what is joined are tensors of the network, along another axis than samples'."""
+    given = keras.tree.flatten(node.arguments.args[0])
+    all_tensors = all(isinstance(part, keras.KerasTensor) for part in given)
+    return all_tensors and operation.axis % len(node.outputs[0].shape) != 0
+
+
+def _padded(operation: Any, node: Any) -> bool:
+    """Tell whether zeros are put around, none of them beside samples."""
+    constant = node.arguments.kwargs.get("constant_values")
+    width = operation.pad_width
+    return operation.mode == "constant" and constant in (None, 0) and tuple(width[0]) == (0, 0)
+
+
 _WITHIN: dict[str, Callable[[Any, Any], bool]] = {
     "GetItem": _picked,
     "Transpose": _transposed,
@@ -76,40 +104,8 @@ _WITHIN: dict[str, Callable[[Any, Any], bool]] = {
     "Sum": _axes,
     "ExpandDims": lambda operation, node: operation.axis > 0,
     "Squeeze": _axes,
+    "Roll": _axes,
+    "Reshape": _reshaped,
+    "Concatenate": _joined,
+    "Pad": _padded,
 }
-
-
-# What KerasHub's vision transformers begin with ---------------------------------------------------
-
-
-def patches(walker: Walker, layer: Any, given: list[int]) -> int:
-    """Convert patches, the class token before them, and the embedding of positions."""
-    name, width = layer.name, layer.hidden_dim
-    k = converters.convolution(walker, layer.patch_embedding, given)
-
-    def flat(u: Any) -> Any:
-        return ops.reshape(u, (-1, layer.num_patches, width))
-
-    def nothing(u: Any) -> Any:
-        return 0 * u[:, :1]
-
-    def together(u: Any, v: Any) -> Any:
-        return ops.concatenate([u, v], axis=1)
-
-    k = walker.linear(f"{name}/patches", [k], flat, structure=None)
-    if layer.use_class_token:
-        token = walker.linear(f"{name}/nothing", [k], nothing, structure=None)
-        token = constant(walker, f"{name}/class_token", token, layer.class_token)
-        k = walker.linear(f"{name}/together", [token, k], together, structure=None)
-    return constant(walker, f"{name}/positions", k, layer.position_embedding.embeddings)
-
-
-def constant(walker: Walker, name: str, k: int, value: Any) -> int:
-    """Add a learned constant: where biases are nodes, its entries are some of that kind."""
-    if walker.all_nodes:
-        return walker.add(Shift, name, [k], value, structure=None)
-
-    def function(u: Any) -> Any:
-        return u + read(value)
-
-    return walker.linear(name, [k], function, lambda u: u, structure=None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 import keras
@@ -11,7 +11,7 @@ from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional
 
 from edgedyn import linegraph as lg
-from edgedyn.nn.graph import attention, composite, converters, norms
+from edgedyn.nn.graph import attention, composite, converters, hub, norms
 from edgedyn.nn.graph.graph import INPUT, Graph
 from edgedyn.nn.graph.steps import Elementwise, Layer, Linear, Map, Shift, Step
 
@@ -103,7 +103,7 @@ _OF_LIBRARIES: dict[str, dict[str, Callable[..., int]]] = {
         "LayerScale": norms.layer_scale,
         "StochasticDepth": lambda walker, layer, given: given[0],  # in inference
     },
-    "keras_hub.": {"ViTPatchingAndEmbedding": composite.patches},
+    "keras_hub.": hub.CONVERTERS,
 }
 
 
@@ -136,9 +136,9 @@ class _Walker:
 
     def walk(self, model: Any, inputs: Sequence[int]) -> list[int]:
         """Unroll a model; return the numbers of its outputs."""
-        return self._walk(_functional(model), inputs)
+        return self.unrolled(_functional(model), inputs)
 
-    def _walk(self, inner: Any, inputs: Sequence[int]) -> list[int]:
+    def unrolled(self, inner: Any, inputs: Sequence[int]) -> list[int]:
         """Turn all nodes of a Keras graph into steps."""
         numbers = {id(t): k for t, k in zip(inner.inputs, inputs, strict=True)}
         for depth in sorted(inner._nodes_by_depth, reverse=True):
@@ -172,7 +172,12 @@ class _Walker:
             name = operation.name
             return [self.add(Elementwise, name, given, operation, structure=lg.Identity())]
         if (of_library := _of_library(operation)) is not None:
-            return [of_library(self, operation, given)]
+            self.traced.append(operation.name)  # other versions of it may do otherwise
+            # What else it returns, such as scores of attention, has no number that a step gives.
+            return [
+                of_library(self, operation, given),
+                *islice(self._numbers, len(node.outputs) - 1),
+            ]
         if not isinstance(operation, kl.Layer) and self.downstream.intersection(given):
             for attempt in (converters.arithmetic, composite.rearrangement):
                 if (number := attempt(self, node, given)) is not None:
@@ -193,7 +198,7 @@ class _Walker:
         self.traced.append(layer.name)
         before, self.prefix = self.prefix, f"{self.prefix}{layer.name}/"
         try:
-            found = self._walk(inner, given)
+            found = self.unrolled(inner, given)
         except ValueError as error:
             raise ValueError(
                 f"layer {layer.name!r} of type {type(layer).__name__} is not known"

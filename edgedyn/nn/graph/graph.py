@@ -70,7 +70,7 @@ class Graph:
     shapes: dict[int, tuple[int | None, ...]]  # as Keras has them; of some tensors, by number
     downstream: set[int]  # tensors that depend on a layer's parameters
     state: Sequence[Any]  # all variables that the steps may read
-    traced: tuple[str, ...]  # layers of other people's that were taken apart
+    traced: tuple[str, ...]  # layers of libraries and other people that were taken apart
 
     @cached_property
     def uses(self) -> dict[Layer | Shift, tuple[Layer | Shift, ...]]:

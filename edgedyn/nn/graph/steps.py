@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from edgedyn.nn.graph import autodiff
@@ -43,6 +44,14 @@ class Computed:
     def value(self) -> Tensor:
         """Its present value."""
         return getattr(self.layer, self.name)
+
+
+def summed_to(q: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Sum over samples and positions, over all that shares an entry of a parameter."""
+    leading = tuple(range(len(q.shape) - len(shape)))
+    found = ops.sum(q, axis=leading)
+    shared = tuple(k for k, n in enumerate(shape) if n == 1 and found.shape[k] != 1)
+    return ops.sum(found, axis=shared, keepdims=True) if shared else found
 
 
 def parameter(layer: Any, name: str = "kernel") -> Any:
@@ -221,7 +230,37 @@ class Shift(Step):
 
     def forward(self, u: Tensor, kernel: None = None, bias: Tensor = None) -> Tensor:
         """Return ``u + beta``, at its own parameter or at a given one; there is no kernel."""
-        return u + (read(self.bias) if bias is None else bias)
+        return u + self.placed(read(self.bias) if bias is None else bias)
+
+    def placed(self, bias: Tensor) -> Tensor:
+        """Return the parameter's entries where they are added."""
+        return bias
+
+    def collected(self, q: Tensor) -> Tensor:
+        """Return for each entry the sum over all places where it is added."""
+        return summed_to(q, self.bias.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Looked(Shift):
+    """A shift whose entries are looked up in a table, shape (rows, heads), by place.
+
+    `index`, shape (n, n): the row for each pair of positions; what is shifted has shape
+    (..., heads, n, n).
+    """
+
+    index: Any
+
+    def placed(self, bias: Tensor) -> Tensor:
+        """Return the table's entries, shape (heads, n, n)."""
+        return ops.transpose(ops.take(bias, self.index, axis=0), (2, 0, 1))
+
+    def collected(self, q: Tensor) -> Tensor:
+        """Return the sum over samples and places that look up the same row."""
+        heads, n, _ = q.shape[-3:]
+        places = ops.transpose(ops.sum(ops.reshape(q, (-1, heads, n * n)), axis=0))
+        rows = ops.convert_to_tensor(np.ravel(self.index), "int32")
+        return ops.segment_sum(places, rows, num_segments=self.bias.shape[0])
 
 
 # Parameter-free maps ---------------------------------------------------------------------------

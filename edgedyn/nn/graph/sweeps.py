@@ -12,7 +12,7 @@ from typing import Any
 from keras import ops
 
 from edgedyn.nn.graph.graph import Graph, Weights
-from edgedyn.nn.graph.steps import Free, Layer, Shift, sizes
+from edgedyn.nn.graph.steps import Free, Layer, Shift, sizes, summed_to
 
 Tensor = Any
 Values = dict[int, Tensor]
@@ -48,14 +48,14 @@ def in_degrees(
             if received is not None:
                 degrees[step] = [step.gradient(u, received)]
                 if step.bias_is_node:
-                    degrees[step].append(_summed_to(received, step.bias.shape))
+                    degrees[step].append(summed_to(received, step.bias.shape))
             if step.inputs[0] in graph.downstream:
                 kernel = None if weights is None else weights[step][0]
                 pulled = step.ones_pull(u, error) if kernel is None else step.pull(u, error, kernel)
                 _add_to(q, graph, step.inputs, [pulled])
         elif received is not None and step.output in graph.downstream:
             if isinstance(step, Shift):
-                degrees[step] = [_summed_to(received, step.bias.shape)]
+                degrees[step] = [step.collected(received)]
                 _add_to(q, graph, step.inputs, [received])
             elif isinstance(step, Free):
                 _add_to(q, graph, step.inputs, step.pull(given, received, magnitude))
@@ -76,7 +76,9 @@ def arrivals(
                 found[step] = arriving[0]
             t[step.output] = _emitted(step, sizes(given[0], magnitude), weights)
         elif isinstance(step, Shift):
-            one = ops.ones_like(given[0]) * (1 if weights is None else weights[step][1])
+            one = ops.ones_like(given[0]) * (
+                1 if weights is None else step.placed(weights[step][1])
+            )
             t[step.output] = one if arriving[0] is None else arriving[0] + one
         elif any(a is not None for a in arriving):
             assert isinstance(step, Free)
@@ -108,14 +110,6 @@ def _emitted(step: Layer, u: Tensor, weights: Weights | None) -> Tensor:
     kernel, bias = (None, 1) if weights is None else weights[step]
     sent = step.ones_forward(u) if kernel is None else step.apply(kernel, u)
     return sent + bias if step.bias_is_node else sent
-
-
-def _summed_to(q: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Sum over samples and positions, over all that shares an entry of a parameter."""
-    leading = tuple(range(len(q.shape) - len(shape)))
-    found = ops.sum(q, axis=leading)
-    shared = tuple(k for k, n in enumerate(shape) if n == 1 and found.shape[k] != 1)
-    return ops.sum(found, axis=shared, keepdims=True) if shared else found
 
 
 def _add_to(found: Values, graph: Graph, inputs: tuple[int, ...], parts: list[Tensor]) -> None:

@@ -17,6 +17,7 @@ from keras import ops
 from edgedyn import _validate as check
 from edgedyn.nn.graph.extract import without_values
 from edgedyn.nn.models.alexnet import SIZE, AlexNet
+from edgedyn.nn.models.hub import hub_network, is_hub, known_preset
 from edgedyn.nn.models.weights import is_model_file, is_weight_file, load_model, load_weights
 
 if TYPE_CHECKING:
@@ -144,11 +145,14 @@ def backbone(
     Parameters
     ----------
     name : str, Path or keras.Model
-        One of `list_backbones`, any other model of ``keras.applications``, a ``.keras`` or
-        ``.h5`` file with a whole model, or a Keras model, whose layers are then shared.
+        One of `list_backbones`, any other model of ``keras.applications``, an image network of
+        KerasHub (``keras_hub:vit_base_patch16_224_imagenet``, or ``keras_hub:FOLDER`` of a preset;
+        extra "hub"), a ``.keras`` or ``.h5`` file with a whole model, or a Keras model, whose
+        layers are then shared.
     weights : {"imagenet"}, path or None
-        ImageNet weights by Keras' own loader, a local file (see `edgedyn.nn.models.weights`), or
-        random ones (``keras.utils.set_random_seed`` decides them). For files and models of one's
+        ImageNet weights by Keras' own loader (of KerasHub the preset's weights), a local file (see
+        `edgedyn.nn.models.weights`), or random ones (``keras.utils.set_random_seed`` decides
+        them). For files and models of one's
         own the default keeps the weights they have.
     input_shape : (height, width, 3), optional
         Sides of at least 8 pixels, or None. By default images of any size are taken; models
@@ -202,6 +206,15 @@ def backbone(
         raise TypeError(f"name must be a name, a path or a Keras model; got {name!r}.")
     if is_model_file(name):
         return _own(load_model(name, compile=False), weights, input_shape, pooling, kw)
+    if is_hub(name):
+        if kw:
+            raise ValueError(
+                f"a network of KerasHub takes no options; got {', '.join(sorted(kw))}."
+            )
+        model = hub_network(str(name), weights == "imagenet", _image_shape(input_shape), pooling)
+        if weights not in (None, "imagenet"):
+            load_weights(model, weights)
+        return model
     name = known_name(str(name))
     model = _named(name, weights == "imagenet", _image_shape(input_shape), pooling, kw)
     if weights not in (None, "imagenet"):
@@ -230,6 +243,9 @@ def architecture(
 
 def known_name(name: str) -> str:
     """Return the name if there is such a model, or suggest others."""
+    if is_hub(name):
+        known_preset(name)
+        return name
     names = [row.name for row in _PAPER]
     others = [n for n in dir(keras.applications) if n[0].isupper()]
     if name in names or name in others:
