@@ -121,12 +121,12 @@ def table(rows, made):
         "",
         f"Every network of `keras.applications` ({len(rows) - len(NETWORKS)}) and KerasHub's image "
         "networks in published sizes, with random weights: beta_eff of the probe on "
-        f"{SAMPLES} digits, of the whole network on {NETWORK_SAMPLES}; seconds of the network's "
-        "first call, which traces and compiles, and of a second one. Written by `python -m "
+        f"{SAMPLES} digits, of the whole network on {NETWORK_SAMPLES}; what the network's first "
+        "call took, which traces and compiles, and of a second one. Written by `python -m "
         f"validation.all_backbones`, {made['date'][:10]}, {made['cpu']}, {made['cores']} cores, "
         f"TensorFlow {made['packages']['tensorflow']}, Keras {made['packages']['keras']}.",
         "",
-        "| network | side | parameters | layers | beta_eff, probe | beta_eff, network | first | second |",
+        "| network | side | parameters | layers | probe | network | first call | second |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for one in rows:
