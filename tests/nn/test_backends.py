@@ -130,3 +130,49 @@ def test_a_backend_that_is_absent_is_named():
     )
     done = run("torch", "-c", code)
     assert done.stdout.startswith("KERAS_BACKEND is 'torch', which is not installed; install the")
+
+
+SINGLE = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from edgedyn import nn
+
+weights = Path(os.environ["EDGEDYN_DATA"]) / "weights" / "imagenet_mobilenet_v2_1.0_224.npz"
+body = nn.backbone("MobileNetV2", weights=weights, input_shape=(32, 32, 3))
+model = nn.attach_probe(body, n_classes=10, seed=0)
+probe = [w for w in model.weights if "probe" in w.path]
+if len(sys.argv) > 2:
+    with np.load(sys.argv[2]) as given:
+        for k, variable in enumerate(probe):
+            variable.assign(given[f"probe{k}"])
+data = nn.load_dataset("digits", image_size=32).train.first(32)
+values = [
+    nn.neural_capacitance(model, data.x, data.y, scope=scope, strength=strength).value
+    for scope in ("probe", "network") for strength in ("magnitude", "signed")
+]
+model.compile("sgd", "sparse_categorical_crossentropy")
+saved = {f"probe{k}": np.array(v.numpy()) for k, v in enumerate(probe)}
+np.savez(sys.argv[1], values=values, **saved)
+"""
+
+
+@pytest.mark.realdata
+def test_a_real_network_agrees_in_single_precision(tmp_path):
+    if "EDGEDYN_DATA" not in os.environ:
+        pytest.skip("set EDGEDYN_DATA to the shared data")
+    pytest.importorskip("tensorflow", reason="install the extra 'tf'")
+    script = tmp_path / "single.py"
+    script.write_text(SINGLE)
+    first = tmp_path / "tensorflow.npz"
+    done = run("tensorflow", script, first)
+    assert done.returncode == 0, done.stderr
+    with np.load(first) as stored:
+        expected = stored["values"]
+    assert np.isfinite(expected[[0, 2]]).all()
+    for backend in filter(find_spec, BACKENDS):
+        path = tmp_path / f"{backend}.npz"
+        done = run(backend, script, path, first, JAX_ENABLE_X64="0")
+        assert done.returncode == 0, done.stderr
+        with np.load(path) as stored:
+            np.testing.assert_allclose(stored["values"], expected, rtol=1e-4, err_msg=backend)
