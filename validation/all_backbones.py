@@ -7,6 +7,8 @@ networks: of the probe on 64 digits, and of the whole network on 8 of them. Comp
 about twenty minutes on two cores).
 """
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -96,7 +98,6 @@ def pooled(body):
 
 def row(name, side, build, listed):
     """Build and measure one."""
-    keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     digits = nn.load_dataset("digits", image_size=side).train.first(SAMPLES)
     start = perf_counter()
@@ -105,6 +106,15 @@ def row(name, side, build, listed):
     if listed is not None:
         built |= {"listed": listed, "depth": depth(backbone)}
     return measured(name, backbone, digits) | built
+
+
+def in_its_own_process(name):
+    """Measure one in a process that returns its memory."""
+    command = [sys.executable, "-m", "validation.all_backbones", "--one", name]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent)
+    if done.returncode:
+        sys.exit(f"{name}: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def wrong(one):
@@ -145,8 +155,8 @@ def table(rows, made):
 def main():
     """Measure all, write the results, fail if one of them is not finite or not as listed."""
     rows = []
-    for subject in subjects():
-        rows.append(row(*subject))
+    for name, *_ in subjects():
+        rows.append(in_its_own_process(name))
         one = rows[-1]
         print(
             f"{one['name']:26s} probe {one['beta_eff']:.4g} ({one['status']}), network "
@@ -164,4 +174,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--one"]:
+        print(json.dumps(row(*next(s for s in subjects() if s[0] == sys.argv[2]))))
+    else:
+        main()

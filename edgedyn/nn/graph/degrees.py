@@ -158,7 +158,8 @@ class DeviceSums:
         # Of a NaN among them the maximum is NaN.
         sums.count(np.full(self.n_samples, group), float(_numbers(self.largest).max()))
         sums.magnitude_totals[group] += float(_numbers(self.magnitudes).sum())
-        for (way, layer), parts in self._sums.items():
+        while self._sums:  # each is given back before the next is brought over
+            (way, layer), parts = self._sums.popitem()
             sums.add(way, layer, group, [np.array(ops.convert_to_numpy(p)) for p in parts])
 
 
