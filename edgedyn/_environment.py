@@ -6,6 +6,7 @@ import re
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,9 @@ def published(value: Any) -> Any:
     {'spec': 'folder:photos/', 'note': 'see https://example.org/a/b'}
     """
     if isinstance(value, str):
-        text = re.sub(rf"{re.escape(str(Path.home()))}(?![\w.-])", "~", value)  # named as its user
-        text = text.replace("file:///", "file:/")
+        if "/" not in value and "\\" not in value:  # most are; a study has many
+            return value
+        text = _home().sub("~", value).replace("file:///", "file:/")
         if alone := _ALONE.fullmatch(text):
             return alone[1] + alone[2]
         text = _QUOTED.sub(lambda found: found[1] + str(published(found[2])) + found[1], text)
@@ -86,6 +88,12 @@ def published(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(map(published, value))
     return value
+
+
+@cache
+def _home() -> re.Pattern[str]:
+    """Return what finds the user's folder, which is called as the user is."""
+    return re.compile(rf"{re.escape(str(Path.home()))}(?![\w.-])")
 
 
 def _version(package: str) -> str | None:

@@ -86,7 +86,10 @@ def neural_capacitance(
     ``S = sum_i z_i`` of the layer in between, the direct in-degree of weight (l; i, j) is
     ``mean D_i z_j sum_k e_k`` and the out-degree of (l+1; k, i) is ``mean e_k D_i S``. The network
     scope costs about two training gradients on the same samples, whatever the number of layer
-    pairs; the first call on a Keras model also traces and compiles, which the model then keeps.
+    pairs; the first call on a Keras model also traces and compiles, which the model then keeps. A
+    batch takes at most one and a half times the memory of a gradient on it; the sums take two
+    doubles a parameter, on the device, from where they are brought over once a call. Half
+    precision is measured in single precision.
 
     Difference from the paper: it adds a small epsilon to the denominator, here none is added. With
     the total strength ``T = 1' P 1`` it would turn beta_eff into ``beta_eff T / (T + epsilon)``;

@@ -2,6 +2,11 @@
 
 The only room that imports keras and the framework below it, which ``KERAS_BACKEND`` names; without
 them it says which extra to install.
+
+A seed decides splits, samples and the order of batches by numpy, alike under all frameworks.
+Initial weights, dropout and augmentation are drawn by Keras' own generators, which give other
+numbers under each: one seed's training can be repeated under one framework, and is another run under
+another.
 """
 
 import os
