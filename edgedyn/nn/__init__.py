@@ -5,7 +5,7 @@ them it says which extra to install.
 
 A seed decides splits, samples and the order of batches by numpy, alike under all frameworks.
 Initial weights, dropout and augmentation are drawn by Keras' own generators, which give other
-numbers under each: one seed's training can be repeated under one framework, and is another run under
+numbers under each: one seed repeats a training under one framework and is another run under
 another.
 """
 

@@ -1,5 +1,7 @@
 """Steady states and time courses, of full networks and of their one-dimensional reduction."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import inf, isfinite, nan
 from typing import Any, Literal
@@ -19,6 +21,8 @@ _STARTS = ("low", "high")
 _LARGEST = 1e100
 _STEPS = 300  # implicit steps of one march; twenty are usual
 _RESTART = 20  # vectors GMRES keeps
+_TERMS, _FALLING = 8, 0.5  # of the series that comes before it: how many, and how fast they fall
+_THREADED = 10_000  # numbers from which on BLAS takes a second thread for a product
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +119,9 @@ def steady_state(
     # GMRES takes many short scalar products: a second BLAS thread gains nothing, and on a busy
     # machine the two wait for each other, five times as long as the products take.
     quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-    with quiet, threadpool_limits(1, "blas"):
+    # Products of shorter vectors have one thread anyway, and the limit costs a millisecond.
+    one_thread = threadpool_limits(1, "blas") if len(x) >= _THREADED else nullcontext()
+    with quiet, one_thread:
         return _Search(vector_field, tol).run(x, max_evaluations)
 
 
@@ -324,18 +330,37 @@ class _Search:
         return x, here
 
     def solve(self, here: Linearisation, scale: Array, right: Array, eta: float) -> Array:
-        """Return the solution of ``(diag(scale) - links) v = right`` to a relative error eta."""
+        """Return the solution of ``(diag(scale) - links) v = right`` to a relative error eta.
+
+        By the series ``sum_k (links / scale)^k right / scale`` as long as its terms fall fast, as
+        they do in short steps; else by GMRES.
+        """
+
+        def passed_on(v: Array) -> Array:
+            self.products += 1
+            return here.links(v) / scale
+
+        solution = term = right / scale
+        size = before = float(np.linalg.norm(term))
+        for _ in range(_TERMS):
+            term = passed_on(term)
+            now = float(np.linalg.norm(term))
+            if not now <= _FALLING * before:
+                break
+            solution = solution + term
+            if now * now <= eta * size * before:  # what is left out, if the next falls alike
+                return solution
+            before = now
+        return self.by_gmres(passed_on, right / scale, eta)
+
+    def by_gmres(self, passed_on: Callable[[Array], Array], right: Array, eta: float) -> Array:
+        """Return the solution of ``v - passed_on(v) = right`` to a relative error eta."""
         from scipy.sparse.linalg import LinearOperator, gmres
 
-        def product(v: Array) -> Array:
-            self.products += 1
-            return v - here.links(v) / scale
-
-        n = len(scale)
-        matrix = LinearOperator((n, n), matvec=product, dtype=np.float64)
+        n = len(right)
+        matrix = LinearOperator((n, n), matvec=lambda v: v - passed_on(v), dtype=np.float64)
         # A start without a product: the diagonal alone.
-        solution, _ = gmres(matrix, right / scale, rtol=eta, atol=0, restart=_RESTART, maxiter=10)
-        return solution
+        return gmres(matrix, right, rtol=eta, atol=0, restart=_RESTART, maxiter=10)[0]
 
     def is_stable(self, here: Linearisation) -> bool:
         """Tell whether all eigenvalues of the Jacobian have real parts of at most rounding."""
