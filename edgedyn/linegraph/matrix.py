@@ -82,14 +82,18 @@ class Rows:
         """Links of all rows."""
         return int(np.diff(self.starts) @ self.target.entries.ending)
 
-    def fill(self, links: int, indptr: Array, indices: Array, data: Array | None) -> None:
-        """Write the rows' ends and columns, and where wanted their values; `links` lie before."""
+    def fill(self, links: int, indptr: Array, indices: Array) -> None:
+        """Write the rows' ends and columns; `links` lie before."""
         from edgedyn.linegraph._kernels import copy_patterns
 
         copy_patterns(self.groups, self.starts, self.columns, links, indptr, indices)
-        if data is not None:
-            values = self.values.astype(data.dtype)
-            copy_patterns(self.groups, self.starts, values, links, indptr, data)
+
+    def fill_values(self, data: Array) -> None:
+        """Write the rows' values."""
+        from edgedyn.linegraph._kernels import copy_patterns
+
+        ends = np.empty(len(self.groups), np.int64)  # which nobody wants twice
+        copy_patterns(self.groups, self.starts, self.values.astype(data.dtype), 0, ends, data)
 
     def copies(self, groups: Array) -> tuple[Array, Array, Array]:
         """Return the lengths, columns and values of the rows of some nodes, given their groups."""
@@ -187,12 +191,19 @@ def structure(
     values = "links" if data is None else "multiplicities"
     indices, indptr = np.empty(n_links, kind), np.empty(n_rows + 1, kind)
     indptr[0] = row = links = 0
-    for parameter in parameters:
-        rows = Rows(parameter, [b for b in blocks if b.target is parameter], origin, values, kind)
-        end, last = row + parameter.entries.size, links + rows.n_links
-        part = None if data is None else data[links:last]
-        rows.fill(links, indptr[row + 1 : end + 1], indices[links:last], part)
-        row, links = end, last
+    with ThreadPoolExecutor(1) as other:  # neither holds the interpreter's lock for long
+        written = []
+        for parameter in parameters:
+            own = [block for block in blocks if block.target is parameter]
+            rows = Rows(parameter, own, origin, values, kind)
+            end, last = row + parameter.entries.size, links + rows.n_links
+            if data is not None:
+                rows.groups  # noqa: B018  # computed once, before two threads ask for it
+                written.append(other.submit(rows.fill_values, data[links:last]))
+            rows.fill(links, indptr[row + 1 : end + 1], indices[links:last])
+            row, links = end, last
+        for one in written:
+            one.result()
     return indices, indptr
 
 
