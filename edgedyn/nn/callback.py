@@ -79,8 +79,9 @@ class CapacitanceCallback(keras.callbacks.Callback):
         ``model``: the sample passes through the whole model each time. ``features``: it passes
         through the backbone once, when ``fit`` begins, and its features are reused; right where
         the backbone is frozen and the probe is trained, and refused otherwise.
-    batch_size : int
-        Samples taken at a time.
+    batch_size : int, optional
+        Samples taken at a time; by default 64, and more of small images where the backbone only
+        passes them forward.
     seed : int, numpy.random.Generator or None
         Decides the sample; None draws another one each time.
 
@@ -133,7 +134,7 @@ class CapacitanceCallback(keras.callbacks.Callback):
         strength: str = "magnitude",
         nodes: str = "kernels",
         source: str = "model",
-        batch_size: int = 64,
+        batch_size: int | None = None,
         seed: int | np.random.Generator | None = 0,
     ) -> None:
         super().__init__()
@@ -143,7 +144,9 @@ class CapacitanceCallback(keras.callbacks.Callback):
             raise ValueError("source='features' is for scope='probe'; the network scope needs x.")
         n_samples = check.positive_int(n_samples, "n_samples")
         self.source = source
-        self._scope, self._batch_size = scope, check.positive_int(batch_size, "batch_size")
+        if batch_size is not None:
+            check.positive_int(batch_size, "batch_size")
+        self._scope, self._batch_size = scope, batch_size
         self._kind: dict[str, Any] = {"coupling": coupling, "strength": strength, "nodes": nodes}
         self.x, self.y = sample_dataset(x, y, n_samples, np.random.default_rng(seed))
         self.records: list[CapacitanceRecord] = []

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import keras
@@ -36,6 +37,7 @@ Progress = Callable[[float, str], None]
 
 SCOPES = ("probe", "network")
 BATCH = 64  # samples taken at a time
+USUAL_PIXELS, MOST_FORWARD = 224 * 224, 4 * BATCH
 KEPT = 4  # meters that stay with a model
 # What a layer computes with beside its variables; a normalisation holds tensors.
 STATE = ("activation", "quantization_mode", "mean", "variance")
@@ -70,14 +72,17 @@ class CapacitanceMeter:
         nodes: str = "kernels",
         stderr: bool = False,
         loss: Any = None,
-        batch_size: int = BATCH,
+        batch_size: int | None = None,
     ) -> None:
         check_kind(scope, coupling, strength, nodes)
         if not isinstance(model, keras.Model):
             raise TypeError(f"model must be a Keras model; got {type(model).__name__}.")
         self.model, self.scope, self.strength = model, scope, strength
         self._kind: dict[str, Any] = {"coupling": coupling, "strength": strength, "nodes": nodes}
-        self.batch_size = check.positive_int(batch_size, "batch_size")
+        given = BATCH if batch_size is None else check.positive_int(batch_size, "batch_size")
+        self.batch_size = self._forward_size = given
+        if batch_size is None:
+            self._forward_size = forward_batch(model.inputs[0].shape)
         self.groups = jackknife_groups(stderr)
         self.loss_given = loss
         if scope == "probe":
@@ -117,7 +122,7 @@ class CapacitanceMeter:
     def features(self, x: Array, progress: Progress | None = None) -> Array:
         """Return what the probe receives, shape (n_samples, n_features)."""
         dtype = self.model.inputs[0].dtype
-        return in_batches(self._forward, x, self.batch_size, dtype, progress)[0]
+        return in_batches(self._forward, x, self._forward_size, dtype, progress)[0]
 
     def of_features(self, features: Array, targets: Array) -> Capacitance:
         """Compute the probe's beta_eff in closed form from the features."""
@@ -208,6 +213,21 @@ def meter_of(model: keras.Model, **options: Any) -> CapacitanceMeter:
             del known[old]
         known[key] = meter, held
     return known[key][0]
+
+
+def forward_batch(shape: tuple[int | None, ...]) -> int:
+    """Return how many samples go forward at a time: more of small images, which is faster.
+
+    As many as have the pixels of 64 images of 224x224, between 64 and 256.
+
+    >>> forward_batch((None, 224, 224, 3)), forward_batch((None, 32, 32, 3))
+    (64, 256)
+    """
+    sides = shape[1:-1]
+    if None in sides or not sides:
+        return BATCH
+    fitting = BATCH * USUAL_PIXELS // prod(n for n in sides if n is not None)
+    return min(max(BATCH, fitting), MOST_FORWARD)
 
 
 def in_batches(
