@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,9 @@ def trained(tmp_path_factory):
     )
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((20, 4)), np.arange(20) % 3
-    model.fit(x, y, epochs=3, verbose=0, callbacks=[backup.EpochBackup(folder), watch])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backup, "SHARE", inf)  # whatever they cost
+        model.fit(x, y, epochs=3, verbose=0, callbacks=[backup.EpochBackup(folder), watch])
     return folder, seen
 
 
@@ -108,6 +111,26 @@ def test_files_in_the_way_are_removed(tmp_path, name):
     x, y = np.zeros((6, 4)), np.arange(6) % 3
     fresh().fit(x, y, verbose=0, callbacks=[backup.EpochBackup(folder)])
     assert backup.backed_up(folder) == 1
+
+
+def test_backups_take_little_of_the_time_and_the_last_epoch_has_one(tmp_path, monkeypatch):
+    made, now = [], [0.0]
+    monkeypatch.setattr(backup, "perf_counter", lambda: now[0])
+
+    def back_up(self, epoch):
+        self.waiting = None
+        made.append(epoch)
+        now[0] += 1.0  # a second
+
+    monkeypatch.setattr(backup.EpochBackup, "_back_up", back_up)
+    saved = backup.EpochBackup(tmp_path)
+    for epoch in range(58):
+        now[0] += 2.0
+        saved.on_epoch_end(epoch)
+    saved.on_train_end()
+    assert made == [0, 25, 50, 57]  # every fifty seconds, and at the end
+    saved.on_train_end()
+    assert made[-1] == 57 and len(made) == 4
 
 
 # Random damage -----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ import keras
 from edgedyn._files import sealed, sha256, sync, unsealed, write_text
 
 DIGESTS = "digests.json"
+SHARE = 0.02  # of the time, for backups
 KEPT = 2  # backups: should the newest be damaged, the one before is there
 NAME = re.compile(r"epoch-(\d{4,})")
 
@@ -24,11 +26,16 @@ class EpochBackup(keras.callbacks.Callback):
     ``epoch-0005`` only when it is whole and on the disk; those before the last two are then
     removed. A backup of which a file is missing or changed, or that was made for another `owner`,
     is never used. The folder is that of one training run alone.
+
+    After the first epoch and the last there is one, and in between as often as backups take at
+    most `SHARE` of the time: an interruption repeats fifty times as much as a backup takes.
     """
 
     def __init__(self, folder: Path, owner: str = "") -> None:
         super().__init__()
         self.folder, self.owner = folder, owner
+        self.due = 0.0  # when the next one is
+        self.waiting: int | None = None  # an epoch that has none
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Restore the newest whole backup, if there is one."""
@@ -37,7 +44,21 @@ class EpochBackup(keras.callbacks.Callback):
             self._keras(self.folder / _name(epoch)).on_train_begin()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Make a backup if it is time."""
+        self.waiting = epoch
+        began = perf_counter()
+        if began >= self.due:
+            self._back_up(epoch)
+            self.due = perf_counter() + (perf_counter() - began) / SHARE
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Make a backup of the last epoch if it has none."""
+        if self.waiting is not None:
+            self._back_up(self.waiting)
+
+    def _back_up(self, epoch: int) -> None:
         """Make a backup, then remove the older ones."""
+        self.waiting = None
         if not self.folder.is_dir():
             _clear(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
