@@ -107,5 +107,39 @@ def test_every_benchmark_is_on_the_page_and_every_study_in_the_readme(performanc
 def test_the_committed_page_is_that_of_the_committed_results(performance):
     rows = performance.collect(VALIDATION / "results")
     stored = json.loads((VALIDATION / "results" / "performance.json").read_text("utf-8"))
+    for row, known in zip(rows, stored["rows"], strict=True):
+        row["older"] = known["older"]  # known when it was written only
     assert json.loads(performance.to_json(rows)) == stored["rows"]
     assert performance.table(rows) in (VALIDATION / "README.md").read_text("utf-8")
+
+
+def test_rows_older_than_their_code_say_so(performance, results, monkeypatch):
+    rows = performance.collect(results)
+    monkeypatch.setattr(performance, "last_commit", lambda code: "9999" if code == "mlp" else "")
+    aged = performance.with_ages(rows)
+    older = {row["command"] for row in aged if row["older"]}
+    assert older == {"python validation/bench_capacitance.py"}
+    lines = [line for line in performance.table(aged).splitlines() if "older than its code" in line]
+    assert lines and all("bench_capacitance" in line for line in lines)
+
+
+def test_what_an_interrupted_run_has_measured_is_not_measured_again(
+    performance, tmp_path, monkeypatch
+):
+    ran = []
+    monkeypatch.setattr(performance, "BEGUN", tmp_path / "begun.txt")
+    monkeypatch.setattr(performance, "since", lambda bench, begun: bench.title == "import")
+
+    def run(command):
+        ran.append(command[1])
+        if len(ran) == 2:
+            raise KeyboardInterrupt
+        return type("Done", (), {"returncode": 0})
+
+    monkeypatch.setattr(performance.subprocess, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        performance.run_all()
+    begun = (tmp_path / "begun.txt").read_text()
+    assert performance.run_all() == []
+    assert begun and not (tmp_path / "begun.txt").exists()
+    assert len(ran) == 2 + len(performance.BENCHES) - 1
