@@ -181,3 +181,24 @@ def test_what_mixes_samples_is_refused(net):
     model = keras.Model(inputs, kl.Dense(3)(x))
     with pytest.raises(ValueError, match="is not known"):
         extract(model)
+
+
+def test_joined_padded_rolled_and_reshaped():
+    def net(x):
+        y = ops.concatenate(xs=[x, ops.roll(x, 1, axis=1)], axis=-1)
+        y = ops.pad(y, ((0, 0), (1, 0), (0, 0)))
+        return ops.reshape(y, (-1, 2, 4 * 8))
+
+    def plain(x):
+        rolled = kl.Concatenate(axis=1)([kl.Cropping1D((6, 0))(x), kl.Cropping1D((0, 1))(x)])
+        y = kl.ZeroPadding1D((1, 0))(kl.Concatenate()([x, rolled]))
+        return kl.Reshape((2, 4 * 8))(y)
+
+    alike(*(model_of(f, (7, 3)) for f in (net, plain)), (7, 3))
+
+
+def test_zeros_beside_samples_are_refused():
+    inputs = keras.Input((4,))
+    x = ops.pad(kl.Dense(4)(inputs), ((1, 0), (0, 0)))
+    with pytest.raises(ValueError, match="is not known"):
+        extract(keras.Model(inputs, kl.Dense(3)(x)))

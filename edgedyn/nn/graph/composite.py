@@ -85,7 +85,8 @@ def _shape(node: Any) -> tuple[int, ...]:
 
 def _joined(operation: Any, node: Any) -> bool:
     """Tell whether what is joined are tensors of the network, along another axis than samples'."""
-    given = keras.tree.flatten(node.arguments.args[0])
+    arguments = node.arguments
+    given = keras.tree.flatten(arguments.args[0] if arguments.args else arguments.kwargs["xs"])
     all_tensors = all(isinstance(part, keras.KerasTensor) for part in given)
     return all_tensors and operation.axis % len(node.outputs[0].shape) != 0
 
