@@ -130,8 +130,8 @@ def table(rows, made):
         "# Backbones",
         "",
         f"AlexNet, every network of `keras.applications` ({len(rows) - len(NETWORKS) - 1}), and "
-        "KerasHub's image networks in published sizes, with random weights: beta_eff of the probe on "
-        f"{SAMPLES} digits, of the whole network on {NETWORK_SAMPLES}; what the network's first "
+        "KerasHub's image networks in published sizes, with random weights: beta_eff of the probe "
+        f"on {SAMPLES} digits, of the whole network on {NETWORK_SAMPLES}; what the network's first "
         "call took, which traces and compiles, and a second one, on a machine that had other work. "
         "Written by `python -m "
         f"validation.all_backbones`, {made['date'][:10]}, {made['cpu']}, {made['cores']} cores, "
