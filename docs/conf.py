@@ -2,12 +2,23 @@
 
 import os
 import sys
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 import edgedyn  # noqa: E402
+
+# Ray has no wheels for every platform. Where it is missing, a stand-in for its one class lets the
+# stopper's docstring be read.
+if find_spec("ray") is None:
+    for name in ("ray", "ray.tune"):
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].__spec__ = ModuleSpec(name, None)
+    sys.modules["ray.tune"].Stopper = type("Stopper", (), {})
 
 project = "edgedyn"
 author = "The edgedyn developers"
@@ -23,6 +34,7 @@ extensions = [
     "mathml",
     "public_names",
     "repository",
+    "schemas",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
@@ -33,7 +45,6 @@ myst_heading_anchors = 3
 
 autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc's sections name the types
-autodoc_mock_imports = ["ray"]
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 

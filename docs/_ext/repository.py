@@ -18,7 +18,9 @@ ROOT = DOCS.parent
 COPIES = DOCS / "repository"
 PAGES = (
     "CHANGELOG.md",
+    "CODE_OF_CONDUCT.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     "papers/jiang2024/*.md",
     "papers/jiang2024/full/*.md",
     "papers/gao2016/*.md",
