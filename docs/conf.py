@@ -44,6 +44,7 @@ myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 autosummary_generate = True
+default_role = "py:obj"  # what docstrings name in single backticks
 autodoc_typehints = "none"  # numpydoc's sections name the types
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False

@@ -65,8 +65,10 @@ def site(tmp_path_factory):
     for name in ("docs", "papers", "validation"):
         ignored = shutil.ignore_patterns("records", "weights", "_build", "generated", "__pycache__")
         shutil.copytree(ROOT / name, work / name, ignore=ignored)
-    for path in ROOT.glob("*.md"):
-        shutil.copy2(path, work)
+    example = Path("edgedyn", "studies", "example.toml")  # which a page shows
+    (work / example).parent.mkdir(parents=True)
+    for path in (*ROOT.glob("*.md"), ROOT / example):
+        shutil.copy2(path, work / path.relative_to(ROOT))
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
     command += [str(work / "docs"), str(work / "html")]
     done = subprocess.run(command, capture_output=True, text=True)

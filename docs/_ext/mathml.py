@@ -5,17 +5,23 @@ from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 
 
+def _mathml(source: str, display: str) -> str:
+    r"""Return a formula's MathML; bars that stand near to what they enclose for ``\lvert``."""
+    for word, bar in ((r"\lvert", "|"), (r"\rvert", "|"), ("||", "\u2016"), (r"\|", "\u2016")):
+        source = source.replace(word, bar)
+    return convert(source, display=display)
+
+
 def _inline(translator, node: nodes.math) -> None:
     """Write a formula within a line."""
-    translator.body.append(convert(node.astext()))
+    translator.body.append(_mathml(node.astext(), "inline"))
     raise nodes.SkipNode
 
 
 def _display(translator, node: nodes.math_block) -> None:
     """Write a formula on a line of its own."""
-    translator.body.append(
-        f'<div class="formula">{convert(node.astext(), display="block")}</div>\n'
-    )
+    formula = _mathml(node.astext(), "block")
+    translator.body.append(f'<div class="formula">{formula}</div>\n')
     raise nodes.SkipNode
 
 

@@ -12,7 +12,9 @@ HEAD = """# JSON Schema
 Machine-readable descriptions of the JSON that edgedyn writes, one file a kind. `schema` in a file is
 the number of its layout; it grows when a field changes its meaning or goes.
 """
-NONE = "\nThis version has none yet; [the page of formats](index.md) describes the files in words.\n"
+NONE = (
+    "\nThis version has none yet; [the page of formats](index.md) describes the files in words.\n"
+)
 
 
 def page() -> str:
