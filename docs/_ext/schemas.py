@@ -9,8 +9,8 @@ DOCS = Path(__file__).resolve().parents[1]
 PAGE = DOCS / "formats" / "schemas.md"
 HEAD = """# JSON Schema
 
-Machine-readable descriptions of the JSON that edgedyn writes, one file a kind. `schema` in a file is
-the number of its layout; it grows when a field changes its meaning or goes.
+Machine-readable descriptions of the JSON that edgedyn writes, one file a kind. `schema` in a file
+is the number of its layout; it grows when a field changes its meaning or goes.
 """
 NONE = (
     "\nThis version has none yet; [the page of formats](index.md) describes the files in words.\n"

@@ -150,7 +150,7 @@ def short(found):
     better, worse = (said.count(f"{word}, surely") for word in ("better", "worse"))
     ours, last = rows["real backbones that converge"]
     nearer = "surely nearer" if ours["gain_low"] > 0 else "not surely nearer"
-    table = ["| after five epochs | rule | last accuracy | lead of the rule |"]
+    table = ["| rank correlation after five epochs | paper's rule | last accuracy | lead |"]
     table += ["|---|---:|---:|---:|"]
     table += [
         f"| {words} | {one['rho']:.2f} | {other['rho']:.2f} | {with_interval(one, 'lead')} |"
@@ -159,9 +159,9 @@ def short(found):
     answer = (
         f"**{'Somewhere' if better else 'No'}.** In ranking candidates it is surely better in "
         f"{better} and surely worse in {worse} of {len(rows)} regimes (below: rank correlation "
-        "with the final accuracy, 95 % intervals). In forecasting the final accuracy of backbones "
-        f"that converge it is {nearer}: its mean error is {ours['error']:.3f} against "
-        f"{last['error']:.3f}."
+        "with the final accuracy; the lead with its 95 % interval). In forecasting the final "
+        f"accuracy of backbones that converge it is {nearer}: its mean error is "
+        f"{ours['error']:.3f} against {last['error']:.3f}."
     )
     return filled(answer) + "\n\n" + "\n".join(table)
 
