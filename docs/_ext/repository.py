@@ -48,6 +48,8 @@ def turned(text: str, page: Path) -> str:
             return match[0]
         origin = ROOT / page.relative_to(COPIES) if page.is_relative_to(COPIES) else page
         wanted = Path(os.path.normpath(origin.parent / target))
+        if not wanted.exists() and origin == page:  # copies' links are their scripts' business
+            raise ValueError(f"{page}: there is no {target} to link to.")
         if wanted.is_relative_to(DOCS):
             place = wanted
         elif picture or wanted in known:
