@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgedyn.studies.selection import Selection, select
     from edgedyn.studies.store import load_records
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "Capacitance": "edgedyn.capacitance",

@@ -1,4 +1,4 @@
-"""The pages about choosing say what their committed results say; so does the README."""
+"""The pages about choosing say what their committed results say; so does the page of verdicts."""
 
 import importlib
 import json
@@ -29,11 +29,19 @@ def study(request):
     return request.param, module, whole(json.loads(path.read_text("utf-8")))
 
 
-def test_page_and_readme_follow_the_results(study):
+def test_page_and_verdict_follow_the_results(study):
     name, module, result = study
     assert (module.HERE / f"{name}.md").read_text("utf-8") == module.page(result)
+    verdicts = headline.VERDICTS.read_text("utf-8")
+    said = headline.bullet(module.headline_of(result))
+    assert headline.placed(verdicts, name, said) == verdicts
+
+
+def test_the_readme_says_what_a_race_costs():
+    race = importlib.import_module("validation.race")
+    result = whole(json.loads((race.HERE / "results" / "race.json").read_text("utf-8")))
     readme = headline.README.read_text("utf-8")
-    assert headline.placed(readme, name, module.readme(result)) == readme
+    assert headline.placed(readme, "race", headline.filled(race.verdict(result))) == readme
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ and, where the records carry the score, the rank sum of last value and NASWOT
    candidates outside the case at hand; rules that look at all candidates (level, pooled) are also
    judged with the candidate's own family hidden from them.
 
-Writes ``chooser.md``, ``results/chooser.json`` and the README's sentence. Run from the project's
-root, five minutes on a core: ``python -m validation.chooser``
+Writes ``chooser.md``, ``results/chooser.json`` and its sentence in ``docs/claims/verdicts.md``. Run
+from the project's root, five minutes on a core: ``python -m validation.chooser``
 """
 
 import json
@@ -338,11 +338,11 @@ def of_rank_sum(rows):
     )
 
 
-def readme(result):
-    """Return the README's sentence."""
+def headline_of(result):
+    """Return the sentence of the page of verdicts."""
     return (
         f"**Which rule chooses.** {sentence(result)} Every cell: "
-        "[validation/chooser.md](validation/chooser.md)."
+        "[chooser.md](../../validation/chooser.md)."
     )
 
 
@@ -408,7 +408,7 @@ def main():
     found = {**result, "environment": environment(), "seed": SEED}
     write_text(HERE / "results" / "chooser.json", to_json(found))
     write_text(HERE / "chooser.md", page(result))
-    headline.put("chooser", readme(result))
+    headline.put("chooser", headline_of(result))
     print(sentence(result))
 
 

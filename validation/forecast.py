@@ -18,7 +18,8 @@ these studies before this one was taken, so that the errors there favour it a li
 and the demo (``demo_seeds.py``) took no part in that.
 
 Writes what the package ships (``edgedyn/predict/forecast_prior.json``), ``forecast.md``,
-``results/forecast.json`` and the README's sentence. Run from the project's root, half a minute:
+``results/forecast.json`` and its sentence in ``docs/claims/verdicts.md``. Run from the
+project's root, half a minute:
 ``EDGEDYN_DATA=../shared/data python -m validation.forecast``
 """
 
@@ -248,11 +249,11 @@ def verdict(result):
     )
 
 
-def readme(result):
-    """Return the README's sentence."""
+def headline_of(result):
+    """Return the sentence of the page of verdicts."""
     return (
         f"**A forecast of the final accuracy.** {verdict(result)} Study by study: "
-        "[validation/forecast.md](validation/forecast.md)."
+        "[forecast.md](../../validation/forecast.md)."
     )
 
 
@@ -324,7 +325,7 @@ def main():
     found = {**result, "environment": environment(), "seed": SEED}
     write_text(HERE / "results" / "forecast.json", to_json(found))
     write_text(HERE / "forecast.md", page(result))
-    headline.put("forecast", readme(result))
+    headline.put("forecast", headline_of(result))
     print(verdict(result))
 
 

@@ -13,7 +13,8 @@ test accuracy below the best one's (regret)? Policies:
 
 Means over seeds and studies; intervals are a bootstrap over seeds, study by study: candidates stay
 as they are, a race is of these. Writes ``race.md``, ``race.png``,
-``results/race.json`` and the README's sentence. Run from the project's root, half a minute:
+``results/race.json`` and its sentences in ``docs/claims/verdicts.md`` and the README. Run from the
+project's root, half a minute:
 ``python -m validation.race``
 """
 
@@ -138,9 +139,9 @@ def verdict(result):
     )
 
 
-def readme(result):
-    """Return the README's sentence."""
-    return f"**A race.** {verdict(result)} Every policy: [validation/race.md](validation/race.md)."
+def headline_of(result):
+    """Return the sentence of the page of verdicts."""
+    return f"**A race.** {verdict(result)} Every policy: [race.md](../../validation/race.md)."
 
 
 def table(rows):
@@ -199,7 +200,8 @@ def main():
     write_text(HERE / "results" / "race.json", to_json(found))
     write_text(HERE / "race.md", page(result))
     figure(result, HERE / "race.png")
-    headline.put("race", readme(result))
+    headline.put("race", headline_of(result))
+    headline.put_text(headline.README, "race", headline.filled(verdict(result)))
     print(verdict(result))
 
 

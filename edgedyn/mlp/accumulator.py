@@ -81,14 +81,14 @@ class DegreeAccumulator(DegreeSums):
 
     Per sample, with :math:`S^l = \sum_i z^l_i` (+1 if layer l + 1 has a bias that is a node):
 
-    ========  =======================================  =======================================
-    coupling  in-degree of (l; i,j)                    out-degree of (l+1; k,i)
-    ========  =======================================  =======================================
-    direct    ``D_i z_j sum_k e_k``                    ``e_k D_i S^{l-1}``
+    ========  =========================================  =====================================
+    coupling  in-degree of (l; i,j)                      out-degree of (l+1; k,i)
+    ========  =========================================  =====================================
+    direct    ``D_i z_j sum_k e_k``                      ``e_k D_i S^{l-1}``
     full      ``D_i z_j (sum_k e_k + S^l (W^T G 1)_i)``  ``S^{l-1} (e_k D_i + z_i (G W D)_k)``
-    ========  =======================================  =======================================
+    ========  =========================================  =====================================
 
-    (e, W and G of layer l + 1; the magnitude strength takes |e|, |z| and |D|.) A bias has
+    (e, W and G of layer l + 1; the magnitude strength takes ``|e|``, ``|z|``, ``|D|``.) A bias has
     in-degree as with ``z_j = 1``; its out-degree is 0 (direct) or ``S^{l-1} (G W D)_k`` (full).
     Each line is one product of a (neurons, samples) with a (samples, neurons) matrix. Where a
     layer is a scale layer (`ReLUChain`), sums over weights have one term: ``sum_k e_k`` becomes

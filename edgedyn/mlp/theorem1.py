@@ -55,8 +55,8 @@ class Theorem1Report(Plain):
     interpolating : tuple of TrajectoryPoint
         (a)-(c) A run towards zero loss.
     slope, slope_stderr, fall : float
-        Least-squares slope of ln beta_eff against ln mean |e| over that run, its standard error;
-        largest beta_eff of the run over the last one.
+        Least-squares slope of ln beta_eff against ln mean ``|e|`` over that run, its standard
+        error; largest beta_eff of the run over the last one.
     brute_force_error : float
         Largest relative difference from brute force; NaN where P would have been too large.
     floors : dict of str to tuple of TrajectoryPoint
@@ -120,8 +120,8 @@ def capacitance_bound(
     .. math:: K = \max_{2\le m\le L-1} \Big(\prod_{r=m+1}^{L} |W^r|_1\Big) \max_s Z^{m-2}_s,
        \qquad \epsilon = \langle \|e^L_s\|_\infty \rangle
 
-    with ``|W|_1`` the largest column sum of |W| and ``Z^l = ||z^l||_1``, plus 1 where the biases
-    of layer l + 1 are nodes.
+    with ``|W|_1`` the largest column sum of ``|W|`` and ``Z^l = ||z^l||_1``, plus 1 where the
+    biases of layer l + 1 are nodes.
 
     Parameters
     ----------

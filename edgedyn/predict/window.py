@@ -4,7 +4,7 @@ import numpy as np
 
 from edgedyn._array import Array
 
-# Median of a chi-square variable with one degree of freedom (0.4549), as MATH section 8 rounds it.
+# Median of a chi-square variable with one degree of freedom (0.4549), rounded.
 _CHI2_MEDIAN = 0.455
 
 

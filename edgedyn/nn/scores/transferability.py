@@ -88,14 +88,14 @@ def transfer_scores(
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> TransferScores:
-    """Compute the `TransferScores` (NCE, LEEP, LogME, H-scores) of a model in one pass.
+    r"""Compute the `TransferScores` (NCE, LEEP, LogME, H-scores) of a model in one pass.
 
     Parameters
     ----------
     model : keras.Model
         Functional or built sequential; with its source head (the classifier of the task it was
         trained on) or without.
-    x : array_like, shape (n_samples, *input shape)
+    x : array_like, shape (n_samples, \*input shape)
     y : array_like, shape (n_samples,)
         The new task's labels: integers or names.
     source_head : {"auto", "softmax", "logits", "none"}

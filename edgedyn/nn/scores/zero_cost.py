@@ -88,13 +88,13 @@ def zero_cost(
     zen_repeats: int = 4,
     progress: Progress | None = None,
 ) -> ZeroCostScores:
-    """Compute training-free proxies, `ZeroCostScores`, of a Keras model on one batch.
+    r"""Compute training-free proxies, `ZeroCostScores`, of a Keras model on one batch.
 
     Parameters
     ----------
     model : keras.Model
         Sequential or functional, of layers that the line graph knows; left as it is.
-    x : array_like, shape (n_samples, *input shape)
+    x : array_like, shape (n_samples, \*input shape)
         One batch, at least two samples; all of it is in memory at once, in float64.
     y : array_like, optional
         Targets as the loss takes them; grad_norm, snip, grasp and fisher need them.

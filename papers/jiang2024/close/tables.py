@@ -348,7 +348,7 @@ def sources(variant):
 
 
 def all_run(rows):
-    """Tell whether every task has all candidates: before that the README says nothing of them."""
+    """Tell whether every task has all candidates: before that no page says anything of them."""
     main = [s for s in rows if s["variant"] == "identity"]
     return len(main) == len(TASKS) and all(len(s["models"]) == len(CANDIDATES) for s in main)
 

@@ -1,1 +1,1 @@
-"""What all pages share: records read, rules applied, intervals, what the README says."""
+"""What all pages share: records read, rules applied, intervals, what README and site say."""

@@ -1,8 +1,9 @@
 """How well early beta_eff orders the cells of NAS-Bench-201, beside what is cheaper.
 
 Reads the records of nas/run.py and the benchmark's table, writes results/nas.json, nas.md and a
-sentence of the project's README. A cell's truth is its tabulated validation accuracy after 200
-epochs of the full network; every method sees no more than the few epochs of the small one, or none.
+sentence of the site's page of verdicts. A cell's truth is its tabulated validation accuracy after
+200 epochs of the full network; every method sees no more than the few epochs of the small one, or
+none.
 Run after nas/run.py:
 ``EDGEDYN_DATA=... python -m papers.jiang2024.nas.tables`` (three minutes).
 """

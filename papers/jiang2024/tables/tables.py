@@ -3,7 +3,7 @@
 Writes results/table1.json (rho of every method after 3, 5 and 10 epochs, among all candidates and
 among the pretrained ones alone; leads over the last value and over the best baseline),
 results/supplementary.json (ranking from single runs, fixed windows, fewer training samples, times),
-tables.md, which says the same for people, and a sentence of the project's README. Run after
+tables.md, which says the same for people, and a sentence of the site's page of verdicts. Run after
 zoo/run.py (and zoo/run_sizes.py, if you like):
 ``python -m papers.jiang2024.tables.tables`` (a few minutes for three tasks on one core).
 """

@@ -5,7 +5,7 @@ Tasks: the two halves of 40 classes of CIFAR-100 (20 classes each, 2000 training
 learning rate of 1e-3, frozen probe; with Adam, 30 epochs and all candidates to the end. The batch
 norms of the candidates have momentum 0.9: Keras' 0.99 averages over about 100 steps, three epochs
 here, so that early validation accuracies, which everything is predicted from, would lag behind
-(see the README's limits).
+(see the site's page of limits).
 
 Records go to ``records/TASK/records/``, one file a trial; the folder holds checkpoints, too, which
 let an interrupted run go on where it was. With ``--probe trained`` everything is the same but that
