@@ -17,6 +17,10 @@ BACKENDS = ("jax", "torch")
 def run(backend, *words, **environ):
     """Run a script under a backend, in double precision where JAX must be told so."""
     options = {"KERAS_BACKEND": backend, "JAX_ENABLE_X64": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if backend == "jax":  # optimising takes longer than the tests
+        options["XLA_FLAGS"] = (
+            "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+        )
     return subprocess.run(
         [sys.executable, *map(str, words)],
         capture_output=True,
