@@ -103,9 +103,18 @@ class Interaction:
         return matrix
 
     def to_networkx(self, *, max_links: int = 100_000) -> "nx.DiGraph":
-        """Return the graph with edges source -> target and the strengths as ``weight``.
+        """Return the graph with edges source -> target and the strengths P as ``weight``.
 
-        More than `max_links` links are a ValueError.
+        Nodes and edges carry what they do in `LineGraph.to_networkx`, but for the weight. More
+        than `max_links` links are a ValueError.
+
+        Examples
+        --------
+        >>> import numpy as np, edgedyn as ed
+        >>> net = ed.ReLUMLP([[[1.0]], [[1.0]], [[2.0]]], loss="squared_error")
+        >>> P = net.interaction([[3.0]], [5.0])
+        >>> P.to_networkx().edges[1, 0]["weight"]  # |e_2| |x| = |2 * (6 - 5)| * 3
+        6.0
         """
         graph = self.graph.to_networkx(max_links=max_links)
         links = self.to_scipy().tocoo()

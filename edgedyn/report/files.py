@@ -64,7 +64,7 @@ def check_drawing(path: Path) -> None:
     if path.suffix.lower() not in DRAWING_SUFFIXES:
         raise ValueError(
             f"the output must end in one of {', '.join(DRAWING_SUFFIXES)} for a drawing, or .npz, "
-            f".graphml, .csv for an export by edgedyn.linegraph.export; got {path.name!r}."
+            f".graphml, .gexf, .csv for an export by edgedyn.linegraph.export; got {path.name!r}."
         )
 
 
