@@ -29,7 +29,7 @@ from edgedyn.linegraph.xml_words import Gexf, GraphML, Parts
 EXPORT_SUFFIXES = (".npz", ".graphml", ".gexf", ".csv")
 LAYER_SUFFIXES = (".graphml", ".gexf", ".gml")
 PIECE = 2**15  # nodes or links in memory; some 50 bytes each
-LINES = 2**12  # lines of text that are written at once: they fit into the processor's cache
+LINES = 2**10  # lines of text that are written at once: they fit into the processor's cache
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _XML_TEXT = {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}  # escape knows &<>
