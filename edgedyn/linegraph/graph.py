@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from edgedyn import _notebook as notebook
 from edgedyn import _validate as check
 from edgedyn.linegraph.index import NodeIndex
 from edgedyn.linegraph.limits import check_bytes, check_links
@@ -127,6 +128,18 @@ class LineGraph:
 
     def __repr__(self) -> str:
         return f"LineGraph({self.n_layers} layers, {self.n_nodes} nodes, {self.n_links} links)"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: counts, and the links between the layers."""
+        facts = {
+            "nodes": self.n_nodes,
+            "links": self.n_links,
+            "layers": self.n_layers,
+            "β_eff, unweighted": self.beta_eff,
+        }
+        names = {layer: self.index.name(layer) for layer in range(1, self.n_layers + 1)}
+        rows = [(names[b], names[a], n) for a, b, n in self.layer_links()]
+        return notebook.card(f"{self!r}", facts, notebook.table(["from", "to", "links"], rows))
 
     # Degrees ------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgedyn import _notebook as notebook
 from edgedyn._array import Array
 from edgedyn.linegraph.graph import MAX_BYTES, LineGraph
 
@@ -60,6 +61,27 @@ class Interaction:
 
     def __repr__(self) -> str:
         return f"Interaction({self.graph!r}, {self.strength}, {self.n_samples} samples)"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the strengths' total, beta_eff, the graph."""
+        into, out = self.in_degree(), self.out_degree()
+        total = float(into.sum())
+        facts = {
+            "strength P": self.strength,
+            "samples": self.n_samples,
+            "nodes": self.graph.n_nodes,
+            "links": self.graph.n_links,
+            "total strength": total,
+            "β_eff, weighted by P": float(out @ into) / total if total else None,
+        }
+        names = [self.graph.index.name(k + 1) for k in range(self.graph.n_layers)]
+        slices = [self.graph.index.layer_slice(k + 1) for k in range(self.graph.n_layers)]
+        rows = [
+            (name, float(into[nodes].sum()), float(out[nodes].sum()))
+            for name, nodes in zip(names, slices, strict=True)
+        ]
+        head = ["layer", "strength in", "strength out"]
+        return notebook.card(f"{self!r}", facts, notebook.table(head, rows))
 
     def in_degree(self) -> Array:
         """Return the total strength into each node, ``P 1``."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from edgedyn import _notebook as notebook
 from edgedyn._environment import command, environment, published
 from edgedyn._files import atomic, json_ready
 from edgedyn._job import Job, Rehearsal, Settings, Survey
@@ -114,6 +115,24 @@ class Selection:
             "n_validation": self.n_validation,
             "seconds": self.seconds,
         }
+
+    def __repr__(self) -> str:
+        named = str(self.choice) if self.choice is not None else "no candidate named"
+        return f"Selection({len(self.records)} trials, {len(self.failed)} failed: {named})"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: whom the study names, its forecast, the ranking."""
+        facts: dict[str, object] = {"trials": f"{len(self.records)}, {len(self.failed)} failed"}
+        if self.choice is not None:
+            facts[f"named after {self.choice.epochs} epochs"] = self.choice
+        for name in self.chosen[:1]:
+            if name in self.forecasts:
+                facts[f"forecast for {name}"] = self.forecasts[name]
+        facts |= {"trained network": self.best_model, "folder": self.folder}
+        ranking = "" if self.ranking is None else self.ranking.html_table()
+        reasons = [(r.model, r.seed, r.reason) for r in self.failed]
+        failed = notebook.table(["failed", "seed", "reason"], reasons)
+        return notebook.card("Selection", facts, ranking, failed)
 
     def __str__(self) -> str:
         lines = [f"{len(self.records)} trials in {self.folder}, {len(self.failed)} failed"]
