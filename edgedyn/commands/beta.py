@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up notes are not results
     import numpy as np
 
-    from edgedyn._environment import environment
+    from edgedyn._environment import document
     from edgedyn._files import to_json
     from edgedyn._validate import positive_int
     from edgedyn.nn.crosscheck import cross_check
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         result = {"settings": settings, "capacitance": cap.to_dict()}
         if check is not None:
             result["check"] = check.to_dict()
-        print(to_json({"environment": environment(), **result}))
+        print(to_json(document("beta", result)))
     else:
         _layers_table(cap, f"{model.name} on {data.name}, {arguments.scope} scope")
         if check is not None:

@@ -56,6 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Describe a line graph and write it."""
     import json
 
+    from edgedyn._environment import document
     from edgedyn._files import json_ready, output_folder
 
     _check_out(arguments)
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace) -> None:
             summary |= {"data": arguments.data, "n_samples": weighted.n_samples}
         summary["written"] = str(arguments.out)
     if arguments.json:
-        print(json.dumps(json_ready(summary)))
+        print(json.dumps(json_ready(document("linegraph", summary))))
         return
     shown = [
         [key.replace("_", " "), f"{value:.6g}" if isinstance(value, float) else str(value)]

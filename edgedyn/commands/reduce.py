@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Reduce a network, say where it stands, draw it."""
     from edgedyn import _validate as check
     from edgedyn import reduction
-    from edgedyn._environment import environment
+    from edgedyn._environment import document
     from edgedyn._files import output_folder, to_json
     from edgedyn.reduction.files import described
 
@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> None:
         _draw(arguments.out, system, result)
         result["written"] = str(arguments.out)
     if arguments.json:
-        print(to_json({"environment": environment(), **result}))
+        print(to_json(document("reduce", result)))
         return
     _print(result)
 

@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Verify Theorem 1, write its folder, print its tables."""
     from edgedyn._data import load_table
-    from edgedyn._environment import environment
+    from edgedyn._environment import document
     from edgedyn._files import result_folder, to_json
     from edgedyn.mlp import verify_theorem1
     from edgedyn.report.files import write_theorem1
@@ -40,9 +40,10 @@ def run(arguments: argparse.Namespace) -> None:
         with progress_bar(arguments.json) as progress:
             options = {name: getattr(arguments, name) for name in ("layers", "epochs", "seed")}
             report = verify_theorem1(X, y, **options, progress=progress)
-        write_theorem1(folder, report, environment())
+        results = document("theorem1", report.to_dict())
+        write_theorem1(folder, report, results)
     if arguments.json:
-        print(to_json({"environment": environment(), **report.to_dict()}))
+        print(to_json(results))
         return
     _tables(report)
     print(f"Written to {folder}/")

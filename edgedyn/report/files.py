@@ -12,12 +12,13 @@ from edgedyn.report.linegraph.page import MOST_DRAWN_LINKS, graph_page
 DRAWING_SUFFIXES = (".png", ".svg", ".html")
 
 
-def write_demo(folder: Path, demo: Any, lines: dict[str, Any], environment: dict[str, Any]) -> None:
+def write_demo(folder: Path, demo: Any, lines: dict[str, Any], results: dict[str, Any]) -> None:
     """Write the results.json, results.csv and figures of an `edgedyn.studies.Demo`.
 
-    `lines` is what `figures.accuracy_fit` draws: keys ``beta, accuracy, line, truth, title, t0``.
+    `results` is what the .json holds; `lines` is what `figures.accuracy_fit` draws: keys ``beta,
+    accuracy, line, truth, title, t0``.
     """
-    write_text(folder / "results.json", to_json({"environment": environment, **demo.to_dict()}))
+    write_text(folder / "results.json", to_json(results))
     write_text(folder / "results.csv", csv_text(demo.to_frame()))
     first = [r for r in demo.records if r.seed == demo.seed]
     observed = demo.settings["observed_epochs"]
@@ -44,9 +45,9 @@ def write_graphs_picture(path: Path, graph: Any) -> None:
         figures.line_graph(axes[1], graph.sizes, links)
 
 
-def write_theorem1(folder: Path, report: Any, environment: dict[str, Any]) -> None:
-    """Write the verification's results.json, results.csv and figure."""
-    write_text(folder / "results.json", to_json({"environment": environment, **report.to_dict()}))
+def write_theorem1(folder: Path, report: Any, results: dict[str, Any]) -> None:
+    """Write the verification's results.json, which holds `results`, its .csv and figure."""
+    write_text(folder / "results.json", to_json(results))
     write_text(folder / "results.csv", csv_text(report.to_frame()))
     runs = {"interpolating": report.interpolating, **report.floors}
     with figures.saved_figure(folder / "theorem1.png", columns=2, rows=2) as (_, axes):
