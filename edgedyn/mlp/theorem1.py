@@ -1,5 +1,6 @@
 """Numerical verification of Theorem 1: where beta_eff -> 0, how fast, and where it does not."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from edgedyn.mlp.network import ReLUMLP
 if TYPE_CHECKING:
     import pandas as pd
 
+LOG = logging.getLogger(__name__)
 DEFAULT_LAYERS = (64, 48, 32, 24, 10)
 MAX_BRUTE_FORCE_LINKS = 2_000_000
 
@@ -303,6 +305,7 @@ def _run(
     report: Callable[[float, str], None],
 ) -> tuple[TrajectoryPoint, ...]:
     """Train from a fresh start, and `polish`; measure at some 30 epochs, even in the logarithm."""
+    LOG.info("%s: %d epochs of %s", what, epochs, "-".join(map(str, sizes)))
     net = ReLUMLP.random(sizes, seed=seed)
     marks = np.unique(np.round(np.geomspace(1, epochs, 30)).astype(int))
     brute = set(marks[np.linspace(0, len(marks) - 1, 4).astype(int)].tolist())

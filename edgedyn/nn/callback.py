@@ -1,5 +1,6 @@
 """beta_eff at the end of every epoch of a Keras training run."""
 
+import logging
 import warnings
 from dataclasses import asdict, dataclass
 from math import isfinite, nan
@@ -19,6 +20,7 @@ from edgedyn.nn.meter import CapacitanceMeter, check_kind, meter_of
 if TYPE_CHECKING:
     import pandas as pd
 
+LOG = logging.getLogger(__name__)
 SOURCES = ("model", "features")
 DIVERGED = "diverged"
 
@@ -204,6 +206,7 @@ class CapacitanceCallback(keras.callbacks.Callback):
             cap = self._measure()
         value, status = (nan, DIVERGED) if cap is None else (cap.value, cap.status)
         seconds = perf_counter() - start
+        LOG.info("epoch %d: beta_eff = %.6g (%s), %.3g s", epoch + 1, value, status, seconds)
         self.records.append(CapacitanceRecord(self._fits, epoch, value, status, loss, seconds, cap))
         if logs is not None:
             logs["beta_eff"] = value

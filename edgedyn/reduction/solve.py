@@ -1,5 +1,6 @@
 """Steady states and time courses, of full networks and of their one-dimensional reduction."""
 
+import logging
 from dataclasses import dataclass, field
 from math import inf, isfinite, nan
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from edgedyn.reduction.field import Linearisation, VectorField
 from edgedyn.reduction.pair import Array
 from edgedyn.reduction.systems import System
 
+LOG = logging.getLogger(__name__)
 Status = Literal["converged", "unstable", "not_converged", "diverged"]
 
 _STARTS = ("low", "high")
@@ -295,6 +297,7 @@ class _Search:
         result = self.found(*self.march(start, first))
         if result.status == "converged":
             return result
+        LOG.info("implicit steps ended with %s; the flow itself is followed", result)
         best = result
         for x in self.explicit(start, max_evaluations):
             result = self.found(*self.march(x, self.linearise(x)))

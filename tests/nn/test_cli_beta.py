@@ -82,7 +82,7 @@ def test_a_failed_check_is_an_exit_code_of_its_own(saved, capsys, monkeypatch):
         (["--model", "MobileNet", "--data", "folder:/nowhere"], "there is no folder '/nowhere'"),
         (["--model", "MobileNet", "--scope", "all"], "scope must be one of"),
         (["--model", "MobileNet", "--coupling", "full"], "signed strengths only"),
-        (["--model", "MobileNet", "--seed", "-1"], "--seed must be 0 or more"),
+        (["--model", "MobileNet", "--seed", "-1"], "--seed must be in 0.."),
         (["--model", "MobileNet", "--check", "--scope", "network"], "--check compares"),
         (
             ["--model", "MobileNet", "--samples", "0", "--weights", "none"],
