@@ -189,6 +189,25 @@ def test_theorem1_writes_its_results(capsys, tmp_path):
     assert results["environment"]["edgedyn"] == ed.__version__
     assert results["sizes"] == [4, 12, 8, 6, 3]
     assert {p.name for p in out.iterdir()} == {"results.json", "results.csv", "theorem1.png"}
+    assert results["verdict"] in printed and "nan" not in printed
+
+
+def test_theorem1_takes_a_table_as_it_is(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [
+        ",".join([*map(str, rng.standard_normal(3)), "yes" if k % 2 else "no"]) for k in range(30)
+    ]
+    (tmp_path / "mine.csv").write_text("\n".join(["height,width,age,answer", *rows]) + "\n")
+    arguments = ["theorem1", "--data", str(tmp_path / "mine.csv"), "--epochs", "3"]
+    assert main([*arguments, "--out", str(tmp_path / "out"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["sizes"], found["n_samples"]) == ([3, 48, 32, 24, 2], 30)
+
+
+def test_values_that_are_none_say_why(capsys, tmp_path):
+    assert main(["linegraph", "4", "5"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("none (no links)") == 3 and "nan" not in out  # S, H and beta_eff
 
 
 def test_an_interrupt_leaves_nothing_half_written(capsys, tmp_path, monkeypatch):

@@ -285,6 +285,9 @@ def _schema(kind: str) -> dict[str, Any]:
     )
     parts = dict(parts)
     body = parts.pop(own["$ref"].rsplit("/", 1)[1])
+    if kind == "theorem1":  # a property that its to_dict adds
+        body["properties"]["verdict"] = {"type": "string"}
+        body["required"] = [*body["required"], "verdict"]
     first = {"schema": {"const": SCHEMAS[kind]}}
     if kind != "record":  # whose provenance holds it
         first["environment"] = made

@@ -5,7 +5,7 @@ import os
 from functools import partial
 from typing import Any
 
-from edgedyn.commands.console import check_seed, print_table, progress_bar
+from edgedyn.commands.console import check_seed, number_or_why, print_table, progress_bar
 
 
 def add(commands: Any) -> None:
@@ -123,7 +123,11 @@ def _size_of(model: Any) -> tuple[int, int] | None:
 def _layers_table(cap: Any, title: str) -> None:
     """Print a capacitance and its layers."""
     rows = [
-        [v.name, v.n_nodes, *(f"{x:.4g}" for x in (v.in_total, v.out_total, v.contribution))]
+        [
+            *(v.name, v.n_nodes),
+            *(f"{x:.4g}" for x in (v.in_total, v.out_total)),
+            number_or_why(v.contribution, cap.status, ".4g"),
+        ]
         for v in cap.per_layer
     ]
     print_table(title, ["layer", "nodes", "sum of in-degrees", "sum of out-degrees", "share"], rows)

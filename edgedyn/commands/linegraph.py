@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgedyn.commands.console import print_table
+from edgedyn.commands.console import number_or_why, print_table
 
 SAMPLES = 256  # of a model's training images; enough for a drawing
 MOMENTS = ("mean_strength", "symmetry", "heterogeneity", "beta_eff")
@@ -78,7 +78,10 @@ def run(arguments: argparse.Namespace) -> None:
         print(json.dumps(json_ready(document("linegraph", summary))))
         return
     shown = [
-        [key.replace("_", " "), f"{value:.6g}" if isinstance(value, float) else str(value)]
+        [
+            key.replace("_", " "),
+            number_or_why(value, "no links", ".6g") if isinstance(value, float) else str(value),
+        ]
         for key, value in summary.items()
     ]
     print_table(f"Line graph of {name}", ["", "value"], shown)

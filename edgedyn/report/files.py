@@ -53,11 +53,13 @@ def write_theorem1(folder: Path, report: Any, results: dict[str, Any]) -> None:
     with figures.saved_figure(folder / "theorem1.png", columns=2, rows=2) as (_, axes):
         triples = {k: [(p.mean_error, p.beta, p.bound) for p in run] for k, run in runs.items()}
         figures.theorem1_runs(axes[0], triples, floors=tuple(report.floors))
+        axes[0].set_title("(a), (d) The value, its bound, its floors")  # letters as in the tables
         points = [(p.epoch, p.signed, p.beta) for p in report.interpolating]
         epochs, signed, beta = zip(*points, strict=True)
         figures.signed_run(axes[1], epochs, signed, beta)
+        axes[1].set_title("(c) Signed strengths")
         for ax, (name, flow) in zip(axes[2:], report.dynamics.items(), strict=True):
-            figures.flow_deviations(ax, flow.times, flow.deviations, f"Edge dynamics, {name}")
+            figures.flow_deviations(ax, flow.times, flow.deviations, f"(f) Edge dynamics, {name}")
 
 
 def check_drawing(path: Path) -> None:
