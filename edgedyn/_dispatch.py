@@ -6,11 +6,12 @@ from typing import Any
 
 from edgedyn import _validate as check
 from edgedyn import linegraph
+from edgedyn.capacitance import Nodes
 
 
 @wraps(linegraph.line_graph)
 def line_graph(
-    source: Any, *, bias: bool | Sequence[bool] | None = None, nodes: str | None = None
+    source: Any, *, bias: bool | Sequence[bool] | None = None, nodes: Nodes | None = None
 ) -> linegraph.LineGraph:
     """See `edgedyn.linegraph.line_graph`; Keras models become networks first."""
     if check.is_keras_model(source):

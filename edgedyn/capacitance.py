@@ -32,6 +32,11 @@ Status = Literal[
     "not_finite",
 ]
 
+Coupling = Literal["direct", "full"]
+Strength = Literal["magnitude", "absolute", "signed"]
+Nodes = Literal["kernels", "all"]
+Scope = Literal["probe", "network"]
+
 COUPLINGS = ("direct", "full")
 STRENGTHS = ("magnitude", "absolute", "signed")
 NODES = ("kernels", "all")

@@ -135,7 +135,7 @@ def test_linegraph_on_data(bias, tmp_path, capsys):
         ),
         (["linegraph", "64", "9", "9", "--data", "digits", "--out", "gb.html"], "at least 10; got"),
         (["linegraph", "4", "5", "--data", "no.csv", "--out", "gb.html"], "no file"),
-        (["linegraph", "100000", "100000", "100000", "--out", "gb.npz"], "max_links"),
+        (["linegraph", "100000", "100000", "100000", "--out", "gb.npz"], "add --layers"),
         (["draw"], "invalid choice"),
         (["theorem1", "--data", "nowhere.csv"], "no file"),
         (["theorem1", "--data", "data.txt"], "must be 'digits'"),

@@ -76,6 +76,8 @@ ed.select(training={"epoch": 3})
 ed.line_graph([4, 5, 3], biases=True)
 ed.line_grpah([4, 5, 3])
 nn.load_dataset("digits", image_sice=32)
+nn.load_dataset("digits", split="random")
+ed.neural_capacitance(None, [[0.0]], [0], strength="magnitud")
 """
 
 
@@ -130,4 +132,4 @@ def test_users_are_told_of_misspelt_names(tool, tmp_path):
     lines = [line for line in check(tool, tmp_path, WRONG) if "error" in line]
     places = {int(re.search(r"user\.py:(\d+)", line)[1]) for line in lines}
     first = WRONG[: WRONG.index("ed.select")].count("\n") + 1
-    assert places == set(range(first, first + 6))
+    assert places == set(range(first, first + 8))

@@ -111,13 +111,18 @@ def _check_out(arguments: argparse.Namespace) -> None:
 
 def _write(arguments: argparse.Namespace, subject: _Subject) -> None:
     """Write the file in the format of its suffix."""
-    from edgedyn.linegraph.export import EXPORT_SUFFIXES, write, write_layers
+    from edgedyn.linegraph.export import EXPORT_SUFFIXES, MAX_LINKS, write, write_layers
     from edgedyn.report.files import write_line_graph
 
     graph = subject.graph if subject.weighted is None else subject.weighted
     if arguments.layers:
         write_layers(arguments.out, subject.graph)
     elif arguments.out.suffix.lower() in EXPORT_SUFFIXES:
+        if subject.graph.n_links > MAX_LINKS:
+            raise ValueError(
+                f"{subject.name} has {subject.graph.n_links:,} links, more than the {MAX_LINKS:,} "
+                "that a file of them all may have; add --layers for one node a layer."
+            )
         write(arguments.out, graph)
     else:
         write_line_graph(arguments.out, graph, values=subject.values, name=subject.name)
@@ -186,7 +191,7 @@ def _of_model(arguments: argparse.Namespace) -> _Subject:
     return _Subject(f"{model.name} on {Path(arguments.data).name}", graph, weighted, values)
 
 
-def _on_data(model: Any, data: str, nodes: str) -> tuple[Any, Any]:
+def _on_data(model: Any, data: str, nodes: Any) -> tuple[Any, Any]:
     """Return a model's strengths on data, images or a table as it takes them, and its weights."""
     import numpy as np
 

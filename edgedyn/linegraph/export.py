@@ -28,6 +28,7 @@ from edgedyn.linegraph.xml_words import Gexf, GraphML, Parts
 
 EXPORT_SUFFIXES = (".npz", ".graphml", ".gexf", ".csv")
 LAYER_SUFFIXES = (".graphml", ".gexf", ".gml")
+MAX_LINKS = 10**9  # some minutes and, as .npz, over a gigabyte
 PIECE = 2**15  # nodes or links in memory; some 50 bytes each
 LINES = 2**10  # lines of text that are written at once: they fit into the processor's cache
 
@@ -36,7 +37,7 @@ _XML_TEXT = {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}  # escap
 
 
 def write(
-    path: str | PathLike[str], graph: LineGraph | Interaction, *, max_links: int = 10**9
+    path: str | PathLike[str], graph: LineGraph | Interaction, *, max_links: int = MAX_LINKS
 ) -> None:
     """Write a line graph, or one weighted by strengths P, in the format of the file's suffix.
 

@@ -5,14 +5,14 @@ import warnings
 from dataclasses import asdict, dataclass
 from math import isfinite, nan
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import numpy as np
 
 from edgedyn import _validate as check
 from edgedyn._array import Array
-from edgedyn.capacitance import Capacitance, DivergedError
+from edgedyn.capacitance import Capacitance, Coupling, DivergedError, Nodes, Scope, Strength
 from edgedyn.nn.data.sampling import sample_dataset
 from edgedyn.nn.fitted import FittedInputs, Range, range_of, watch_inputs
 from edgedyn.nn.meter import CapacitanceMeter, check_kind, meter_of
@@ -130,11 +130,11 @@ class CapacitanceCallback(keras.callbacks.Callback):
         y: Any = None,
         *,
         n_samples: int = 1024,
-        scope: str = "probe",
-        coupling: str = "direct",
-        strength: str = "magnitude",
-        nodes: str = "kernels",
-        source: str = "model",
+        scope: Scope = "probe",
+        coupling: Coupling = "direct",
+        strength: Strength = "magnitude",
+        nodes: Nodes = "kernels",
+        source: Literal["model", "features"] = "model",
         batch_size: int = 64,
         seed: int | np.random.Generator | None = 0,
     ) -> None:

@@ -52,7 +52,7 @@
     }
     const x = BOX.x + BOX.width;
     const [start, end] = [from.y + HEIGHT / 2, to.y + HEIGHT / 2];
-    const bulge = Math.min(BULGE, 14 + 9 * Math.abs(to.k - from.k));
+    const bulge = Math.min(BULGE, 14 + 0.06 * BULGE * Math.abs(to.k - from.k));
     const line = `M${x},${start}C${x + bulge},${start} ${x + bulge},${end} ${x + head},${end}`;
     const label = { x: x + 0.75 * bulge + width / 2 + 6, y: (start + end) / 2 + 4 };
     return { line, tip: tip(x, end, -1, 0, head), label };
