@@ -10,11 +10,19 @@ Examples
 (35, 60)
 """
 
+import logging
 from typing import TYPE_CHECKING
 
 from edgedyn._lazy import attach
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # type checkers and editors see all names; what runs loads them on first use
+    from edgedyn import linegraph as linegraph
+    from edgedyn import mlp as mlp
+    from edgedyn import nn as nn
+    from edgedyn import predict as predict
+    from edgedyn import reduction as reduction
+    from edgedyn import report as report
+    from edgedyn import studies as studies
     from edgedyn._dispatch import line_graph
     from edgedyn.capacitance import Capacitance
     from edgedyn.linegraph import LineGraph
@@ -70,4 +78,8 @@ __all__ = [
     "verify_theorem1",
 ]
 
-__getattr__, __dir__ = attach(__name__, _HOME, _ROOMS, here=["__version__"])
+if not TYPE_CHECKING:  # else every misspelt name would have a type
+    __getattr__, __dir__ = attach(__name__, _HOME, _ROOMS, here=["__version__"])
+
+# Quiet unless the program that uses edgedyn asks for its notes: logging.basicConfig(level="INFO").
+logging.getLogger(__name__).addHandler(logging.NullHandler())

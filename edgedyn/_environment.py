@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
@@ -12,6 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import edgedyn
+
+# The layouts of all JSON that commands print and write. A number grows when a field is taken away
+# or means something else; fields may be added without. docs/schemas holds a JSON Schema for each.
+SCHEMAS = {
+    "beta": 1,  # edgedyn beta --json
+    "demo": 1,  # edgedyn demo --json, and its results.json
+    "linegraph": 1,  # edgedyn linegraph --json
+    "record": 5,  # records/*.json of a study; their history is told in edgedyn.studies.record
+    "reduce": 1,  # edgedyn reduce --json
+    "rehearsal": 1,  # edgedyn select --dry-run --json
+    "selection": 1,  # edgedyn select --json, and its selection.json
+    "study": 1,  # study.json of a study
+    "theorem1": 1,  # edgedyn theorem1 --json, and its results.json
+}
 
 _PACKAGES = (
     *("numpy", "scipy", "numba", "networkx", "scikit-learn", "matplotlib"),
@@ -52,6 +67,17 @@ def environment() -> dict[str, Any]:
         "command": command(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def document(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a result with the number of its layout and the environment before it.
+
+    Examples
+    --------
+    >>> list(document("reduce", {"beta_eff": 2.0}))
+    ['schema', 'environment', 'beta_eff']
+    """
+    return {"schema": SCHEMAS[kind], "environment": environment(), **values}
 
 
 def command() -> str:

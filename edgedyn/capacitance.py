@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedyn import _notebook as notebook
 from edgedyn import _validate as check
 from edgedyn._moments import largest_of, spread, unit_for
 
@@ -30,6 +31,11 @@ Status = Literal[
     "ill_conditioned",
     "not_finite",
 ]
+
+Coupling = Literal["direct", "full"]
+Strength = Literal["magnitude", "absolute", "signed"]
+Nodes = Literal["kernels", "all"]
+Scope = Literal["probe", "network"]
 
 COUPLINGS = ("direct", "full")
 STRENGTHS = ("magnitude", "absolute", "signed")
@@ -220,6 +226,26 @@ class Capacitance:
             f"H = {self.heterogeneity:.4g}; {self.coupling} coupling, {self.strength} strength, "
             f"{self.n_nodes} nodes ({self.nodes}), {self.n_samples} samples"
         )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the value, its parts, the layers' shares."""
+        error = "" if self.stderr is None else f" ± {self.stderr:.2g}"
+        facts = {
+            "status": self.status,
+            "conditioning": self.conditioning,
+            "⟨s⟩ + S H": f"{self.mean_strength:.4g} + {self.symmetry:.4g} × "
+            f"{self.heterogeneity:.4g}",
+            "coupling, strength": f"{self.coupling}, {self.strength}",
+            "nodes": f"{self.n_nodes:,} ({self.nodes})",
+            "samples": self.n_samples,
+        }
+        head = ["layer", "nodes", "sum of in-degrees", "sum of out-degrees", "part of β_eff"]
+        rows = [
+            (v.name or f"layer {v.layer}", v.n_nodes, v.in_total, v.out_total, v.contribution)
+            for v in self.per_layer
+        ]
+        title = f"Neural capacitance β_eff = {self.value:.6g}{error}"
+        return notebook.card(title, facts, notebook.table(head, rows))
 
 
 @dataclass(frozen=True, kw_only=True)

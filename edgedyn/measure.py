@@ -5,7 +5,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
-from edgedyn.capacitance import Capacitance
+from edgedyn.capacitance import Capacitance, Coupling, Nodes, Scope, Strength
 from edgedyn.mlp.accumulator import chain_capacitance
 from edgedyn.mlp.records import RecordedChain
 
@@ -15,11 +15,11 @@ def neural_capacitance(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    coupling: str = "direct",
-    strength: str = "magnitude",
-    nodes: str = "kernels",
+    coupling: Coupling = "direct",
+    strength: Strength = "magnitude",
+    nodes: Nodes = "kernels",
     stderr: bool = False,
-    scope: str = "probe",
+    scope: Scope = "probe",
     loss: Any = None,
     batch_size: int | None = None,
 ) -> Capacitance:

@@ -63,7 +63,7 @@ def test_linegraph_table_and_json(capsys):
 
 def test_linegraph_files(tmp_path, capsys):
     gb = ed.line_graph([4, 5, 3])
-    for suffix in ("png", "svg", "html", "graphml", "npz"):
+    for suffix in ("png", "svg", "html", "graphml", "npz", "gexf"):
         assert main(["linegraph", "4", "5", "3", "--out", str(tmp_path / f"gb.{suffix}")]) == 0
     assert (tmp_path / "gb.png").read_bytes().startswith(b"\x89PNG")
     page = (tmp_path / "gb.html").read_text(encoding="utf-8")
@@ -73,7 +73,23 @@ def test_linegraph_files(tmp_path, capsys):
     graph = nx.read_graphml(tmp_path / "gb.graphml", node_type=int)
     assert set(graph.edges()) == set(gb.to_networkx().edges())
     assert graph.nodes[7]["position"] == "1 3"
-    assert len(list(tmp_path.iterdir())) == 5  # no temporary files are left
+    assert set(nx.read_gexf(tmp_path / "gb.gexf", node_type=int).edges()) == set(graph.edges())
+    assert len(list(tmp_path.iterdir())) == 6  # no temporary files are left
+
+
+def test_linegraph_writes_layers_and_strengths(tmp_path, capsys):
+    layers, strengths = tmp_path / "layers.gexf", tmp_path / "P.graphml"
+    assert main(["linegraph", "4", "5", "3", "2", "--layers", "--out", str(layers)]) == 0
+    found = nx.read_gexf(layers, node_type=int)
+    assert {(a, b): d["links"] for a, b, d in found.edges(data=True)} == {(2, 1): 60, (3, 2): 30}
+    arguments = ["linegraph", "64", "3", "10", "--data", "digits", "--out", str(strengths)]
+    assert main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["n_samples"] == 1797
+    graph = nx.read_graphml(strengths, node_type=int)
+    X, y = load_table("digits")
+    P = ed.ReLUMLP.random([64, 3, 10], bias=False, seed=0).interaction(X, y)
+    dense = nx.to_numpy_array(graph, nodelist=range(len(graph)))
+    np.testing.assert_allclose(dense.T, P.to_scipy().toarray(), rtol=1e-12)
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -105,15 +121,21 @@ def test_linegraph_on_data(bias, tmp_path, capsys):
         (["linegraph", "4", "5", "--nodes", "all"], "--nodes belongs to --model"),
         (["linegraph", "--model", "VGG16", "--bias"], "--bias belongs to sizes"),
         (["linegraph", "4", "5", "--out", "gb.pdf"], "must end in one of"),
-        (["linegraph", "64", "9", "10", "--data", "digits"], "--data belongs to an .html page"),
+        (
+            ["linegraph", "64", "9", "10", "--data", "digits"],
+            "--data belongs to an .html page or an export",
+        ),
         (["linegraph", "64", "9", "10", "--data", "digits", "--out", "gb.png"], "an .html page"),
+        (["linegraph", "4", "5", "3", "--layers"], "say --out layers.gexf"),
+        (["linegraph", "4", "5", "3", "--layers", "--out", "gb.png"], "say --out layers.gexf"),
+        (["linegraph", "4", "5", "--layers", "--data", "digits", "--out", "a.gml"], "leave one"),
         (
             ["linegraph", "4", "5", "3", "--data", "digits", "--out", "gb.html"],
             "64 features and 10 classes; the sizes must begin with 64",
         ),
         (["linegraph", "64", "9", "9", "--data", "digits", "--out", "gb.html"], "at least 10; got"),
         (["linegraph", "4", "5", "--data", "no.csv", "--out", "gb.html"], "no file"),
-        (["linegraph", "100000", "100000", "100000", "--out", "gb.npz"], "max_links"),
+        (["linegraph", "100000", "100000", "100000", "--out", "gb.npz"], "add --layers"),
         (["draw"], "invalid choice"),
         (["theorem1", "--data", "nowhere.csv"], "no file"),
         (["theorem1", "--data", "data.txt"], "must be 'digits'"),
@@ -167,6 +189,25 @@ def test_theorem1_writes_its_results(capsys, tmp_path):
     assert results["environment"]["edgedyn"] == ed.__version__
     assert results["sizes"] == [4, 12, 8, 6, 3]
     assert {p.name for p in out.iterdir()} == {"results.json", "results.csv", "theorem1.png"}
+    assert results["verdict"] in printed and "nan" not in printed
+
+
+def test_theorem1_takes_a_table_as_it_is(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [
+        ",".join([*map(str, rng.standard_normal(3)), "yes" if k % 2 else "no"]) for k in range(30)
+    ]
+    (tmp_path / "mine.csv").write_text("\n".join(["height,width,age,answer", *rows]) + "\n")
+    arguments = ["theorem1", "--data", str(tmp_path / "mine.csv"), "--epochs", "3"]
+    assert main([*arguments, "--out", str(tmp_path / "out"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["sizes"], found["n_samples"]) == ([3, 48, 32, 24, 2], 30)
+
+
+def test_values_that_are_none_say_why(capsys, tmp_path):
+    assert main(["linegraph", "4", "5"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("none (no links)") == 3 and "nan" not in out  # S, H and beta_eff
 
 
 def test_an_interrupt_leaves_nothing_half_written(capsys, tmp_path, monkeypatch):

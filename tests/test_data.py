@@ -80,7 +80,7 @@ def test_values_that_are_not_finite(tmp_path, value):
         ({"X": X, "y": Y[:5]}, r"y must have shape \(12,\)"),
         ({"X": X, "y": Y + 0.5}, "labels must be integers"),
         ({"X": X, "y": np.where(Y == 0, np.nan, Y)}, "labels must be integers"),
-        ({"X": X, "y": Y.astype(str)}, "labels must be integers; got <U"),
+        ({"X": X, "y": Y.astype(complex)}, "labels must be integers or text; got complex"),
         ({"X": X.astype(str), "y": Y}, "X must hold real numbers"),
         ({"X": X[:0], "y": Y[:0]}, "X is empty"),
         ({"X": X[:, 0], "y": Y}, "X must have shape"),
@@ -118,8 +118,11 @@ def test_torn_npz(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("1,2,0\n3,cat,1\n", "row 2, column 2 holds 'cat'; all entries must be numbers"),
-        ("a,b,label\n1,2,0\n3,cat,1\n", "row 2, column 2 holds 'cat'"),
+        ("1,2,0\n3,cat,1\n", "row 2, column 2 holds 'cat'; all entries but the label"),
+        ("a,b,label\n1,2,0\n3,cat,1\n", "row 3, column 2 holds 'cat'"),
+        ("1,2,a\n3,4,5\n", "all numbers or all text; row 2 has '5', others have text such as 'a'"),
+        ("1,2,a\n3,4,\n", "all numbers or all text; row 2 has none"),
+        ("1,x,a\n3,4,b\n", "row 1, column 2 holds 'x'"),
         ("1,2,0\n3,,1\n", "X contains nan at sample 1, feature 1"),
         ("1,2,0\n3,4,\n", "labels must be integers"),
         ("1,2,0\n3,4,0\n", "one class only"),
@@ -151,3 +154,46 @@ def test_missing_file_and_unknown_kinds(tmp_path):
     for spec in ("table.xlsx", "iris", ""):
         with pytest.raises(ValueError, match=r"must be 'digits', a \.npz or a \.csv file"):
             load_table(spec)
+
+
+# Header lines and labels in words -----------------------------------------------------------------
+
+WORDS = "1.5,2,setosa\n3,4,virginica\n5,7,setosa\n"
+
+
+@pytest.mark.parametrize(
+    "header", ["", "a,b,species\n", "0,1,species\n", "1,2,species\n", ",b,c\n"]
+)
+def test_labels_may_be_words(header, tmp_path):
+    samples, labels = load_table(write_csv(tmp_path, header + WORDS))
+    np.testing.assert_allclose(samples, standardise(np.array([[1.5, 2], [3, 4], [5, 7]])))
+    assert labels.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "n"),
+    [
+        ("0,1,a\n2,3,b\n4,4,a\n", 3),  # counts the columns, but ends in no word for labels
+        ("1,2,label\n2,3,b\n4,4,label\n", 3),  # whose label is another row's, too
+        ("0,2,a\n2,3,b\n4,4,b\n", 3),  # counts nothing
+        ("0,a\n1,b\n2,b\n", 3),  # a single feature that happens to be 0
+        ("0,label\n1,7\n2,8\n", 2),  # its column counted, and no label
+        ("0,1,2\n2,3,4\n4,4,2\n", 3),  # numbers alone
+        ("a,b\n1,x\n2,y\n", 2),
+        ("\n1,2,x\n\n3,4,y\n", 2),  # blank lines are none
+        ("\ufeffa,b,c\n1,2,x\n3,4,y\n", 2),  # as some editors begin a file
+    ],
+)
+def test_no_sample_is_taken_for_a_header_and_no_header_for_a_sample(text, n, tmp_path):
+    samples, labels = load_table(write_csv(tmp_path, text))
+    assert len(samples) == len(labels) == n
+
+
+def test_an_empty_first_row_is_no_header(tmp_path):
+    with pytest.raises(ValueError, match="X contains nan at sample 0"):
+        load_table(write_csv(tmp_path, ",,0\n1,2,0\n3,4,1\n"))
+
+
+def test_npz_labels_may_be_words(tmp_path):
+    _, labels = load_table(write_npz(tmp_path, X=X, y=np.array(["b", "a", "c"])[Y]))
+    np.testing.assert_array_equal(labels, np.array([1, 0, 2])[Y])

@@ -5,7 +5,7 @@ import os
 from functools import partial
 from typing import Any
 
-from edgedyn.commands.console import check_seed, print_table, progress_bar
+from edgedyn.commands.console import check_seed, number_or_why, print_table, progress_bar
 
 
 def add(commands: Any) -> None:
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up notes are not results
     import numpy as np
 
-    from edgedyn._environment import environment
+    from edgedyn._environment import document
     from edgedyn._files import to_json
     from edgedyn._validate import positive_int
     from edgedyn.nn.crosscheck import cross_check
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         result = {"settings": settings, "capacitance": cap.to_dict()}
         if check is not None:
             result["check"] = check.to_dict()
-        print(to_json({"environment": environment(), **result}))
+        print(to_json(document("beta", result)))
     else:
         _layers_table(cap, f"{model.name} on {data.name}, {arguments.scope} scope")
         if check is not None:
@@ -123,7 +123,11 @@ def _size_of(model: Any) -> tuple[int, int] | None:
 def _layers_table(cap: Any, title: str) -> None:
     """Print a capacitance and its layers."""
     rows = [
-        [v.name, v.n_nodes, *(f"{x:.4g}" for x in (v.in_total, v.out_total, v.contribution))]
+        [
+            *(v.name, v.n_nodes),
+            *(f"{x:.4g}" for x in (v.in_total, v.out_total)),
+            number_or_why(v.contribution, cap.status, ".4g"),
+        ]
         for v in cap.per_layer
     ]
     print_table(title, ["layer", "nodes", "sum of in-degrees", "sum of out-degrees", "share"], rows)

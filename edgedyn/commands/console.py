@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import isnan
 from pathlib import Path
 
 LONG_NAME = 40  # half the line of a terminal
@@ -14,6 +15,15 @@ def add_common(command: argparse.ArgumentParser, folder: str) -> None:
     command.add_argument("--seed", type=int, default=0, help="default 0")
     command.add_argument("--out", type=Path, default=Path(folder), help=f"default {folder}/")
     command.add_argument("--json", action="store_true", help="print the results as JSON")
+
+
+def number_or_why(value: float, why: str, form: str = ".3g") -> str:
+    """Return a number or, in place of NaN, why there is none.
+
+    >>> number_or_why(0.12345, ""), number_or_why(float("nan"), "dead")
+    ('0.123', 'none (dead)')
+    """
+    return f"none ({why})" if isnan(value) else f"{value:{form}}"
 
 
 def check_seed(seed: int) -> None:

@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the demo, write its folder, print its table."""
-    from edgedyn._environment import environment
+    from edgedyn._environment import document
     from edgedyn._files import result_folder, to_json
     from edgedyn.commands.report import write_report
     from edgedyn.linegraph import line_graph
@@ -32,10 +32,11 @@ def run(arguments: argparse.Namespace) -> None:
         with progress_bar(arguments.json) as progress:
             demo = run_demo(seed=arguments.seed, progress=progress)
         write_graphs_picture(folder / "graphs.png", line_graph([3, 4, 2]))
-        write_demo(folder, demo, fitted_line(demo), environment())
+        results = document("demo", demo.to_dict())
+        write_demo(folder, demo, fitted_line(demo), results)
         page = write_report(folder)
     if arguments.json:
-        print(to_json({"environment": environment(), **demo.to_dict()}))
+        print(to_json(results))
         return
     rows = [
         [m.method.replace("_", " "), f"{m.rho:.3f}", f"{m.rho_low:.2f} .. {m.rho_high:.2f}"]

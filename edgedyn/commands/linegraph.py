@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgedyn.commands.console import print_table
+from edgedyn.commands.console import number_or_why, print_table
 
 SAMPLES = 256  # of a model's training images; enough for a drawing
 MOMENTS = ("mean_strength", "symmetry", "heterogeneity", "beta_eff")
@@ -39,10 +39,15 @@ def add(commands: Any) -> None:
     )
     graph.add_argument(
         "--data",
-        help="weigh the links of an .html page by P: digits, a .npz or .csv for sizes (a random "
-        "network, nothing is trained); any data set of edgedyn beta for a model file",
+        help="weigh the links of a page or an export by P: digits, a .npz or .csv for sizes (a "
+        "random network, nothing is trained); any data set of edgedyn beta for a model file",
     )
-    graph.add_argument("--out", type=Path, help="a .png, .svg, .html, .graphml, .npz or .csv file")
+    graph.add_argument(
+        "--out", type=Path, help="a .png, .svg, .html, .graphml, .gexf, .npz or .csv file"
+    )
+    graph.add_argument(
+        "--layers", action="store_true", help="write one node a layer: a .graphml, .gexf or .gml"
+    )
     graph.add_argument("--json", action="store_true", help="print JSON")
     graph.set_defaults(run=run)
 
@@ -51,12 +56,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Describe a line graph and write it."""
     import json
 
+    from edgedyn._environment import document
     from edgedyn._files import json_ready, output_folder
-    from edgedyn.linegraph.export import EXPORT_SUFFIXES, write
-    from edgedyn.report.files import check_drawing
 
-    if arguments.out is not None and arguments.out.suffix.lower() not in EXPORT_SUFFIXES:
-        check_drawing(arguments.out)
+    _check_out(arguments)
     name, graph, weighted, values = _subject(arguments)
     moments = graph.moments()
     summary: dict[str, Any] = {
@@ -67,34 +70,66 @@ def run(arguments: argparse.Namespace) -> None:
     }
     if arguments.out is not None:
         output_folder(arguments.out.parent)
-        if arguments.out.suffix.lower() in EXPORT_SUFFIXES:
-            write(arguments.out, graph)
-        else:
-            from edgedyn.report.files import write_line_graph
-
-            drawn = graph if weighted is None else weighted
-            write_line_graph(arguments.out, drawn, values=values, name=name)
-            if weighted is not None:
-                summary |= {"data": arguments.data, "n_samples": weighted.n_samples}
+        _write(arguments, _Subject(name, graph, weighted, values))
+        if weighted is not None:
+            summary |= {"data": arguments.data, "n_samples": weighted.n_samples}
         summary["written"] = str(arguments.out)
     if arguments.json:
-        print(json.dumps(json_ready(summary)))
+        print(json.dumps(json_ready(document("linegraph", summary))))
         return
     shown = [
-        [key.replace("_", " "), f"{value:.6g}" if isinstance(value, float) else str(value)]
+        [
+            key.replace("_", " "),
+            number_or_why(value, "no links", ".6g") if isinstance(value, float) else str(value),
+        ]
         for key, value in summary.items()
     ]
     print_table(f"Line graph of {name}", ["", "value"], shown)
 
 
+def _check_out(arguments: argparse.Namespace) -> None:
+    """Refuse an output that is none, and options that do not go with it, before any work."""
+    from edgedyn.linegraph.export import EXPORT_SUFFIXES, LAYER_SUFFIXES
+    from edgedyn.report.files import check_drawing
+
+    suffix = "" if arguments.out is None else arguments.out.suffix.lower()
+    if arguments.layers:
+        if suffix not in LAYER_SUFFIXES:
+            raise ValueError(
+                f"--layers writes one of {', '.join(LAYER_SUFFIXES)}; say --out layers.gexf."
+            )
+        if arguments.data is not None:
+            raise ValueError("--layers counts links, which need no --data; leave one of them out.")
+    elif arguments.out is not None and suffix not in EXPORT_SUFFIXES:
+        check_drawing(arguments.out)
+    if arguments.data is not None and suffix not in (".html", *EXPORT_SUFFIXES):
+        raise ValueError(
+            "--data belongs to an .html page or an export, which hold the links' strengths; say "
+            "--out gb.html."
+        )
+
+
+def _write(arguments: argparse.Namespace, subject: _Subject) -> None:
+    """Write the file in the format of its suffix."""
+    from edgedyn.linegraph.export import EXPORT_SUFFIXES, MAX_LINKS, write, write_layers
+    from edgedyn.report.files import write_line_graph
+
+    graph = subject.graph if subject.weighted is None else subject.weighted
+    if arguments.layers:
+        write_layers(arguments.out, subject.graph)
+    elif arguments.out.suffix.lower() in EXPORT_SUFFIXES:
+        if subject.graph.n_links > MAX_LINKS:
+            raise ValueError(
+                f"{subject.name} has {subject.graph.n_links:,} links, more than the {MAX_LINKS:,} "
+                "that a file of them all may have; add --layers for one node a layer."
+            )
+        write(arguments.out, graph)
+    else:
+        write_line_graph(arguments.out, graph, values=subject.values, name=subject.name)
+
+
 def _subject(arguments: argparse.Namespace) -> _Subject:
     """Return what belongs to the sizes or the model."""
-    page = arguments.out is not None and arguments.out.suffix.lower() == ".html"
-    if arguments.data is not None and not page:
-        raise ValueError(
-            "--data belongs to an .html page, which shows the links' strengths; say --out gb.html. "
-            "In Python, net.interaction(X, y).to_scipy() holds them all."
-        )
     if bool(arguments.sizes) == (arguments.model is not None):
         raise ValueError("give either neurons per layer such as 4 5 3, or --model NAME.")
     if arguments.model is None:
@@ -156,7 +191,7 @@ def _of_model(arguments: argparse.Namespace) -> _Subject:
     return _Subject(f"{model.name} on {Path(arguments.data).name}", graph, weighted, values)
 
 
-def _on_data(model: Any, data: str, nodes: str) -> tuple[Any, Any]:
+def _on_data(model: Any, data: str, nodes: Any) -> tuple[Any, Any]:
     """Return a model's strengths on data, images or a table as it takes them, and its weights."""
     import numpy as np
 

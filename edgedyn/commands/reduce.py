@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from edgedyn.commands.console import print_table
+from edgedyn.commands.console import number_or_why, print_table
 
 DYNAMICS = ("mutualistic", "gene_regulation", "sis", "neuronal", "linear_diffusion")
 _ROUGH = 0.25  # relative error of x_eff beyond which the reduction is said not to hold
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Reduce a network, say where it stands, draw it."""
     from edgedyn import _validate as check
     from edgedyn import reduction
-    from edgedyn._environment import environment
+    from edgedyn._environment import document
     from edgedyn._files import output_folder, to_json
     from edgedyn.reduction.files import described
 
@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> None:
         _draw(arguments.out, system, result)
         result["written"] = str(arguments.out)
     if arguments.json:
-        print(to_json({"environment": environment(), **result}))
+        print(to_json(document("reduce", result)))
         return
     _print(result)
 
@@ -215,7 +215,7 @@ def _print(result: dict[str, Any]) -> None:
         rows.append([f"reduced state ({word})", f"{state['x']:.6g}"])
     for state in result["full"]:
         word = f"full network from {state['start']} ({state['status']})"
-        rows.append([word, f"{state['x_eff']:.6g}"])
+        rows.append([word, number_or_why(state["x_eff"], state["status"], ".6g")])
     rows += [[f"critical beta_eff ({p['kind']})", f"{p['beta']:.6g}"] for p in result["critical"]]
     if "written" in result:
         rows.append(["written", result["written"]])

@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         _dry_run(arguments)
         return 0
+    from edgedyn._environment import document
     from edgedyn._files import to_json
     from edgedyn.studies.selection import select
 
@@ -77,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 130
     page = _write(found)
     if arguments.json:
-        print(to_json(found.to_dict()))
+        print(to_json(document("selection", found.to_dict())))
     else:
         _report(found)
         on_one_page = "" if page is None else f"; everything on one page: {page}"
@@ -114,6 +115,7 @@ def _fields(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _dry_run(arguments: argparse.Namespace) -> None:
     """Print trials with estimates."""
+    from edgedyn._environment import document
     from edgedyn._files import to_json
     from edgedyn.studies.cost import GPU_TFLOPS
     from edgedyn.studies.progress import duration
@@ -132,7 +134,7 @@ def _dry_run(arguments: argparse.Namespace) -> None:
 
     rows = rehearse(study, progress=None if arguments.json else show, gpu_tflops=rate)
     if arguments.json:
-        print(to_json(rows))
+        print(to_json(document("rehearsal", {"candidates": rows})))
         return
     _print_rows(study, rows)
     for row in rows:
@@ -300,13 +302,14 @@ def _interval(row: Any) -> str:
 
 def _write(found: Any) -> Path | None:
     """Write the ranking and the report beside the records; return the report's path, if any."""
-    from edgedyn._environment import published
+    from edgedyn._environment import document, published
     from edgedyn._files import csv_text, to_json, write_text
     from edgedyn.commands.report import write_report
 
     write_text(found.folder / "ranking.csv", csv_text(found.to_frame()))
     values = published(found.to_dict())  # by the names alone, for others to see
-    write_text(found.folder / "selection.json", to_json(values) + "\n")
+    text = to_json(document("selection", values)) + "\n"
+    write_text(found.folder / "selection.json", text)
     try:
         return write_report(found.folder, rankings=found.rankings)
     except ValueError as error:  # a stray file in the folder shall not spoil the study's end

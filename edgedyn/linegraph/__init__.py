@@ -1,5 +1,6 @@
 """From a neural network G_A to its reversed line graph G_B: topology only."""
 
+from edgedyn.linegraph.attributes import pos
 from edgedyn.linegraph.build import line_graph
 from edgedyn.linegraph.graph import LineGraph
 from edgedyn.linegraph.index import LayerNodes, NodeIndex, NodeLocation
@@ -61,4 +62,5 @@ __all__ = [
     "UpSampling",
     "ZeroPadding",
     "line_graph",
+    "pos",
 ]

@@ -63,7 +63,7 @@ def moments(reach: Reach, n_nodes: int, values: str) -> Moments:
         entries = p.entries
         squares_in += exact_dot(into[p], into[p], entries.ending)
         squares_out += exact_dot(out[p], out[p], entries.members(entries.starts))
-        products += _crossed(entries.shape, into[p][entries.ends.of], out[p][entries.starts.of])
+        products += crossed(entries.shape, into[p][entries.ends.of], out[p][entries.starts.of])
     return from_sums(n_nodes, total_in(reach, into), squares_in, squares_out, products)
 
 
@@ -107,7 +107,7 @@ def exact_dot(*factors: Array) -> int:
     return int(reduce(np.multiply, [factor.astype(object) for factor in factors]).sum())
 
 
-def _crossed(shape: tuple[int, ...], a: Array, b: Array) -> int:
+def crossed(shape: tuple[int, ...], a: Array, b: Array) -> int:
     """Return ``sum(a * b)`` over an array that both are broadcast to, summing axes apart first."""
     times = 1
     for axis, n in enumerate(shape):

@@ -1,6 +1,7 @@
 """The line graph as a file, written piece by piece: no more than a few MiB of links in memory.
 
-A file appears under its name only when it is complete.
+A graph weighted by strengths is written in the same way, but its strengths are all in memory. A
+file appears under its name only when it is complete.
 """
 
 import re
@@ -17,40 +18,35 @@ import numpy as np
 from edgedyn import _validate as check
 from edgedyn._array import Array
 from edgedyn._files import atomic, no_formula
+from edgedyn.linegraph.attributes import KINDS, text, x_of, y_of
 from edgedyn.linegraph.graph import VALUES, LineGraph
 from edgedyn.linegraph.index import NodeIndex
+from edgedyn.linegraph.interaction import Interaction
 from edgedyn.linegraph.limits import check_links
 from edgedyn.linegraph.matrix import index_dtype, length_pieces, row_pieces
+from edgedyn.linegraph.xml_words import Gexf, GraphML, Parts
 
-Parts = list[str | Array]
-EXPORT_SUFFIXES = (".npz", ".graphml", ".csv")
+EXPORT_SUFFIXES = (".npz", ".graphml", ".gexf", ".csv")
+LAYER_SUFFIXES = (".graphml", ".gexf", ".gml")
+MAX_LINKS = 10**9  # some minutes and, as .npz, over a gigabyte
 PIECE = 2**15  # nodes or links in memory; some 50 bytes each
-LINES = 2**12  # lines of text that are written at once: they fit into the processor's cache
+LINES = 2**10  # lines of text that are written at once: they fit into the processor's cache
 
-_GRAPHML_BEGIN = """<?xml version="1.0" encoding="UTF-8"?>
-<graphml xmlns="http://graphml.graphdrawing.org/xmlns" \
-xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" \
-xsi:schemaLocation="http://graphml.graphdrawing.org/xmlns \
-http://graphml.graphdrawing.org/xmlns/1.0/graphml.xsd">
-<key id="layer" for="node" attr.name="layer" attr.type="int"/>
-<key id="name" for="node" attr.name="name" attr.type="string"/>
-<key id="position" for="node" attr.name="position" attr.type="string"/>
-<key id="shape" for="node" attr.name="shape" attr.type="string"/>
-<key id="multiplicity" for="edge" attr.name="multiplicity" attr.type="long"/>
-<graph edgedefault="directed">
-"""
-_GRAPHML_END = "</graph>\n</graphml>\n"
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_XML_TEXT = {'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}  # escape knows &<>
 
 
-def write(path: str | PathLike[str], graph: LineGraph, *, max_links: int = 10**9) -> None:
-    """Write a line graph in the format of the file's suffix.
+def write(
+    path: str | PathLike[str], graph: LineGraph | Interaction, *, max_links: int = MAX_LINKS
+) -> None:
+    """Write a line graph, or one weighted by strengths P, in the format of the file's suffix.
 
     Parameters
     ----------
     path : path
-        ``.npz``: `write_npz`, ``.graphml``: `write_graphml`, ``.csv``: `write_csv`.
-    graph : LineGraph
+        ``.npz``: `write_npz`, ``.graphml``: `write_graphml`, ``.gexf``: `write_gexf`, ``.csv``:
+        `write_csv`.
+    graph : LineGraph or Interaction
     max_links : int
         Refuse a larger graph: a billion links take some minutes and, as .npz, over a gigabyte.
 
@@ -69,27 +65,83 @@ def write(path: str | PathLike[str], graph: LineGraph, *, max_links: int = 10**9
     (35, 35)
     """
     path = Path(path)
-    writers = dict(zip(EXPORT_SUFFIXES, (write_npz, write_graphml, write_csv), strict=True))
+    functions = (write_npz, write_graphml, write_gexf, write_csv)
+    writers = dict(zip(EXPORT_SUFFIXES, functions, strict=True))
     if path.suffix.lower() not in writers:
         accepted = ", ".join(EXPORT_SUFFIXES)
         raise ValueError(f"an export must end in one of {accepted}; got {path.name!r}.")
-    check_links(graph.n_links, max_links, "links", "this line graph", "block() by block")
+    links, _ = _parts_of(graph)
+    ways_out = "block() by block, layer_graph() for one node a layer"
+    check_links(links.n_links, max_links, "links", "this line graph", ways_out)
     writers[path.suffix.lower()](path, graph)
+
+
+def write_layers(path: str | PathLike[str], graph: LineGraph) -> None:
+    """Write the small graph of a network of any size, one node a layer, for other programs.
+
+    Parameters
+    ----------
+    path : path
+        Ending in ``.graphml`` or ``.gexf`` (Gephi, Cytoscape), or ``.gml``.
+    graph : LineGraph
+        What is written is its `LineGraph.layer_graph`.
+
+    Raises
+    ------
+    ValueError
+        For another suffix.
+
+    Examples
+    --------
+    >>> import tempfile, networkx as nx, edgedyn as ed
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_layers(f"{folder}/layers.graphml", ed.line_graph([784, 300, 100, 10]))
+    ...     nx.read_graphml(f"{folder}/layers.graphml", node_type=int).edges[3, 2]["links"]
+    300000
+    """
+    import networkx as nx
+
+    path, found = Path(path), graph.layer_graph()
+    writers = dict(
+        zip(LAYER_SUFFIXES, (nx.write_graphml, nx.write_gexf, nx.write_gml), strict=True)
+    )
+    if path.suffix.lower() not in writers:
+        accepted = ", ".join(LAYER_SUFFIXES)
+        raise ValueError(f"a graph of layers must end in one of {accepted}; got {path.name!r}.")
+    for _, data in found.nodes(data=True):
+        for name in ("label", "name"):
+            data[name] = _NOT_XML.sub("\ufffd", data[name])
+        if path.suffix.lower() == ".gexf":  # where Gephi looks for places
+            data["viz"] = {"position": {"x": data["x"], "y": data["y"], "z": 0.0}}
+    with atomic(path) as temporary:
+        writers[path.suffix.lower()](found, temporary)
+
+
+def _parts_of(graph: LineGraph | Interaction) -> tuple[LineGraph, Array | None]:
+    """Return the links, and their strengths in the order of the matrix where there are any."""
+    if isinstance(graph, Interaction):
+        return graph.graph, np.asarray(graph.to_scipy().data)
+    return graph, None
 
 
 # Scipy's format ----------------------------------------------------------------------------------
 
 
-def write_npz(path: str | PathLike[str], graph: LineGraph, values: str = "links") -> None:
+def write_npz(
+    path: str | PathLike[str], graph: LineGraph | Interaction, values: str = "links"
+) -> None:
     """Write the matrix ``P[target, source]`` as `scipy.sparse.load_npz` reads it.
 
-    The values are float64: of every link a 1 or, with "multiplicities", the number of its paths.
+    The values are float64: of every link a 1 or, with "multiplicities", the number of its paths; of
+    an `Interaction` the strengths.
     `numpy.load` finds the nodes in the same file: ``node_layer``, the layer of each, from 1;
     ``node_position``, its index into the layer's kernel, filled up with -1 on the right, or -1 and
     i for bias i; and for each layer its name in ``layer_names`` and its kernel's shape in
     ``layer_shapes``, as text such as ``5 5 1 6``.
     """
     check.choice(values, "values", VALUES)
+    graph, weights = _parts_of(graph)
+    data = _data(graph, values) if weights is None else iter([weights])
     links, nodes, index = graph.n_links, graph.n_nodes, graph.index
     kind = index_dtype(links, nodes)
     columns = (piece.columns for piece in row_pieces(graph.reach, "links", kind, PIECE))
@@ -97,7 +149,7 @@ def write_npz(path: str | PathLike[str], graph: LineGraph, values: str = "links"
     arrays = [
         _Member("indices", kind, (links,), columns),
         _Member("indptr", kind, (nodes + 1,), _row_ends(graph)),
-        _Member("data", np.dtype(np.float64), (links,), _data(graph, values)),
+        _Member("data", np.dtype(np.float64), (links,), data),
         _Member("node_layer", np.dtype(np.int32), (nodes,), node_layers),
         _Member("node_position", *_position_type(index), _node_positions(index)),
     ]
@@ -106,7 +158,7 @@ def write_npz(path: str | PathLike[str], graph: LineGraph, values: str = "links"
         "shape": np.array([nodes, nodes]),
         "_is_array": np.array(True),
         "layer_names": np.array([index.name(k + 1) for k in range(index.n_layers)]),
-        "layer_shapes": np.array([_text(layer.kernel_shape) for layer in index.layers]),
+        "layer_shapes": np.array([text(layer.kernel_shape) for layer in index.layers]),
     }
     arrays += [_Member(name, v.dtype, v.shape, iter([v])) for name, v in small.items()]
     # The least compression: the usual one takes several times as long and saves little.
@@ -180,53 +232,77 @@ def _node_positions(index: NodeIndex) -> Iterator[Array]:
 # Text --------------------------------------------------------------------------------------------
 
 
-def write_graphml(path: str | PathLike[str], graph: LineGraph) -> None:
-    """Write GraphML, with edges source -> target.
+def write_graphml(path: str | PathLike[str], graph: LineGraph | Interaction) -> None:
+    """Write GraphML, with edges source -> target: for networkx, igraph, Gephi, Cytoscape.
 
-    Nodes carry ``layer``, ``name``, ``position`` and ``shape``, edges their ``multiplicity``.
-    GraphML has no tuples: positions are text such as ``1 3`` or ``bias 3``, shapes likewise.
+    Nodes and edges carry what they do in `LineGraph.to_networkx`; what XML cannot hold in a name
+    becomes a replacement character.
     """
-    with atomic(Path(path)) as temporary, temporary.open("wb") as file:
-        file.write(_GRAPHML_BEGIN.encode())
+    _write_xml(Path(path), graph, GraphML())
+
+
+def write_gexf(path: str | PathLike[str], graph: LineGraph | Interaction) -> None:
+    """Write GEXF 1.2, with edges source -> target: for Gephi, which draws nodes where they belong.
+
+    Nodes and edges carry what they do in `LineGraph.to_networkx`.
+    """
+    _write_xml(Path(path), graph, Gexf())
+
+
+def _write_xml(path: Path, graph: LineGraph | Interaction, words: GraphML | Gexf) -> None:
+    """Write nodes, then links, in the words of a format."""
+    graph, weights = _parts_of(graph)
+    axes = max(len(layer.kernel_shape) for layer in graph.index.layers)
+    positions = dict.fromkeys([f"position{axis}" for axis in range(axes)], "int")
+    types = dict.fromkeys(["label", "name", "layer", "layer_name", "kind", "position"], "string")
+    types |= {"layer": "int", **positions, "shape": "string", "x": "double", "y": "double"}
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        file.write(words.begin(types).encode())
         for piece in _node_pieces(graph.index):
-            name = escape(_NOT_XML.sub("\ufffd", piece.name), {"\r": "&#13;"})
-            before = f'"><data key="layer">{piece.layer}</data><data key="name">{name}</data>'
-            after = f'</data><data key="shape">{_text(piece.shape)}</data></node>\n'
-            begin: Parts = ['<node id="', piece.numbers, f'{before}<data key="position">']
-            _write_lines(file, [*begin, *piece.position_parts, after])
-        for targets, sources, paths in _links(graph):
-            ends: Parts = ['<edge source="', sources, '" target="', targets]
-            _write_lines(file, [*ends, '"><data key="multiplicity">', paths, "</data></edge>\n"])
-        file.write(_GRAPHML_END.encode())
+            _write_lines(file, words.node(piece.numbers, piece.columns(graph.index)))
+        file.write(words.middle.encode())
+        for link in _links(graph, weights):
+            _write_lines(file, words.edge(*link))
+        file.write(words.last.encode())
 
 
-def write_csv(path: str | PathLike[str], graph: LineGraph) -> None:
+def write_csv(path: str | PathLike[str], graph: LineGraph | Interaction) -> None:
     """Write the list of links as ``NAME.csv`` and, beside it as ``NAME.nodes.csv``, the nodes.
 
-    The columns are source, target and multiplicity; and node, layer, name, position and shape.
-    Positions are text such as ``1 3`` or ``bias 3``, shapes likewise. Both files appear when both
-    are complete.
+    The columns are source, target and multiplicity, of an `Interaction` weight, too; and node,
+    label, layer, layer_name, position and shape. Positions are text such as ``1 3`` or ``bias 3``,
+    shapes likewise. Both files appear when both are complete.
     """
     path = Path(path)
+    graph, weights = _parts_of(graph)
     # The inner file is the first to get its name: where there are links, there are nodes.
     with atomic(path) as links, atomic(path.with_suffix(".nodes.csv")) as nodes:
         with nodes.open("wb") as file:
-            file.write(b"node,layer,name,position,shape\n")
+            file.write(b"node,label,layer,layer_name,position,shape\n")
             for piece in _node_pieces(graph.index):
+                label: Parts = [',"', *piece.label(graph.index), '"']
                 before = f",{piece.layer},{_quoted(piece.name)},"
-                after = f",{_text(piece.shape)}\n"
-                _write_lines(file, [piece.numbers, before, *piece.position_parts, after])
+                after = f",{text(piece.shape)}\n"
+                line: Parts = [piece.numbers, *label, before, *piece.position_parts, after]
+                _write_lines(file, line)
         with links.open("wb") as file:
-            file.write(b"source,target,multiplicity\n")
-            for targets, sources, paths in _links(graph):
-                _write_lines(file, [sources, ",", targets, ",", paths, "\n"])
+            head = "source,target,multiplicity" + (",weight" if weights is not None else "")
+            file.write(f"{head}\n".encode())
+            for source, target, weight, paths in _links(graph, weights):
+                last: Parts = [",", weight] if weights is not None else []
+                _write_lines(file, [source, ",", target, ",", paths, *last, "\n"])
 
 
-def _links(graph: LineGraph) -> Iterator[tuple[Array, Array, Array]]:
-    """Yield targets, sources and multiplicities of links, in the order of the matrix."""
+def _links(
+    graph: LineGraph, weights: Array | None
+) -> Iterator[tuple[Array, Array, str | Array, Array]]:
+    """Yield sources, targets, weights and multiplicities of links, in the order of the matrix."""
+    done = 0
     for piece in row_pieces(graph.reach, "multiplicities", np.dtype(np.int64), PIECE):
         rows = piece.row + np.arange(len(piece.lengths))
-        yield np.repeat(rows, piece.lengths), piece.columns, piece.values
+        before, done = done, done + len(piece.columns)
+        weight = "1" if weights is None else weights[before:done]
+        yield piece.columns, np.repeat(rows, piece.lengths), weight, piece.values
 
 
 def _write_lines(file: IO[bytes], parts: Parts) -> None:
@@ -241,7 +317,11 @@ def _write_lines(file: IO[bytes], parts: Parts) -> None:
 def _lines(parts: Sequence[bytes | Array]) -> bytes:
     """Return lines as text: a table of characters with the numbers' leading zeros left out."""
     n = next(len(part) for part in parts if not isinstance(part, bytes))
-    widths = [len(p) if isinstance(p, bytes) else len(str(p.max())) for p in parts]
+    parts = [
+        part if isinstance(part, bytes) or part.dtype.kind in "iu" else _digits(part)
+        for part in parts
+    ]
+    widths = [_width(part) for part in parts]
     table = np.empty((n, sum(widths)), np.uint8)
     kept = np.ones(table.shape, bool)
     end = 0
@@ -250,6 +330,10 @@ def _lines(parts: Sequence[bytes | Array]) -> bytes:
         if isinstance(part, bytes):
             table[:, end - width : end] = np.frombuffer(part, np.uint8)
             continue
+        if part.dtype.kind == "S":
+            table[:, end - width : end] = part.view(np.uint8).reshape(n, width)
+            kept[:, end - width : end] = table[:, end - width : end] > 0
+            continue
         for column in range(end - 1, end - width - 1, -1):
             if column < end - 1:  # a zero has its last digit
                 kept[:, column] = part > 0
@@ -257,6 +341,18 @@ def _lines(parts: Sequence[bytes | Array]) -> bytes:
             table[:, column] = part - 10 * rest + ord("0")
             part = rest
     return table[kept].tobytes()
+
+
+def _digits(values: Array) -> Array:
+    """Return floats as text from which they can be read back to the last bit."""
+    return np.array([repr(value).encode() for value in values.tolist()])
+
+
+def _width(part: bytes | Array) -> int:
+    """Return how many characters a part of a line takes at most."""
+    if isinstance(part, bytes):
+        return len(part)
+    return part.dtype.itemsize if part.dtype.kind == "S" else len(str(part.max()))
 
 
 # Nodes -------------------------------------------------------------------------------------------
@@ -275,10 +371,36 @@ class _Nodes(NamedTuple):
     @property
     def position_parts(self) -> Parts:
         """What positions are put together from as text."""
-        parts: Parts = ["bias " if self.bias else ""]
-        for axis, coordinate in enumerate(self.position):
-            parts += [" ", coordinate] if axis else [coordinate]
-        return parts
+        return ["bias " if self.bias else "", *_joined(self.position, " ")]
+
+    def label(self, index: NodeIndex) -> Parts:
+        """Return what the nodes' labels are put together from."""
+        return [f"{index.symbol(self.layer, self.bias)}[", *_joined(self.position, ", "), "]"]
+
+    def columns(self, index: NodeIndex) -> dict[str, Parts]:
+        """Return what `node_attributes` says of each node, put together as text for XML."""
+        rank = self.numbers - index.layer_slice(self.layer).start
+        label = self.label(index)
+        return {
+            "label": label,
+            "name": label,
+            "layer": [str(self.layer)],
+            "layer_name": [escape(_NOT_XML.sub("\ufffd", self.name), _XML_TEXT)],
+            "kind": [KINDS[self.bias]],
+            "position": self.position_parts,
+            **{f"position{axis}": [numbers] for axis, numbers in enumerate(self.position)},
+            "shape": [text(self.shape)],
+            "x": [str(x_of(index, self.layer))],
+            "y": [y_of(index, self.layer, rank)],
+        }
+
+
+def _joined(numbers: Sequence[Array], mark: str) -> Parts:
+    """Return columns of numbers with a mark between them."""
+    parts: Parts = []
+    for axis, column in enumerate(numbers):
+        parts += [mark, column] if axis else [column]
+    return parts
 
 
 def _node_pieces(index: NodeIndex) -> Iterator[_Nodes]:
@@ -292,11 +414,6 @@ def _node_pieces(index: NodeIndex) -> Iterator[_Nodes]:
                 position = np.unravel_index(numbers, shape)
                 yield _Nodes(layer, index.name(layer), bias, shape, start + numbers, position)
             start += size
-
-
-def _text(shape: Sequence[int]) -> str:
-    """Return a shape as text."""
-    return " ".join(map(str, shape))
 
 
 def _quoted(name: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from edgedyn import _notebook as notebook
 from edgedyn import _validate as check
 from edgedyn.linegraph.index import NodeIndex
 from edgedyn.linegraph.limits import check_bytes, check_links
@@ -127,6 +128,18 @@ class LineGraph:
 
     def __repr__(self) -> str:
         return f"LineGraph({self.n_layers} layers, {self.n_nodes} nodes, {self.n_links} links)"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: counts, and the links between the layers."""
+        facts = {
+            "nodes": self.n_nodes,
+            "links": self.n_links,
+            "layers": self.n_layers,
+            "β_eff, unweighted": self.beta_eff,
+        }
+        names = {layer: self.index.name(layer) for layer in range(1, self.n_layers + 1)}
+        rows = [(names[b], names[a], n) for a, b, n in self.layer_links()]
+        return notebook.card(f"{self!r}", facts, notebook.table(["from", "to", "links"], rows))
 
     # Degrees ------------------------------------------------------------------------------------
 
@@ -335,24 +348,61 @@ class LineGraph:
         return block_matrix(reach.parameters, reach.blocks, shape, 0, values, dtype, max_bytes)
 
     def to_networkx(self, *, max_links: int = 100_000) -> "nx.DiGraph":
-        """Return the graph with edges source -> target.
+        """Return the graph with edges source -> target, as text and numbers that any file holds.
 
-        Nodes carry ``layer``, ``name`` and ``position``, edges their ``multiplicity``. More links
-        or nodes than `max_links` are a ValueError.
+        Nodes carry ``label`` and ``name``, which no other node has, ``layer``, ``layer_name``,
+        ``kind`` ("kernel" or "bias"), ``position`` as text and, index by index, as ``position0``,
+        ``position1``, ...; ``shape``, and ``x`` and ``y`` to draw them, see
+        `edgedyn.linegraph.pos`. Edges carry their ``multiplicity`` and a ``weight`` of 1, the
+        link's entry in `to_scipy`. More links or nodes than `max_links` are a ValueError;
+        `layer_graph` has no such limit.
+
+        Examples
+        --------
+        >>> import edgedyn as ed
+        >>> graph = ed.line_graph([4, 5, 3]).to_networkx()
+        >>> graph.nodes[20]["label"], graph.nodes[3]["label"], graph.edges[20, 3]
+        ('W₂[0, 0]', 'W₁[0, 3]', {'weight': 1.0, 'multiplicity': 1})
         """
         import networkx as nx
+
+        from edgedyn.linegraph.attributes import node_attributes
 
         check_links(self.n_links, max_links, "links", "this line graph", "to_scipy()")
         # Two layers have no links, however many nodes.
         check_links(self.n_nodes, max_links, "nodes", "this line graph", "to_scipy()")
         graph: nx.DiGraph = nx.DiGraph()
         for node in range(self.n_nodes):
-            layer, position = self.index.locate(node)
-            graph.add_node(node, layer=layer, name=self.index.name(layer), position=position)
+            graph.add_node(node, **node_attributes(self.index, node))
         links = self.to_scipy("multiplicities", dtype=np.int64).tocoo()
         columns, rows, paths = links.col.tolist(), links.row.tolist(), links.data.tolist()
-        graph.add_weighted_edges_from(zip(columns, rows, paths, strict=True), weight="multiplicity")
+        for source, target, several in zip(columns, rows, paths, strict=True):
+            graph.add_edge(source, target, weight=1.0, multiplicity=several)
         return graph
+
+    def layer_graph(self) -> "nx.DiGraph":
+        """Return a small graph of a network of any size: one node a layer, numbered from 1.
+
+        Edges lead from the layer that sends links to the one that receives them. They carry
+        ``links``, how many there are, and ``weight``, the same as a float; ``multiplicity``, the
+        paths behind them; ``link_share``, of all links; and ``beta_share``, of the unweighted
+        beta_eff, the mean in-degree of the nodes that links come from. Nodes carry ``label`` and
+        ``name``, which no other node has, ``layer``, ``n_nodes``, ``shape`` (of the kernel, as
+        text), ``beta_share`` (of the links that the layer sends), ``x`` and ``y``. Shares are 0
+        where beta_eff is 0 or there is none. `edgedyn.linegraph.export.write_layers` writes it.
+
+        Examples
+        --------
+        >>> import edgedyn as ed
+        >>> graph = ed.line_graph([4, 5, 3, 2]).layer_graph()
+        >>> graph.edges[2, 1]["links"], graph.edges[3, 2]["links"]
+        (60, 30)
+        >>> graph.edges[2, 1]["beta_share"], graph.nodes[2]["n_nodes"]
+        (1.0, 15)
+        """
+        from edgedyn.linegraph.by_layer import layer_graph
+
+        return layer_graph(self.index, self.reach)
 
     # Helpers ------------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ from math import prod
 from numbers import Integral
 from typing import Any, NamedTuple
 
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
 
 class NodeLocation(NamedTuple):
     """Where a node of the line graph sits in the network.
@@ -104,6 +106,28 @@ class NodeIndex:
         """Return a layer's name, or ``layer l`` where it has none."""
         self.check_layer(layer)
         return self.layers[layer - 1].name or f"layer {layer}"
+
+    def symbol(self, layer: int, bias: bool) -> str:
+        """Return the symbol of a layer's kernel or bias: W₁ or b₁, of a batch norm γ₁ or β₁."""
+        self.check_layer(layer)
+        scale = len(self.layers[layer - 1].kernel_shape) == 1
+        letter = ("β" if bias else "γ") if scale else ("b" if bias else "W")
+        return letter + str(layer).translate(_SUBSCRIPTS)
+
+    def label(self, node: int) -> str:
+        """Return a node's name, which no other has: its symbol and position, from 0.
+
+        Examples
+        --------
+        >>> import edgedyn as ed
+        >>> index = ed.line_graph([2, 1, 1], bias=True).index
+        >>> [index.label(node) for node in range(5)]
+        ['W₁[0, 0]', 'W₁[0, 1]', 'b₁[0]', 'W₂[0, 0]', 'b₂[0]']
+        """
+        layer, position = self.locate(node)
+        bias = position[0] == "bias"
+        place = ", ".join(map(str, position[1:] if bias else position))
+        return f"{self.symbol(layer, bias)}[{place}]"
 
     def check_node(self, node: int) -> int:
         """Return a node's number as an int, or refuse one that is no node's."""

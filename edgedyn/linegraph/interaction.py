@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgedyn import _notebook as notebook
 from edgedyn._array import Array
 from edgedyn.linegraph.graph import MAX_BYTES, LineGraph
 
@@ -61,6 +62,27 @@ class Interaction:
     def __repr__(self) -> str:
         return f"Interaction({self.graph!r}, {self.strength}, {self.n_samples} samples)"
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the strengths' total, beta_eff, the graph."""
+        into, out = self.in_degree(), self.out_degree()
+        total = float(into.sum())
+        facts = {
+            "strength P": self.strength,
+            "samples": self.n_samples,
+            "nodes": self.graph.n_nodes,
+            "links": self.graph.n_links,
+            "total strength": total,
+            "β_eff, weighted by P": float(out @ into) / total if total else None,
+        }
+        names = [self.graph.index.name(k + 1) for k in range(self.graph.n_layers)]
+        slices = [self.graph.index.layer_slice(k + 1) for k in range(self.graph.n_layers)]
+        rows = [
+            (name, float(into[nodes].sum()), float(out[nodes].sum()))
+            for name, nodes in zip(names, slices, strict=True)
+        ]
+        head = ["layer", "strength in", "strength out"]
+        return notebook.card(f"{self!r}", facts, notebook.table(head, rows))
+
     def in_degree(self) -> Array:
         """Return the total strength into each node, ``P 1``."""
         return np.asarray(self.operator @ np.ones(self.graph.n_nodes))
@@ -103,9 +125,18 @@ class Interaction:
         return matrix
 
     def to_networkx(self, *, max_links: int = 100_000) -> "nx.DiGraph":
-        """Return the graph with edges source -> target and the strengths as ``weight``.
+        """Return the graph with edges source -> target and the strengths P as ``weight``.
 
-        More than `max_links` links are a ValueError.
+        Nodes and edges carry what they do in `LineGraph.to_networkx`, but for the weight. More
+        than `max_links` links are a ValueError.
+
+        Examples
+        --------
+        >>> import numpy as np, edgedyn as ed
+        >>> net = ed.ReLUMLP([[[1.0]], [[1.0]], [[2.0]]], loss="squared_error")
+        >>> P = net.interaction([[3.0]], [5.0])
+        >>> P.to_networkx().edges[1, 0]["weight"]  # |e_2| |x| = |2 * (6 - 5)| * 3
+        6.0
         """
         graph = self.graph.to_networkx(max_links=max_links)
         links = self.to_scipy().tocoo()

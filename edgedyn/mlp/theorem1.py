@@ -1,10 +1,11 @@
 """Numerical verification of Theorem 1: where beta_eff -> 0, how fast, and where it does not."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from math import nan, sqrt
-from typing import TYPE_CHECKING
+from math import inf, isfinite, nan, sqrt
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +24,8 @@ from edgedyn.mlp.network import ReLUMLP
 if TYPE_CHECKING:
     import pandas as pd
 
-DEFAULT_LAYERS = (64, 48, 32, 24, 10)
+LOG = logging.getLogger(__name__)
+HIDDEN = (48, 32, 24)  # neurons per layer between features and classes, but one a class at least
 MAX_BRUTE_FORCE_LINKS = 2_000_000
 
 
@@ -36,7 +38,8 @@ class TrajectoryPoint:
     accuracy: float
     mean_error: float  # mean |e^L| over samples and outputs
     gradient_norm: float  # of the objective that is minimised, weight decay included
-    beta: float  # beta_eff of the magnitude strengths
+    beta: float  # beta_eff of the magnitude strengths; NaN where its status is not good
+    beta_status: str
     bound: float  # K eps of the theorem
     signed: float  # beta_eff of the signed strengths; NaN where its status is not ok
     signed_conditioning: float
@@ -97,19 +100,52 @@ class Theorem1Report(Plain):
         signs = np.sign([p.signed for p in self.interpolating if p.signed_status == "ok"])
         return int(np.sum(signs[1:] != signs[:-1]))
 
+    @property
+    def rate(self) -> str:
+        """As what power of the mean error beta_eff falls, in words."""
+        if not isfinite(self.slope):
+            return "at no known rate: too few epochs have a value above 0"
+        error = f" +- {self.slope_stderr:.3f}" if isfinite(self.slope_stderr) else ""
+        return f"as |e|^({self.slope:.3f}{error})"
+
+    @property
+    def verdict(self) -> str:
+        """What was found, in a sentence or two."""
+        last, points = self.interpolating[-1], self.interpolating
+        known = [p for p in points if isfinite(p.beta)]
+        within = sum(p.beta <= p.bound for p in known)
+        held = f"beta_eff is below its bound K eps in {within} of {len(known)} measurements"
+        if last.accuracy < 1:
+            return (
+                f"Not decided: after {last.epoch} epochs the network does not interpolate "
+                f"({last.accuracy:.1%} of the training samples are right), and Theorem 1 says "
+                f"nothing yet; {held}. Give more epochs or wider layers."
+            )
+        stay = [run[-1] for run in self.floors.values() if isfinite(run[-1].beta)]
+        floors = " and ".join(f"{p.beta:.3g}" for p in stay)
+        stops = f"where errors remain it stays at {floors}" if stay else "no floor was found"
+        word = "Theorem 1 holds" if within == len(known) else "Theorem 1's bound is broken"
+        return (
+            f"{word} where the network interpolates: beta_eff falls by a factor {self.fall:.3g} to "
+            f"{last.beta:.3g} with the errors, and {held}; {stops}."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields and the verdict as plain Python values."""
+        return {**asdict(self), "verdict": self.verdict}
+
     def __str__(self) -> str:
         last = self.interpolating[-1]
         lines = [
             f"Theorem 1 on {self.n_samples} samples, {'-'.join(map(str, self.sizes))}:",
             f"  interpolating: beta_eff falls by a factor {self.fall:.3g} to {last.beta:.3g}, "
-            f"as |e|^({self.slope:.3f} +- {self.slope_stderr:.3f}); K eps = {last.bound:.3g}",
+            f"{self.rate}; K eps = {last.bound:.3g}",
         ]
-        lines += [
-            f"  {name}: beta_eff stays at {points[-1].beta:.3g} with mean |e| = "
-            f"{points[-1].mean_error:.3g}"
-            for name, points in self.floors.items()
-        ]
-        return "\n".join(lines)
+        for name, points in self.floors.items():
+            end = points[-1]
+            stays = f"stays at {end.beta:.3g}" if isfinite(end.beta) else f"is {end.beta_status}"
+            lines.append(f"  {name}: beta_eff {stays} with mean |e| = {end.mean_error:.3g}")
+        return "\n".join([*lines, self.verdict])
 
 
 def capacitance_bound(
@@ -164,7 +200,7 @@ def verify_theorem1(
     X: ArrayLike | None = None,
     y: ArrayLike | None = None,
     *,
-    layers: Sequence[int] = DEFAULT_LAYERS,
+    layers: Sequence[int] | None = None,
     epochs: int = 300,
     seed: int = 0,
     progress: Callable[[float, str], None] | None = None,
@@ -175,10 +211,12 @@ def verify_theorem1(
     ----------
     X : array_like, shape (n_samples, layers[0]), optional
         By default scikit-learn's digits.
-    y : array_like of int, shape (n_samples,), optional
-        Labels in 0..layers[-1] - 1.
-    layers : sequence of int
-        Neurons per layer, input first; at least four entries (three layers with weights).
+    y : array_like of int or str, shape (n_samples,), optional
+        Labels in 0..layers[-1] - 1, or text, which is numbered in sorted order.
+    layers : sequence of int, optional
+        Neurons per layer, input first; at least four entries (three layers with weights). By
+        default features, 48, 32, 24, classes: three hidden layers, each of at least one neuron a
+        class.
     epochs, seed : int
         Of each of the three runs, by Adam on mini-batches, at least 2; of initial weights, sample
         order, noise and starts.
@@ -220,9 +258,11 @@ def verify_theorem1(
         "too narrow": run(y, narrow, 0.0, (0.7, 0.9), "narrow network", True),
     }
     betas = [p.beta for p in interpolating]
-    slope, slope_stderr = log_log_slope([p.mean_error for p in interpolating], betas)
+    # Errors and values of exactly 0 have no logarithm, and NaN says nothing.
+    known = [(p.mean_error, p.beta) for p in interpolating if p.mean_error > 0 and p.beta > 0]
+    slope, slope_stderr = log_log_slope(*zip(*known, strict=True)) if known else (nan, nan)
     built = [p for p in interpolating if np.isfinite(p.brute_force)]
-    errors = [abs(p.brute_force / p.beta - 1) for p in built]
+    errors = [abs(p.brute_force / p.beta - 1) for p in built if p.beta > 0]
     report(0.9, "edge dynamics")
     result = Theorem1Report(
         sizes=sizes,
@@ -231,7 +271,7 @@ def verify_theorem1(
         interpolating=interpolating,
         slope=slope,
         slope_stderr=slope_stderr,
-        fall=max(betas) / betas[-1],
+        fall=max(betas) / betas[-1] if betas[-1] else inf,
         brute_force_error=max(errors, default=nan),
         floors=floors,
         counterexamples=counterexamples(),
@@ -240,6 +280,16 @@ def verify_theorem1(
     )
     report(1.0, "done")
     return result
+
+
+def default_layers(n_features: int, labels: Array) -> tuple[int, ...]:
+    """Return the neurons per layer that suit data: features, three hidden layers, classes.
+
+    >>> default_layers(4, np.array([0, 1, 2])), default_layers(9, np.arange(40))
+    ((4, 48, 32, 24, 3), (9, 48, 40, 40, 40))
+    """
+    n_classes = max(int(labels.max()) + 1, 2) if np.isfinite(labels).all() else 2
+    return (n_features, *(max(width, n_classes) for width in HIDDEN), n_classes)
 
 
 def log_log_slope(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
@@ -255,25 +305,28 @@ def log_log_slope(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
 
 
 def _checked(
-    X: ArrayLike | None, y: ArrayLike | None, layers: Sequence[int]
+    X: ArrayLike | None, y: ArrayLike | None, layers: Sequence[int] | None
 ) -> tuple[Array, Array, tuple[int, ...]]:
     """Check data and sizes against each other."""
     if (X is None) != (y is None):
         raise ValueError("give both X and y, or neither for the digits.")
-    sizes = check.layer_sizes(layers)
-    if len(sizes) < 4:
+    given = None if layers is None else check.layer_sizes(layers)
+    if given is not None and len(given) < 4:
         raise ValueError(
             f"layers must name at least four sizes (three layers with weights), else no node of "
-            f"the line graph has both in- and out-links; got {sizes}."
+            f"the line graph has both in- and out-links; got {given}."
         )
     if X is None or y is None:
         X, y = _data.digits()
     X = check.real_matrix(X).astype(np.float64)
-    if X.shape[1] != sizes[0]:
-        raise ValueError(f"X has {X.shape[1]} features, but layers begins with {sizes[0]}.")
+    if given is not None and X.shape[1] != given[0]:
+        raise ValueError(f"X has {X.shape[1]} features, but layers begins with {given[0]}.")
     labels = np.asarray(y)
+    if labels.dtype.kind == "U":
+        labels = np.unique(labels, return_inverse=True)[1]
     if labels.shape != (len(X),) or labels.dtype.kind not in "biuf":
         raise ValueError(f"y must hold one integer label for each of the {len(X)} samples.")
+    sizes = default_layers(X.shape[1], labels) if given is None else given
     labels = checked_labels(labels, sizes[-1])
     if (labels == labels[0]).all():
         raise ValueError(f"y holds one class only ({labels[0]}); give at least two.")
@@ -303,6 +356,7 @@ def _run(
     report: Callable[[float, str], None],
 ) -> tuple[TrajectoryPoint, ...]:
     """Train from a fresh start, and `polish`; measure at some 30 epochs, even in the logarithm."""
+    LOG.info("%s: %d epochs of %s", what, epochs, "-".join(map(str, sizes)))
     net = ReLUMLP.random(sizes, seed=seed)
     marks = np.unique(np.round(np.geomspace(1, epochs, 30)).astype(int))
     brute = set(marks[np.linspace(0, len(marks) - 1, 4).astype(int)].tolist())
@@ -335,6 +389,7 @@ def _measure(
     for g, W in zip(net.views(gradient)[0], net.weights, strict=True):
         g += weight_decay * W
     K, eps = capacitance_bound(net, X, y)
+    magnitude = chain_capacitance(net, X, y)
     signed = chain_capacitance(net, X, y, strength="signed")
     return TrajectoryPoint(
         epoch=epoch,
@@ -342,7 +397,8 @@ def _measure(
         accuracy=net.score(X, y),
         mean_error=float(np.abs(net.records(X, y)[-1].cotangent).mean()),
         gradient_norm=float(np.linalg.norm(gradient)),
-        beta=chain_capacitance(net, X, y).value,
+        beta=magnitude.value,
+        beta_status=magnitude.status,
         bound=K * eps,
         signed=signed.value,
         signed_conditioning=signed.conditioning,

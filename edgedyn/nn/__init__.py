@@ -75,4 +75,5 @@ __all__ = [
     "zero_cost",
 ]
 
-__getattr__, __dir__ = attach(__name__, _HOME)
+if not TYPE_CHECKING:  # else every misspelt name would have a type
+    __getattr__, __dir__ = attach(__name__, _HOME)

@@ -1,17 +1,18 @@
 """beta_eff at the end of every epoch of a Keras training run."""
 
+import logging
 import warnings
 from dataclasses import asdict, dataclass
 from math import isfinite, nan
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import numpy as np
 
 from edgedyn import _validate as check
 from edgedyn._array import Array
-from edgedyn.capacitance import Capacitance, DivergedError
+from edgedyn.capacitance import Capacitance, Coupling, DivergedError, Nodes, Scope, Strength
 from edgedyn.nn.data.sampling import sample_dataset
 from edgedyn.nn.fitted import FittedInputs, Range, range_of, watch_inputs
 from edgedyn.nn.meter import CapacitanceMeter, check_kind, meter_of
@@ -19,6 +20,7 @@ from edgedyn.nn.meter import CapacitanceMeter, check_kind, meter_of
 if TYPE_CHECKING:
     import pandas as pd
 
+LOG = logging.getLogger(__name__)
 SOURCES = ("model", "features")
 DIVERGED = "diverged"
 
@@ -129,11 +131,11 @@ class CapacitanceCallback(keras.callbacks.Callback):
         y: Any = None,
         *,
         n_samples: int = 1024,
-        scope: str = "probe",
-        coupling: str = "direct",
-        strength: str = "magnitude",
-        nodes: str = "kernels",
-        source: str = "model",
+        scope: Scope = "probe",
+        coupling: Coupling = "direct",
+        strength: Strength = "magnitude",
+        nodes: Nodes = "kernels",
+        source: Literal["model", "features"] = "model",
         batch_size: int | None = None,
         seed: int | np.random.Generator | None = 0,
     ) -> None:
@@ -207,6 +209,7 @@ class CapacitanceCallback(keras.callbacks.Callback):
             cap = self._measure()
         value, status = (nan, DIVERGED) if cap is None else (cap.value, cap.status)
         seconds = perf_counter() - start
+        LOG.info("epoch %d: beta_eff = %.6g (%s), %.3g s", epoch + 1, value, status, seconds)
         self.records.append(CapacitanceRecord(self._fits, epoch, value, status, loss, seconds, cap))
         if logs is not None:
             logs["beta_eff"] = value

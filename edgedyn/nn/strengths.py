@@ -3,7 +3,7 @@
 from functools import partial
 from itertools import zip_longest
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from edgedyn import _validate as check
 from edgedyn._array import Array
+from edgedyn.capacitance import Nodes
 from edgedyn.linegraph import line_graph
 from edgedyn.linegraph.interaction import Interaction
 from edgedyn.nn.graph import sweeps
@@ -28,8 +29,8 @@ def interaction(
     x: ArrayLike,
     y: ArrayLike,
     *,
-    strength: str = "magnitude",
-    nodes: str = "kernels",
+    strength: Literal["magnitude", "signed"] = "magnitude",
+    nodes: Nodes = "kernels",
     loss: Any = None,
     batch_size: int = 64,
 ) -> Interaction:

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 from edgedyn._lazy import attach
 
 if TYPE_CHECKING:
+    from edgedyn.predict import curves as curves
+    from edgedyn.predict import stopping as stopping
+    from edgedyn.predict import transferability as transferability
+    from edgedyn.predict import zero_cost as zero_cost
     from edgedyn.predict.pooled import PooledCapacitanceRegressor
     from edgedyn.predict.regressor import NeuralCapacitanceRegressor
 
@@ -19,4 +23,5 @@ _ROOMS = ("curves", "stopping", "transferability", "zero_cost")
 
 __all__ = ["NeuralCapacitanceRegressor", "PooledCapacitanceRegressor"]
 
-__getattr__, __dir__ = attach(__name__, _HOME, _ROOMS)
+if not TYPE_CHECKING:  # else every misspelt name would have a type
+    __getattr__, __dir__ = attach(__name__, _HOME, _ROOMS)

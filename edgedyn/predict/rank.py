@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedyn import _notebook as notebook
 from edgedyn import _validate as check
 from edgedyn._plain import Plain
 from edgedyn.predict.methods import METHODS, Curve, Method, Prediction, Sight, method_named
@@ -94,6 +95,46 @@ class Ranking(Plain):
         import pandas as pd
 
         return pd.DataFrame([asdict(row) for row in self.rows])
+
+    def __repr__(self) -> str:
+        first = [
+            f"first by {m.method}: {', '.join(self._first(m.method)) or 'none'}"
+            + (f" (rho {m.rho:.2f})" if isfinite(m.rho) else "")
+            for m in self.methods
+        ]
+        n = len({row.model for row in self.rows})
+        return f"Ranking({n} candidates after {self.observed} epochs; {'; '.join(first)})"
+
+    def _first(self, method: str, top: int = 1) -> list[str]:
+        """Return the names of a method's first candidates; none where it has ranked none."""
+        try:
+            return self.best(method, top)
+        except ValueError:
+            return []
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: each method's first candidates, and how well it ranks."""
+        n = len({row.model for row in self.rows})
+        title = f"Ranking of {n} candidates by their first {self.observed} epochs"
+        return notebook.card(title, {}, self.html_table())
+
+    def html_table(self) -> str:
+        """Return a line a method, in HTML: its first candidates, rho, lead and regret."""
+        head = ["method", "first", "rho (95 %)", "- last value (95 %)", "regret", "status"]
+        rows = [
+            (
+                method_named(m.method).label,
+                ", ".join(self._first(m.method, 3)) or "none",
+                f"{m.rho:.3f} ({m.rho_low:.2f} .. {m.rho_high:.2f})" if isfinite(m.rho) else "-",
+                f"{m.lead:+.3f} ({m.lead_low:+.2f} .. {m.lead_high:+.2f})"
+                if isfinite(m.lead)
+                else "-",
+                m.regret if isfinite(m.regret) else "-",
+                m.status,
+            )
+            for m in self.methods
+        ]
+        return notebook.table(head, rows)
 
     def __str__(self) -> str:
         lines = [

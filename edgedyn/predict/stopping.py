@@ -26,4 +26,5 @@ _NEEDS = {
     "CapacitanceStopper": ("ray", "pip install 'ray[tune]'"),
 }
 
-__getattr__, __dir__ = attach(__name__, _HOME, here=["Run", "StoppingRule"], needs=_NEEDS)
+if not TYPE_CHECKING:  # else every misspelt name would have a type
+    __getattr__, __dir__ = attach(__name__, _HOME, here=["Run", "StoppingRule"], needs=_NEEDS)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from edgedyn import _notebook as notebook
 from edgedyn._moments import largest_of, spread, unit_for
 from edgedyn.reduction.matrices import Array, Degrees, csr_degrees, degrees, node_values
 
@@ -97,6 +98,19 @@ class Reduction:
             f"{self.conditioning:.3g}; <s> = {self.mean_strength:.4g}, S = {self.symmetry:.4g}, "
             f"H = {self.heterogeneity:.4g}; {self.n_nodes} nodes, total strength {self.total:.6g}"
         )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: beta_eff and its parts."""
+        facts = {
+            "status": self.status,
+            "conditioning": self.conditioning,
+            "mean strength ⟨s⟩": self.mean_strength,
+            "symmetry S": self.symmetry,
+            "heterogeneity H": self.heterogeneity,
+            "nodes": self.n_nodes,
+            "total strength": self.total,
+        }
+        return notebook.card(f"Reduction: β_eff = {self.beta_eff:.6g}", facts)
 
 
 def reduce(A: Any) -> Reduction:

@@ -1,5 +1,6 @@
 """Steady states and time courses, of full networks and of their one-dimensional reduction."""
 
+import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -9,12 +10,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from edgedyn import _notebook as notebook
 from edgedyn import _validate as check
 from edgedyn.reduction.curve import steady_points
 from edgedyn.reduction.field import Linearisation, VectorField
 from edgedyn.reduction.pair import Array
 from edgedyn.reduction.systems import System
 
+LOG = logging.getLogger(__name__)
 Status = Literal["converged", "unstable", "not_converged", "diverged"]
 
 _STARTS = ("low", "high")
@@ -25,7 +28,7 @@ _TERMS, _FALLING = 8, 0.5  # of the series that comes before it: how many, and h
 _THREADED = 10_000  # numbers from which on BLAS takes a second thread for a product
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SteadyState:
     """A steady state of a full network, or the best that was found.
 
@@ -42,6 +45,13 @@ class SteadyState:
     n_evaluations, n_products : int
         Right-hand sides, with or without derivatives; products with the derivatives along links,
         each cheaper.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from edgedyn.reduction import sis, steady_state
+    >>> steady_state(4 * np.ones((3, 3)) / 3, sis(), "high")
+    SteadyState(converged, x = 0.75 on all 3 nodes)
     """
 
     x: Array = field(repr=False)
@@ -53,6 +63,29 @@ class SteadyState:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain Python values."""
         return {**vars(self), "x": self.x.tolist()}
+
+    def __repr__(self) -> str:
+        return f"SteadyState({self.status}, {self._states()})"
+
+    def _states(self) -> str:
+        """Say where the nodes are, and how still where they are not."""
+        low, high, mean = (float(f(self.x)) for f in (np.min, np.max, np.mean))
+        n, still = len(self.x), self.status == "converged"
+        same = f"{low:.4g}" == f"{high:.4g}"
+        where = f"{low:.4g}" if same else f"{low:.4g} .. {high:.4g}, mean {mean:.4g},"
+        rest = "" if still else f", residual {self.residual:.2g}"
+        return f"x = {where} on {'all ' if same else ''}{n} node{'s' * (n > 1)}{rest}"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the states, the first of them one by one."""
+        facts = {
+            "states": self._states(),
+            "residual": self.residual,
+            "evaluations": self.n_evaluations,
+            "products": self.n_products,
+        }
+        states = notebook.table(["node", "x"], list(enumerate(self.x.tolist())))
+        return notebook.card(f"Steady state, {self.status}", facts, states)
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,6 +303,7 @@ class _Search:
         result = self.found(*self.march(start, first))
         if result.status == "converged":
             return result
+        LOG.info("implicit steps ended with %s; the flow itself is followed", result)
         best = result
         for x in self.explicit(start, max_evaluations):
             result = self.found(*self.march(x, self.linearise(x)))

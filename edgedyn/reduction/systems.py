@@ -49,6 +49,28 @@ class System(Pair):
     >>> mine = System(lambda x: 1 - x, lambda x, y: y / (1 + x), name="mine", domain=(0, np.inf))
     >>> steady_state(np.array([[0, 1], [1, 0]]), mine).x  # x = 1 + x / (1 + x)
     array([1.61803399, 1.61803399])
+
+    A population with an Allee effect: alone it dies out from below 1 and grows to 5 from above.
+    Migrants lower that threshold, until at beta_eff = 1 none is left: beyond, it always lives. At
+    0.5 it stands at ``x = 3 - sqrt(6.5)``, and the abundant state at ``3 + sqrt(6.5)``.
+
+    >>> allee = System(lambda x: x * (1 - x / 5) * (x - 1), lambda x, y: y, domain=(0, np.inf))
+    >>> [(p.kind, round(p.beta, 6)) for p in allee.critical_points()]
+    [('transcritical', 1.0)]
+    >>> print(allee.resilience_curve([0.5, 2.0]).to_frame().round(3))
+       beta      x  stable  branch
+    0   0.5  0.000    True       0
+    1   0.5  0.450   False       1
+    2   0.5  5.550    True       1
+    3   2.0  0.000   False       0
+    4   2.0  6.742    True       1
+
+    On a network with that beta_eff, here a ring of six, the same state is found:
+
+    >>> from edgedyn import reduce
+    >>> ring = 0.25 * (np.roll(np.eye(6), 1, axis=0) + np.roll(np.eye(6), -1, axis=0))
+    >>> reduce(ring).beta_eff, steady_state(ring, allee, "high")
+    (0.5, SteadyState(converged, x = 5.55 on all 6 nodes))
     """
 
     def critical_points(self, receiver: float = 1.0) -> tuple[CriticalPoint, ...]:

@@ -12,12 +12,13 @@ from edgedyn.report.linegraph.page import MOST_DRAWN_LINKS, graph_page
 DRAWING_SUFFIXES = (".png", ".svg", ".html")
 
 
-def write_demo(folder: Path, demo: Any, lines: dict[str, Any], environment: dict[str, Any]) -> None:
+def write_demo(folder: Path, demo: Any, lines: dict[str, Any], results: dict[str, Any]) -> None:
     """Write the results.json, results.csv and figures of an `edgedyn.studies.Demo`.
 
-    `lines` is what `figures.accuracy_fit` draws: keys ``beta, accuracy, line, truth, title, t0``.
+    `results` is what the .json holds; `lines` is what `figures.accuracy_fit` draws: keys ``beta,
+    accuracy, line, truth, title, t0``.
     """
-    write_text(folder / "results.json", to_json({"environment": environment, **demo.to_dict()}))
+    write_text(folder / "results.json", to_json(results))
     write_text(folder / "results.csv", csv_text(demo.to_frame()))
     first = [r for r in demo.records if r.seed == demo.seed]
     observed = demo.settings["observed_epochs"]
@@ -44,19 +45,21 @@ def write_graphs_picture(path: Path, graph: Any) -> None:
         figures.line_graph(axes[1], graph.sizes, links)
 
 
-def write_theorem1(folder: Path, report: Any, environment: dict[str, Any]) -> None:
-    """Write the verification's results.json, results.csv and figure."""
-    write_text(folder / "results.json", to_json({"environment": environment, **report.to_dict()}))
+def write_theorem1(folder: Path, report: Any, results: dict[str, Any]) -> None:
+    """Write the verification's results.json, which holds `results`, its .csv and figure."""
+    write_text(folder / "results.json", to_json(results))
     write_text(folder / "results.csv", csv_text(report.to_frame()))
     runs = {"interpolating": report.interpolating, **report.floors}
     with figures.saved_figure(folder / "theorem1.png", columns=2, rows=2) as (_, axes):
         triples = {k: [(p.mean_error, p.beta, p.bound) for p in run] for k, run in runs.items()}
         figures.theorem1_runs(axes[0], triples, floors=tuple(report.floors))
+        axes[0].set_title("(a), (d) The value, its bound, its floors")  # letters as in the tables
         points = [(p.epoch, p.signed, p.beta) for p in report.interpolating]
         epochs, signed, beta = zip(*points, strict=True)
         figures.signed_run(axes[1], epochs, signed, beta)
+        axes[1].set_title("(c) Signed strengths")
         for ax, (name, flow) in zip(axes[2:], report.dynamics.items(), strict=True):
-            figures.flow_deviations(ax, flow.times, flow.deviations, f"Edge dynamics, {name}")
+            figures.flow_deviations(ax, flow.times, flow.deviations, f"(f) Edge dynamics, {name}")
 
 
 def check_drawing(path: Path) -> None:
@@ -64,7 +67,7 @@ def check_drawing(path: Path) -> None:
     if path.suffix.lower() not in DRAWING_SUFFIXES:
         raise ValueError(
             f"the output must end in one of {', '.join(DRAWING_SUFFIXES)} for a drawing, or .npz, "
-            f".graphml, .csv for an export by edgedyn.linegraph.export; got {path.name!r}."
+            f".graphml, .gexf, .csv for an export by edgedyn.linegraph.export; got {path.name!r}."
         )
 
 

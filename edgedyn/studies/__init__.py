@@ -45,4 +45,5 @@ __all__ = [
     "unpack_bits",
 ]
 
-__getattr__, __dir__ = attach(__name__, _HOME)
+if not TYPE_CHECKING:  # else every misspelt name would have a type
+    __getattr__, __dir__ = attach(__name__, _HOME)

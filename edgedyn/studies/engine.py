@@ -1,5 +1,6 @@
 """Where jobs run: any ``concurrent.futures.Executor``; fresh processes here, Dask on a cluster."""
 
+import logging
 import os
 import queue
 import time
@@ -15,6 +16,7 @@ import edgedyn
 from edgedyn.studies.fresh import run_fresh, stop_all
 from edgedyn.studies.protocol import Engine
 
+LOG = logging.getLogger(__name__)
 TICK = 0.5  # seconds between two looks at the journals
 CONNECT = "10s"
 Job = Any  # whatever the function takes; `run_fresh` an `edgedyn._job.Job`
@@ -188,6 +190,7 @@ def run_jobs(
             further = progress_of(key) > reached[key]
             wasted[key] = 0 if further else wasted[key] + 1
             if wasted[key] <= retries:
+                LOG.warning("trial %s is taken up again: %s", key, outcome["reason"])
                 start(key)
                 continue
         left -= 1

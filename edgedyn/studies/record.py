@@ -8,14 +8,14 @@ from typing import Any, TypedDict
 import msgspec
 
 from edgedyn import _validate as check
-from edgedyn._environment import published
+from edgedyn._environment import SCHEMAS, published
 from edgedyn._job import TrainingSettings
 from edgedyn.studies.written import Environment
 
 # 2: scores; 3: per-epoch times and measures, training size, reason, provenance; 4: which
 # validation samples were right, and what the probe's batch norms do (upgraded from 3); 5: their
 # files have digests
-SCHEMA = 5
+SCHEMA = SCHEMAS["record"]
 READ = (3, 4, SCHEMA)
 STATUSES = ("completed", "early", "diverged", "failed")
 # Fields of training that older records do not have.

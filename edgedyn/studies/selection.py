@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import logging
 import os
 import shutil
 import time
@@ -12,10 +13,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import msgspec
 
+from edgedyn import _notebook as notebook
 from edgedyn._environment import command, environment, published
 from edgedyn._files import atomic, json_ready
 from edgedyn._job import Job, Rehearsal, Settings, Survey
@@ -28,6 +30,7 @@ from edgedyn.studies.cost import GPU_TFLOPS, cost
 from edgedyn.studies.early import early_ranking
 from edgedyn.studies.engine import Outcome, Pool, pool, run_jobs
 from edgedyn.studies.fresh import run_fresh
+from edgedyn.studies.given import StudyFields
 from edgedyn.studies.journal import Journal, record_of
 from edgedyn.studies.progress import Progress, Watcher
 from edgedyn.studies.race import Seen, heats, standing
@@ -39,6 +42,7 @@ from edgedyn.studies.study_file import load_study
 if TYPE_CHECKING:
     import pandas as pd
 
+LOG = logging.getLogger(__name__)
 DONE = ("completed", "early", "diverged")
 FILES = "files.json"  # in a study's folder: what is known of its images
 UNSURE = 2  # how many go on by default where the first cannot be told apart from others
@@ -115,6 +119,24 @@ class Selection:
             "seconds": self.seconds,
         }
 
+    def __repr__(self) -> str:
+        named = str(self.choice) if self.choice is not None else "no candidate named"
+        return f"Selection({len(self.records)} trials, {len(self.failed)} failed: {named})"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: whom the study names, its forecast, the ranking."""
+        facts: dict[str, object] = {"trials": f"{len(self.records)}, {len(self.failed)} failed"}
+        if self.choice is not None:
+            facts[f"named after {self.choice.epochs} epochs"] = self.choice
+        for name in self.chosen[:1]:
+            if name in self.forecasts:
+                facts[f"forecast for {name}"] = self.forecasts[name]
+        facts |= {"trained network": self.best_model, "folder": self.folder}
+        ranking = "" if self.ranking is None else self.ranking.html_table()
+        reasons = [(r.model, r.seed, r.reason) for r in self.failed]
+        failed = notebook.table(["failed", "seed", "reason"], reasons)
+        return notebook.card("Selection", facts, ranking, failed)
+
     def __str__(self) -> str:
         lines = [f"{len(self.records)} trials in {self.folder}, {len(self.failed)} failed"]
         lines += [f"{r.model}, seed {r.seed}: {r.reason}" for r in self.failed]
@@ -130,7 +152,7 @@ def select(
     *,
     progress: Callable[[Progress], None] | None = None,
     executor: Executor | None = None,
-    **fields: Any,
+    **fields: Unpack[StudyFields],
 ) -> Selection:
     """Fine-tune candidates for a few epochs, rank them, train the best to the end: a `Selection`.
 
@@ -207,7 +229,7 @@ def rehearse(
     *,
     progress: Callable[[str], None] | None = None,
     gpu_tflops: float = GPU_TFLOPS,
-    **fields: Any,
+    **fields: Unpack[StudyFields],
 ) -> list[dict[str, Any]]:
     """Estimate what a study takes, by a few steps of every candidate; its folder stays untouched.
 
@@ -321,6 +343,7 @@ class _Run:
                 if due or self._data_are_there():
                     self._check_data(names=bool(due))
                 self.store.write_study(self.study, environment())
+            LOG.info("%s: %d of %d trials to epoch %d", stage, len(due), len(trials), target)
             if due:
                 self._run(due, target, stage)
         self._rank()
@@ -456,6 +479,8 @@ class _Run:
             record = TrialRecord.from_dict(dict(outcome["result"]))
         self.store.write(trial.key, record)
         self.records[trial.key] = record
+        level = logging.INFO if record.status in ("completed", "early") else logging.WARNING
+        LOG.log(level, "trial %s: %s %s", trial.key, record.status, record.reason)
 
     def _rank(self) -> None:
         """Rank the candidates, for each training size."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import msgspec
 
 from edgedyn._bits import unpack_bits
-from edgedyn._environment import published
+from edgedyn._environment import SCHEMAS, published
 from edgedyn._files import json_ready, result_folder, sealed, to_json, unsealed, write_text
 from edgedyn.capacitance import Status
 from edgedyn.predict.methods import method_named
@@ -341,7 +341,11 @@ class Store:
 
     def write_study(self, study: Study, environment: Mapping[str, Any]) -> None:
         """Write what is run, for people and for the report."""
-        values = {"study": study.to_dict(), "environment": dict(environment)}
+        values = {
+            "schema": SCHEMAS["study"],
+            "environment": dict(environment),
+            "study": study.to_dict(),
+        }
         write_text(self.folder / STUDY, json.dumps(json_ready(values), indent=2) + "\n")
 
 

@@ -80,12 +80,13 @@ def node_shape(graph, node):
 
 
 def node_table(graph):
-    """(node, layer, name, position, shape) of all nodes, one by one."""
+    """(node, label, layer, name, position, shape) of all nodes, one by one."""
     table = []
     for node in range(graph.n_nodes):
         layer, position = graph.index.locate(node)
         shape = position_text(node_shape(graph, node))
-        table.append((node, layer, graph.index.name(layer), position_text(position), shape))
+        label = graph.index.label(node)
+        table.append((node, label, layer, graph.index.name(layer), position_text(position), shape))
     return table
 
 
@@ -113,15 +114,26 @@ def check_npz(path, graph, values):
     assert shapes == [position_text(layer.kernel_shape) for layer in graph.index.layers]
 
 
-def check_graphml(path, graph):
-    found, expected = nx.read_graphml(path, node_type=int), graph.to_networkx()
+def check_graph(found, expected):
+    """Compare what is read back with what `to_networkx` gives, attributes, their types and all."""
     assert isinstance(found, nx.DiGraph) and not found.is_multigraph()
-    assert list(found.nodes()) == list(range(graph.n_nodes))
-    assert sorted(found.edges(data="multiplicity")) == sorted(expected.edges(data="multiplicity"))
-    for node, layer, name, position, shape in node_table(graph):
-        name = name.replace("\x0b", "\ufffd")  # which XML cannot hold
-        attributes = {"layer": layer, "name": name, "position": position, "shape": shape}
-        assert found.nodes[node] == attributes
+    assert list(found.nodes()) == list(expected.nodes())
+    name = "layer_name"
+    for node, data in expected.nodes(data=True):
+        data = data | {name: data[name].replace("\x0b", "\ufffd")}  # which XML cannot hold
+        back = {k: v for k, v in found.nodes[node].items() if k != "viz"}
+        assert back == data
+        assert [type(back[k]) for k in data] == list(map(type, data.values()))
+    edges = {(a, b): (d["weight"], d["multiplicity"]) for a, b, d in expected.edges(data=True)}
+    back = {(a, b): (d["weight"], d["multiplicity"]) for a, b, d in found.edges(data=True)}
+    assert back == edges
+
+
+def check_xml(folder, graph):
+    export.write_graphml(folder / "gb.graphml", graph)
+    check_graph(nx.read_graphml(folder / "gb.graphml", node_type=int), graph.to_networkx())
+    export.write_gexf(folder / "gb.gexf", graph)
+    check_graph(nx.read_gexf(folder / "gb.gexf", node_type=int), graph.to_networkx())
 
 
 def read_csv(path):
@@ -136,7 +148,7 @@ def check_csv(path, graph):
     expected = np.column_stack([matrix.col, matrix.row, matrix.data])
     assert [list(map(int, row)) for row in rows] == expected.tolist()
     header, *rows = read_csv(path.with_suffix(".nodes.csv"))
-    assert header == ["node", "layer", "name", "position", "shape"]
+    assert header == ["node", "label", "layer", "layer_name", "position", "shape"]
     assert rows == [list(map(str, row)) for row in node_table(graph)]
 
 
@@ -144,8 +156,7 @@ def check_all(folder, graph):
     for values in ("links", "multiplicities"):
         export.write_npz(folder / "gb.npz", graph, values)
         check_npz(folder / "gb.npz", graph, values)
-    export.write_graphml(folder / "gb.graphml", graph)
-    check_graphml(folder / "gb.graphml", graph)
+    check_xml(folder, graph)
     export.write_csv(folder / "gb.csv", graph)
     check_csv(folder / "gb.csv", graph)
 
@@ -167,7 +178,8 @@ def test_random_networks_read_back(tmp_path_factory, network, nodes, piece, line
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_write_goes_by_the_suffix(suffix, graph, tmp_path):
-    direct = {".npz": export.write_npz, ".graphml": export.write_graphml, ".csv": export.write_csv}
+    writers = (export.write_npz, export.write_graphml, export.write_gexf, export.write_csv)
+    direct = dict(zip(SUFFIXES, writers, strict=True))
     export.write(str(tmp_path / f"a{suffix}"), graph)
     direct[suffix](tmp_path / f"b{suffix}", graph)
     assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
@@ -176,7 +188,7 @@ def test_write_goes_by_the_suffix(suffix, graph, tmp_path):
 @pytest.mark.parametrize("name", ["gb.mtx", "gb", "npz", "gb.csv.gz"])
 def test_other_suffixes(name, tmp_path):
     with pytest.raises(
-        ValueError, match=rf"must end in one of \.npz, \.graphml, \.csv; got '{name}"
+        ValueError, match=rf"must end in one of \.npz, \.graphml, \.gexf, \.csv; got '{name}"
     ):
         export.write(tmp_path / name, GRAPHS["perceptron"])
     assert list(tmp_path.iterdir()) == []
@@ -196,7 +208,7 @@ def test_the_size_of_the_pieces_does_not_matter(piece, graph, tmp_path, monkeypa
         monkeypatch.setattr(export, "PIECE", size)
         for suffix in SUFFIXES:
             export.write(tmp_path / f"{k}{suffix}", graph)
-    for suffix in (".graphml", ".csv", ".nodes.csv"):
+    for suffix in (".graphml", ".gexf", ".csv", ".nodes.csv"):
         first, second = ((tmp_path / f"{k}{suffix}").read_bytes() for k in range(2))
         assert first == second
     with np.load(tmp_path / "0.npz") as first, np.load(tmp_path / "1.npz") as second:

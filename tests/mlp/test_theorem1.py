@@ -1,6 +1,7 @@
 """Theorem 1: the bound as a property, a small honest run, the floors and the counterexamples."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -174,6 +175,50 @@ def test_slope():
     assert slope == pytest.approx(2)
     assert np.isnan(error)
     assert all(np.isnan(log_log_slope([1, 1], [1, 4])))
+
+
+def small(**options):
+    """Return a report on a few samples after a few epochs."""
+    X, y = digits()
+    chosen = np.flatnonzero(y < 3)[:30]
+    return ed.verify_theorem1(X[chosen], y[chosen], **{"epochs": 2, **options})
+
+
+def test_layers_follow_from_data():
+    assert small().sizes == (64, 48, 32, 24, 3)
+    X = np.random.default_rng(0).standard_normal((60, 5))
+    many = ed.verify_theorem1(X, np.arange(60) % 40, epochs=2)
+    assert many.sizes == (5, 48, 40, 40, 40)
+    words = ed.verify_theorem1(X, np.array(["yes", "no"])[np.arange(60) % 2], epochs=2)
+    assert words.sizes[-1] == 2
+    same = ed.verify_theorem1(X, 1 - np.arange(60) % 2, epochs=2)  # "no" is the first of them
+    assert words.interpolating == same.interpolating
+
+
+def test_the_verdict_of_a_run_that_does_not_interpolate():
+    report = small()
+    assert report.interpolating[-1].accuracy < 1
+    assert report.verdict.startswith("Not decided: after 2 epochs")
+    assert report.to_dict()["verdict"] == report.verdict == str(report).splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_the_verdict_where_it_does(report):
+    n = len(report.interpolating)
+    assert report.verdict.startswith("Theorem 1 holds where the network interpolates")
+    assert f"in {n} of {n} measurements" in report.verdict
+    for points in report.floors.values():
+        assert f"{points[-1].beta:.3g}" in report.verdict
+
+
+def test_the_verdict_where_the_bound_is_broken():
+    report = small()
+    points = tuple(replace(p, accuracy=1.0, bound=p.beta / 2) for p in report.interpolating)
+    assert "bound is broken" in replace(report, interpolating=points).verdict
+    floors = {"dead": (replace(points[0], beta=np.nan, beta_status="dead"),)}
+    dead = replace(report, interpolating=points, floors=floors)
+    assert "no floor was found" in dead.verdict and "dead: beta_eff is dead" in str(dead)
+    assert "nan" not in str(dead)
 
 
 X, Y = np.random.default_rng(0).standard_normal((12, 3)), np.arange(12) % 2

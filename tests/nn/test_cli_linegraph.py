@@ -68,3 +68,16 @@ def test_a_published_network_is_drawn_layer_by_layer(tmp_path, capsys):
     page = (tmp_path / "gb.html").read_text(encoding="utf-8")
     assert "138,344,128 nodes" in page and "is shown layer by layer" in page
     assert page.count("<tr>") == 1 + 16
+
+
+def test_the_layers_of_a_published_network(tmp_path, capsys):
+    nx = pytest.importorskip("networkx")
+    path = tmp_path / "layers.gexf"
+    assert main(["linegraph", "--model", "VGG16", "--layers", "--out", str(path), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out.splitlines()[-1])
+    graph = nx.read_gexf(path, node_type=int)
+    assert len(graph) == printed["n_layers"] == 16
+    edges = [data for *_, data in graph.edges(data=True)]
+    assert sum(data["links"] for data in edges) == printed["n_links"]
+    assert sum(data["beta_share"] for data in edges) == pytest.approx(1)
+    assert graph.edges[16, 15]["links"] == 4096 * 4096 * 1000  # its last two dense layers

@@ -1,5 +1,7 @@
 """Pages about line graphs in a real browser: pointer, keyboard, filter, paper."""
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 from browser import SIZES, goto, require_browser
@@ -11,6 +13,7 @@ from edgedyn.report.files import write_line_graph
 
 require_browser()
 
+TOOLS = 5  # buttons of each drawing: three to zoom, two to download
 GRAPH = ed.line_graph([4, 5, 4, 3])
 LARGE = ed.line_graph(
     ed.linegraph.Network.sequential(
@@ -134,7 +137,7 @@ def test_a_click_keeps_a_weight_until_escape(show):
 @pytest.mark.slow
 def test_the_keyboard_reaches_every_weight(show):
     page = show(GRAPH)
-    for _ in range(4):  # three layers' boxes, then the first drawing
+    for _ in range(3 + TOOLS + 1):  # three layers' boxes, then the first drawing and its buttons
         page.keyboard.press("Tab")
     seen = []
     for layer in range(1, 4):
@@ -150,7 +153,8 @@ def test_the_keyboard_reaches_every_weight(show):
     assert focused(page) == ["ga", 40]
     page.keyboard.press("End")
     assert focused(page) == ["ga", 51]
-    page.keyboard.press("Tab")  # the same weight in the other drawing
+    for _ in range(TOOLS + 1):  # the same weight in the other drawing
+        page.keyboard.press("Tab")
     assert focused(page) == ["gb", 51]
     page.keyboard.press("ArrowLeft")
     node = focused(page)[1]
@@ -311,7 +315,8 @@ def test_layers_by_pointer_and_keyboard(show):
     page.mouse.move(2, 2)
     assert title(page) is None
     page.locator("#words").focus()
-    page.keyboard.press("Tab")
+    for _ in range(TOOLS + 1):
+        page.keyboard.press("Tab")
     page.keyboard.press("End")
     assert title(page) == "layer 3"
     assert page.evaluate("document.activeElement.dataset.layer") == "2"
@@ -328,7 +333,8 @@ def test_layers_by_name(show):
     page.locator("#words").fill("ER 2")
     assert page.locator("#ga .box.out").count() == 2
     assert page.locator("#gb .arrows:not(.lit) .line:visible").count() == 0
-    page.keyboard.press("Tab")
+    for _ in range(TOOLS + 1):
+        page.keyboard.press("Tab")
     assert title(page) == "layer 2"
     page.keyboard.press("ArrowDown")
     assert title(page) == "layer 2"
@@ -336,3 +342,91 @@ def test_layers_by_name(show):
     assert page.locator("#ga .box.out").count() == 3
     page.locator("#words").fill("")
     assert page.locator("#ga .box.out").count() == 0
+
+
+# Zoom and download -------------------------------------------------------------------------------
+
+
+def download(page, panel, words, folder):
+    with page.expect_download() as found:
+        page.get_by_label(words).nth(panel).click()
+    path = folder / found.value.suggested_filename
+    found.value.save_as(path)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("graph", [GRAPH, LARGE], ids=["weights", "layers"])
+def test_drawings_are_downloaded(graph, show, browser, tmp_path):
+    from PIL import Image
+
+    page = show(graph)
+    page.get_by_label("Zoom in").nth(1).click()  # what is saved is whole all the same
+    drawing = download(page, 1, "Download as SVG", tmp_path)
+    assert drawing.name.startswith("Line-graph-of-") and drawing.name.endswith("-gb.svg")
+    root = ElementTree.parse(drawing).getroot()
+    text = drawing.read_text(encoding="utf-8")
+    assert "var(" not in text and "class=" not in text  # it needs no style sheet
+    _, _, width, height = map(float, root.get("viewBox").split())
+    assert "".join(root.itertext()).count("layer ") == graph.n_layers
+    picture = Image.open(download(page, 1, "Download as PNG", tmp_path))
+    assert picture.size == (round(2 * width), round(2 * height))
+    assert len(picture.convert("RGB").getcolors(2**24)) > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("graph", [GRAPH, LARGE], ids=["weights", "layers"])
+def test_zoom(graph, show):
+    page = show(graph)
+    box = page.locator("#gb .over").bounding_box()
+    frame = page.locator("#gb .stage").bounding_box()
+    page.get_by_label("Zoom in").nth(1).click()
+    assert page.locator("#gb .over").bounding_box()["width"] == pytest.approx(1.5 * box["width"])
+    assert page.locator("#gb .stage").bounding_box() == frame
+    assert page.locator("#gb .stage").evaluate("stage => stage.scrollLeft") > 0
+    option = page.locator("#gb [role=option]").nth(1)
+    option.scroll_into_view_if_needed()
+    option.hover()
+    assert title(page) is not None  # the pointer finds it where it now is
+    page.get_by_label("Whole drawing").nth(1).click()
+    assert page.locator("#gb .over").bounding_box()["width"] == box["width"]
+    page.get_by_label("Zoom out").nth(1).click()
+    assert page.locator("#gb .over").bounding_box()["width"] == box["width"]
+    page.locator("#gb .stage").hover()
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -100)
+    page.keyboard.up("Control")
+    assert page.locator("#gb .over").bounding_box()["width"] > box["width"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+def test_texts_fit_their_boxes(size, show):
+    layers = ed.linegraph
+    network = layers.Network.sequential(
+        (30, 30, 512),
+        [layers.Conv2D(512, 3), layers.Conv2DTranspose(512, 3), layers.DepthwiseConv2D(3)],
+    )
+    tensor = network.output
+    network.add(layers.Conv2D(5, 1), tensor, name="a_very_long_name_that_no_box_can_hold_" * 3)
+    page = show(ed.line_graph(network), size)
+    boxes = page.locator(".box")
+    assert boxes.count() == 8
+    for box in boxes.all():
+        frame = box.locator("rect").bounding_box()
+        for text in box.locator("text").all():
+            inner = text.bounding_box()
+            assert frame["x"] < inner["x"]
+            assert inner["x"] + inner["width"] < frame["x"] + frame["width"]
+    assert "convolution 3 × 3, 512 → 512 channels" in page.locator("#ga").inner_text()
+    letters = page.locator(".box text").first.bounding_box()["height"]
+    assert letters > 11  # pixels
+
+
+@pytest.mark.slow
+def test_counts_are_spelt_as_in_figures(show):
+    from edgedyn.report.figures.graphs import short
+
+    page = show(LARGE)
+    shown = page.locator("#gb .arrows:not(.lit) .label").all_text_contents()
+    assert shown == [short(n) for *_, n in LARGE.layer_links()]

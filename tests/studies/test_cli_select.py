@@ -174,5 +174,5 @@ def test_a_dry_run_tells_of_both_stages(tmp_path, capsys, monkeypatch):
     assert "About 3 GPU hours (one NVIDIA A100 that sustains 17 TFLOP/s" in out
     assert main(["select", str(path), "--dry-run", "--json", "--gpu-tflops", "5"]) == 0
     out, err = capsys.readouterr()
-    assert json.loads(out) == rows and err == "" and asked == [17.0, 5.0]
+    assert json.loads(out)["candidates"] == rows and err == "" and asked == [17.0, 5.0]
     assert "--gpu-tflops must be" in refused(capsys, path, "--dry-run", "--gpu-tflops", "-1")

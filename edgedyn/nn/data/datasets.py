@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -224,7 +224,7 @@ def load_dataset(
     image_size: int | tuple[int, int] | None = None,
     validation_size: int | float | None = None,
     n_train: int | None = None,
-    split: str = "stratified",
+    split: Literal["stratified", "ordered"] = "stratified",
     seed: int | np.random.Generator | None = 0,
 ) -> Dataset:
     """Load images by name or from the user's files, in stratified, seeded parts.

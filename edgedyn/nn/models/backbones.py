@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import numpy as np
@@ -137,7 +137,7 @@ def backbone(
     *,
     weights: str | Path | None = "imagenet",
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str = "avg",
+    pooling: Literal["avg", "max"] = "avg",
     **kw: Any,
 ) -> keras.Model:
     """Return a network without its head, from images to features.

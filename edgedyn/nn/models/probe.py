@@ -1,7 +1,7 @@
 """The neural capacitance probe: a frozen classifier put on a backbone, and taken off again."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -35,7 +35,7 @@ def attach_probe(
     *,
     units: Sequence[int] = (256, 128),
     dropout: float = 0.4,
-    batch_norm: str = "identity",
+    batch_norm: Literal["identity", "statistics", "none"] = "identity",
     momentum: float = 0.9,
     initializer: Any = "he_normal",
     frozen: bool = True,

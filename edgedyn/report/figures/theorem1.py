@@ -30,7 +30,8 @@ def theorem1_runs(
     runs : mapping of str to sequence of (mean error, beta_eff, bound)
         In the order of training.
     floors : collection of str
-        Runs that keep errors: a level line shows where beta_eff stays, the legend its value.
+        Runs that keep errors: a level line shows where beta_eff stays, the legend its value, or
+        that it has none (NaN).
 
     Raises
     ------
@@ -52,7 +53,9 @@ def theorem1_runs(
     for k, (name, table) in enumerate(tables.items()):
         error, beta, bound = table.T
         label = plain(name)
-        if name in floors:
+        if name in floors and not np.isfinite(beta[-1]):
+            label += ", no value"
+        elif name in floors:
             label += f", floor {beta[-1]:.3g}"
             ax.axhline(beta[-1], color=COLOURS[k % 7], linewidth=0.8, linestyle="--", zorder=1)
         style = marked(k) | {"linestyle": "-"}

@@ -11,7 +11,6 @@ from edgedyn.report.linegraph.layout import Drawing, draw
 
 MOST_DRAWN_LINKS, MOST_DRAWN_NODES = 10_000, 2_000
 MOST_DEGREES = 400  # different degrees on the curve of a degree distribution
-SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def graph_page(graph: Any, values: ArrayLike | None = None, name: str | None = None) -> str:
@@ -44,7 +43,7 @@ def _page_of_weights(graph: Any, interaction: Any, values: Array | None, name: s
     links = graph.to_scipy("multiplicities", dtype=np.int64).tocoo()
     targets, sources = (np.asarray(c, np.int64) for c in links.coords)
     drawing = draw(graph, targets, sources)
-    labels = node_labels(graph)
+    labels = [graph.index.label(node) for node in range(graph.n_nodes)]
     several = bool((links.data > 1).any())
     data = {
         **vars(drawing),
@@ -96,26 +95,6 @@ def _table_of_weights(
     columns["in-degree"] = graph.in_degree().tolist()
     columns["out-degree"] = graph.out_degree().tolist()
     return list(columns), list(zip(*columns.values(), strict=True))
-
-
-def node_labels(graph: Any) -> list[str]:
-    """Return each node's symbol: W₁[i, j] for a kernel entry, b₁[i] for a bias, γ₁[c] for a scale.
-
-    >>> import edgedyn as ed
-    >>> node_labels(ed.line_graph([2, 1, 1], bias=True))
-    ['W₁[0, 0]', 'W₁[0, 1]', 'b₁[0]', 'W₂[0, 0]', 'b₂[0]']
-    """
-    found = []
-    for node in range(graph.n_nodes):
-        layer, position = graph.index.locate(node)
-        scale = len(graph.index.layers[layer - 1].kernel_shape) == 1
-        symbol = "γ" if scale else "W"
-        if position[0] == "bias":
-            symbol, position = "β" if scale else "b", position[1:]
-        found.append(
-            f"{symbol}{layer}".translate(SUBSCRIPTS) + f"[{', '.join(map(str, position))}]"
-        )
-    return found
 
 
 def _layers(graph: Any) -> list[dict[str, Any]]:

@@ -1,8 +1,13 @@
-// What the pages of line graphs share: numbers as text, the panel of details, the tab key's stop.
+// What the pages of line graphs share: numbers as text, the panel of details, the tab key's stop,
+// zoom and download of drawings.
 "use strict";
 const shared = (() => {
   const MOST_ROWS = 40; // rows of a list of neighbours
+  const ZOOM = { step: 1.5, most: 12 };
   const count = d3.format(",");
+  // 62.4 k, as in the package's figures.
+  const short = (n) => (Math.abs(n) < 1000 ? d3.format(".3~g")(n)
+    : d3.format(".3~s")(n).replace(/[kMGTPE]$/, " $&"));
 
   function number(x) {
     if (x === null || x === undefined) return "unknown";
@@ -79,5 +84,104 @@ const shared = (() => {
     return true;
   }
 
-  return { count, layerName, number, plural, showDetails, showHint, announce, mark, stopAt, focus };
+  // Zoom -------------------------------------------------------------------------------------------
+
+  // The drawing grows inside its frame, which scrolls: fingers, wheels and keys know how.
+  function zoomable(stage) {
+    const frame = stage.node();
+    let scale = 1;
+    return (factor, at) => {
+      const next = factor === null ? 1 : Math.max(1, Math.min(ZOOM.most, scale * factor));
+      const { left, top } = frame.getBoundingClientRect();
+      const [x, y] = at ? [at.clientX - left, at.clientY - top]
+        : [frame.clientWidth / 2, frame.clientHeight / 2];
+      const [px, py] = [(frame.scrollLeft + x) / scale, (frame.scrollTop + y) / scale];
+      if (scale === 1) frame.style.height = `${frame.getBoundingClientRect().height}px`;
+      stage.classed("zoomed", next > 1).selectAll("svg").style("width", `${100 * next}%`);
+      if (next === 1) frame.style.height = "";
+      scale = next;
+      frame.scrollTo(px * scale - x, py * scale - y);
+    };
+  }
+
+  // Download ---------------------------------------------------------------------------------------
+
+  const LOOKS = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "opacity",
+    "stroke-dasharray", "stroke-linejoin", "paint-order", "display", "font-family", "font-size",
+    "font-weight", "text-anchor"];
+
+  // A drawing with what style sheets say of it written into it: whole, whatever the zoom.
+  function standalone(stage) {
+    const drawings = [...stage.node().querySelectorAll("svg")];
+    const [, , width, height] = drawings[0].getAttribute("viewBox").split(" ").map(Number);
+    const whole = d3.create("svg:svg").attr("xmlns", "http://www.w3.org/2000/svg")
+      .attr("viewBox", `0 0 ${width} ${height}`).attr("width", width).attr("height", height);
+    const paper = getComputedStyle(document.body).backgroundColor;
+    whole.append("rect").attr("width", width).attr("height", height).attr("fill", paper);
+    for (const drawing of drawings) {
+      const copy = drawing.cloneNode(true);
+      const [from, to] = [drawing, copy].map((root) => [...root.querySelectorAll("*")]);
+      from.forEach((element, k) => dress(to[k], getComputedStyle(element)));
+      const layer = whole.append("g").attr("opacity", getComputedStyle(drawing).opacity).node();
+      layer.append(...copy.childNodes);
+    }
+    return { text: new XMLSerializer().serializeToString(whole.node()), width, height };
+  }
+
+  function dress(element, look) {
+    for (const name of [...element.attributes].map((attribute) => attribute.name)) {
+      if (/^(aria-|data-|class$|style$|role$|tabindex$)/.test(name)) element.removeAttribute(name);
+    }
+    for (const name of LOOKS) element.setAttribute(name, look.getPropertyValue(name));
+  }
+
+  function save(blob, name) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+
+  function saveSvg(stage, name) {
+    save(new Blob([standalone(stage).text], { type: "image/svg+xml" }), `${name}.svg`);
+  }
+
+  // Twice as many pixels as the drawing is wide, but no more than canvases hold.
+  async function savePng(stage, name) {
+    const { text, width, height } = standalone(stage);
+    const image = new Image();
+    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+    await image.decode();
+    const scale = Math.min(2, 8192 / Math.max(width, height));
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [Math.ceil(width * scale), Math.ceil(height * scale)];
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    canvas.toBlob((blob) => save(blob, `${name}.png`));
+  }
+
+  // Buttons beside a drawing's heading.
+  function addTools(figure, { name, zooms }) {
+    const stage = figure.select(".stage");
+    const title = document.title.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 60);
+    const file = `${title}-${name}`;
+    const bar = figure.select("figcaption").append("div").attr("class", "tools screen");
+    const button = (text, words, act) => bar.append("button").attr("type", "button")
+      .attr("aria-label", words).attr("title", words).text(text).on("click", act);
+    if (zooms) {
+      const zoom = zoomable(stage);
+      button("+", "Zoom in", () => zoom(ZOOM.step));
+      button("−", "Zoom out", () => zoom(1 / ZOOM.step));
+      button("1:1", "Whole drawing", () => zoom(null));
+      stage.node().addEventListener("wheel", (event) => {
+        if (!event.ctrlKey) return; // pinches on a touchpad have it, too
+        event.preventDefault();
+        zoom(event.deltaY < 0 ? 1.15 : 1 / 1.15, event);
+      }, { passive: false });
+    }
+    button("SVG", "Download as SVG", () => saveSvg(stage, file));
+    button("PNG", "Download as PNG", () => savePng(stage, file));
+  }
+
+  return { addTools, short, count, layerName, number, plural, showDetails, showHint, announce, mark, stopAt, focus };
 })();

@@ -453,6 +453,9 @@
   drawLineGraph();
   listen(ga);
   listen(gb);
+  figures.each(function () {
+    shared.addTools(d3.select(this), { name: this.id, zooms: true });
+  });
   stopAt(0);
   showChosen();
 })();

@@ -3,16 +3,19 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const { count, number, plural } = shared;
+  const { number, plural, short } = shared;
   const { layers } = data;
-  const WIDTH = 560;
-  const BOX = { x: 120, width: 300 };
   const LINES = layers.length <= 40 ? 2 : 1; // of text in a box
+  const ROOM = Math.max(300, d3.select("#ga .stage").node().clientWidth);
+  const NARROW = ROOM < 480; // a phone: as wide as it is, so that letters keep their size
+  const WIDTH = NARROW ? ROOM : 560;
+  const LEFT = LINES === 2 ? 8 : 70; // of it, on a phone, for numbers of links
+  const BOX = NARROW ? { x: LEFT, width: WIDTH - LEFT - 76 } : { x: 120, width: 300 };
+  const BULGE = NARROW ? 44 : 150; // of arcs past other layers, at most
+  const INSIDE = BOX.width - 14; // for text
   const HEIGHT = LINES === 2 ? 38 : 22;
   const PITCH = HEIGHT + (LINES === 2 ? 24 : 12);
   const MOST_LABELS = 40; // pairs of layers beyond which only the chosen ones are labelled
-  const POWERS = { k: " thousand", M: " million", G: " billion", T: " trillion" };
-  const short = (n) => (n < 1e4 ? count(n) : d3.format(".3~s")(n).replace(/[kMGT]/, (c) => POWERS[c]));
 
   const boxes = layers.map((layer, k) => ({ ...layer, k, y: 14 + PITCH * k, incoming: [], outgoing: [] }));
   const pairs = data.pairs.map(([target, source, n, text]) =>
@@ -49,7 +52,7 @@
     }
     const x = BOX.x + BOX.width;
     const [start, end] = [from.y + HEIGHT / 2, to.y + HEIGHT / 2];
-    const bulge = Math.min(150, 14 + 9 * Math.abs(to.k - from.k));
+    const bulge = Math.min(BULGE, 14 + 0.06 * BULGE * Math.abs(to.k - from.k));
     const line = `M${x},${start}C${x + bulge},${start} ${x + bulge},${end} ${x + head},${end}`;
     const label = { x: x + 0.75 * bulge + width / 2 + 6, y: (start + end) / 2 + 4 };
     return { line, tip: tip(x, end, -1, 0, head), label };
@@ -79,15 +82,22 @@
       .attr("transform", ({ y }) => `translate(${BOX.x},${y})`);
     panel.boxes.append("rect").attr("width", BOX.width).attr("height", HEIGHT).attr("rx", 5);
     panel.boxes.append("text").attr("class", "name").attr("x", BOX.width / 2)
-      .attr("y", LINES === 2 ? 16 : 15).text(({ name }) => cut(name, 40));
+      .attr("y", LINES === 2 ? 16 : 15).text(({ name }) => name);
     if (LINES === 2) {
       panel.boxes.append("text").attr("x", BOX.width / 2).attr("y", 31)
-        .text((box) => cut(id === "ga" ? box.text : box.nodes, 48));
+        .text((box) => (id === "ga" ? box.text : box.nodes));
     }
+    panel.boxes.selectAll("text").each(fit);
     return panel;
   }
 
-  const cut = (text, n) => (text.length <= n ? text : `${text.slice(0, n - 1)}…`);
+  // Cut a text that is wider than its box; the details below have it whole.
+  function fit() {
+    const text = this.textContent;
+    for (let n = text.length - 1; n > 0 && this.getComputedTextLength() > INSIDE; n--) {
+      this.textContent = `${text.slice(0, n)}…`;
+    }
+  }
 
   function drawArrows(group, { ends, width, text }, found, labels) {
     const shapes = found.map((pair) => ({ pair, width: width(pair), ...arrow(...ends(pair), width(pair)) }));
@@ -235,7 +245,7 @@
       .range([tall - margin.bottom, margin.top]);
     const svg = stage.append("svg").attr("viewBox", `0 0 ${width} ${tall}`)
       .attr("role", "img").attr("aria-label", "Share of nodes with at least a degree");
-    const logTicks = (axis, n) => axis.ticks(n, "~s").tickSizeOuter(0);
+    const logTicks = (axis, n) => axis.ticks(n, short).tickSizeOuter(0);
     svg.append("g").attr("class", "axis").attr("transform", `translate(0,${tall - margin.bottom})`)
       .call(logTicks(d3.axisBottom(x), width < 500 ? 4 : 6));
     svg.append("g").attr("class", "axis upright").attr("transform", `translate(${margin.left},0)`)
@@ -254,6 +264,12 @@
   }
 
   drawDegrees();
+  d3.selectAll(".plots figure").each(function () {
+    shared.addTools(d3.select(this), { name: this.id, zooms: true });
+  });
+  if (!d3.select("#degrees svg").empty()) {
+    shared.addTools(d3.select("#degrees"), { name: "degrees", zooms: false });
+  }
   panels.forEach(({ svg }) => shared.stopAt(svg, "layer", 0));
   showChosen();
 })();
