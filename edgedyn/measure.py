@@ -65,8 +65,8 @@ def neural_capacitance(
         from probabilities or logits, with label smoothing; mean squared error. Regularisers,
         sample and class weights are left out.
     batch_size : int, optional
-        Samples taken at a time, by default 1024, for Keras models 64, and up to 256 small images
-        where a backbone only passes them forward; bounds the memory and does not change the value.
+        Samples taken at a time, by default 1024, for Keras models 64, and up to 256 of small
+        images; bounds the memory and does not change the value.
 
     Returns
     -------

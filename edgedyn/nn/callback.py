@@ -82,8 +82,7 @@ class CapacitanceCallback(keras.callbacks.Callback):
         through the backbone once, when ``fit`` begins, and its features are reused; right where
         the backbone is frozen and the probe is trained, and refused otherwise.
     batch_size : int, optional
-        Samples taken at a time; by default 64, and more of small images where the backbone only
-        passes them forward.
+        Samples taken at a time; by default 64, and up to 256 of small images.
     seed : int, numpy.random.Generator or None
         Decides the sample; None draws another one each time.
 

@@ -37,7 +37,7 @@ Progress = Callable[[float, str], None]
 
 SCOPES = ("probe", "network")
 BATCH = 64  # samples taken at a time
-USUAL_PIXELS, MOST_FORWARD = 224 * 224, 4 * BATCH
+USUAL_PIXELS, MOST_AT_ONCE = 224 * 224, 4 * BATCH
 KEPT = 4  # meters that stay with a model
 # What a layer computes with beside its variables; a normalisation holds tensors.
 STATE = ("activation", "quantization_mode", "mean", "variance")
@@ -79,10 +79,9 @@ class CapacitanceMeter:
             raise TypeError(f"model must be a Keras model; got {type(model).__name__}.")
         self.model, self.scope, self.strength = model, scope, strength
         self._kind: dict[str, Any] = {"coupling": coupling, "strength": strength, "nodes": nodes}
-        given = BATCH if batch_size is None else check.positive_int(batch_size, "batch_size")
-        self.batch_size = self._forward_size = given
         if batch_size is None:
-            self._forward_size = forward_batch(model.inputs[0].shape)
+            batch_size = usual_batch(model.inputs[0].shape)
+        self.batch_size = check.positive_int(batch_size, "batch_size")
         self.groups = jackknife_groups(stderr)
         self.loss_given = loss
         if scope == "probe":
@@ -122,7 +121,7 @@ class CapacitanceMeter:
     def features(self, x: Array, progress: Progress | None = None) -> Array:
         """Return what the probe receives, shape (n_samples, n_features)."""
         dtype = self.model.inputs[0].dtype
-        return in_batches(self._forward, x, self._forward_size, dtype, progress)[0]
+        return in_batches(self._forward, x, self.batch_size, dtype, progress)[0]
 
     def of_features(self, features: Array, targets: Array) -> Capacitance:
         """Compute the probe's beta_eff in closed form from the features."""
@@ -132,7 +131,8 @@ class CapacitanceMeter:
         self, x: Array, targets: Array, progress: Progress | None = None
     ) -> tuple[Capacitance, list[LayerDegrees]]:
         """Compute beta_eff and degrees of the graph by automatic differentiation, in batches."""
-        size = min(self.batch_size, -(-len(x) // self.groups))
+        group = -(-len(x) // self.groups)
+        size = -(-group // -(-group // self.batch_size))  # batches alike: none is half empty
         sums = self._differentiated(size, x, targets, progress)
         return self.form(sums), sums.degrees(self._names)
 
@@ -215,19 +215,19 @@ def meter_of(model: keras.Model, **options: Any) -> CapacitanceMeter:
     return known[key][0]
 
 
-def forward_batch(shape: tuple[int | None, ...]) -> int:
-    """Return how many samples go forward at a time: more of small images, which is faster.
+def usual_batch(shape: tuple[int | None, ...]) -> int:
+    """Return how many samples are taken at a time: more of small images, which is faster.
 
     As many as have the pixels of 64 images of 224x224, between 64 and 256.
 
-    >>> forward_batch((None, 224, 224, 3)), forward_batch((None, 32, 32, 3))
+    >>> usual_batch((None, 224, 224, 3)), usual_batch((None, 32, 32, 3))
     (64, 256)
     """
     sides = shape[1:-1]
     if None in sides or not sides:
         return BATCH
     fitting = BATCH * USUAL_PIXELS // prod(n for n in sides if n is not None)
-    return min(max(BATCH, fitting), MOST_FORWARD)
+    return min(max(BATCH, fitting), MOST_AT_ONCE)
 
 
 def in_batches(
