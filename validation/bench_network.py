@@ -2,10 +2,11 @@
 
 Network scope: ResNet50 and MobileNetV2 at 32x32 with random weights and the probe on top, 256
 samples in batches of 64, the public call in those it takes by itself; the yardstick is the gradient
-of the same loss by all weights of the same model in batches of 64, compiled likewise. Probe scope: closed form, Hessian-vector products, dense
-Jacobians. All routes of a comparison run in one process in turn, round after round; ratios are
-medians of the rounds' ratios. Peak memory of gradient and sweeps is that of one process each.
-Run: ``python validation/bench_network.py`` (needs the extra "tf"; about five minutes).
+of the same loss by all weights of the same model in batches of 64, compiled likewise. Probe scope:
+closed form, Hessian-vector products, dense Jacobians. All routes of a comparison run in one process
+in turn, round after round; ratios are medians of the rounds' ratios. Peak memory of gradient and
+sweeps is that of one process each. Run: ``python validation/bench_network.py`` (needs the extra
+"tf"; about five minutes).
 """
 
 import json

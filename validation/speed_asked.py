@@ -242,7 +242,8 @@ def network(result: Result) -> Iterator[Row]:
         for form in (one for one in forms if one in clock):
             times = row["times_gradient"][form]
             name = f"whole network, {row['network']}: {form}"
-            yield at_most(name, times, "gradients", seconds(clock[form]), other, 2, 22)
+            limit, issue = (2, 22) if form == "public call" else (3, 3)
+            yield at_most(name, times, "gradients", seconds(clock[form]), other, limit, issue)
         if "public call" in clock:
             first = row["first_call_seconds"]["public call"]
             times = first / clock["public call"]

@@ -118,9 +118,10 @@ class _Products:
         for start in range(0, len(self.x), self.size):
             batch = slice(start, start + self.size)
             x, targets = self.graph.tensors(self.x[batch], self.targets[batch])
-            total = added(total, [sweep(x, targets, weights)])
+            part = [sweep(x, targets, weights)]
+            total = part if total is None else added(total, part)
         assert total is not None  # there is a sample
-        return ops.convert_to_numpy(total[0]) / len(self.x)
+        return np.asarray(ops.convert_to_numpy(total[0]), np.float64) / len(self.x)
 
     def _sweep(self, degrees: Any, x: Tensor, targets: Tensor, flat: list[Tensor]) -> Tensor:
         """Return ``P v`` or ``P' v`` of one batch; 0 for nodes that get nothing."""

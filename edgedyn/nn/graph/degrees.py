@@ -146,7 +146,8 @@ class DeviceSums:
     def add(self, way: str, layer: int, parts: list[Tensor]) -> None:
         """Add to the "in"- or "out"-degrees of a layer's parameters."""
         if parts:
-            self._sums[way, layer] = added(self._sums.get((way, layer)), parts)
+            known = self._sums.get((way, layer))
+            self._sums[way, layer] = parts if known is None else added(known, parts)
 
     def into(self, sums: DegreeSums, group: int) -> None:
         """Add all to the sums of a group.
@@ -160,7 +161,9 @@ class DeviceSums:
         sums.magnitude_totals[group] += float(_numbers(self.magnitudes).sum())
         while self._sums:  # each is given back before the next is brought over
             (way, layer), parts = self._sums.popitem()
-            sums.add(way, layer, group, [np.array(ops.convert_to_numpy(p)) for p in parts])
+            sums.add(
+                way, layer, group, [np.array(ops.convert_to_numpy(p), np.float64) for p in parts]
+            )
 
 
 def _numbers(tensors: list[Tensor]) -> Array:

@@ -56,16 +56,17 @@ def hessian_product(
         return jax.jvp(jax.grad(function), (inputs,), (tangents,))[1]
 
 
-def added(totals: list[Tensor] | None, parts: list[Tensor]) -> list[Tensor]:
-    """Return sums in double precision, on the device where the parts are; None: of nothing yet."""
+def added(totals: list[Tensor], parts: list[Tensor]) -> list[Tensor]:
+    """Return sums in double precision, on the device where the parts are."""
     with jax.enable_x64(True):
-        return _doubles(parts) if totals is None else _total(totals, parts)
+        return _added(totals, parts)
 
 
-_doubles = jax.jit(lambda parts: [part.astype("float64") for part in parts])
-_total = jax.jit(
-    lambda totals, parts: [t + p.astype("float64") for t, p in zip(totals, parts, strict=True)]
-)
+@jax.jit
+def _added(totals: list[Tensor], parts: list[Tensor]) -> list[Tensor]:
+    """Add as doubles, which must be allowed."""
+    pairs = zip(totals, parts, strict=True)
+    return [t.astype("float64") + p.astype("float64") for t, p in pairs]
 
 
 def precision(dtype: str) -> str:

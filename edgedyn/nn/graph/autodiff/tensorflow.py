@@ -62,10 +62,10 @@ def hessian_product(
     return [accumulator.jvp(g, tf.UnconnectedGradients.ZERO) for g in gradient]
 
 
-def added(totals: list[Tensor] | None, parts: list[Tensor]) -> list[Tensor]:
-    """Return sums in double precision, on the device where the parts are; None: of nothing yet."""
-    doubles = [tf.cast(part, "float64") for part in parts]
-    return doubles if totals is None else [t + d for t, d in zip(totals, doubles, strict=True)]
+def added(totals: list[Tensor], parts: list[Tensor]) -> list[Tensor]:
+    """Return sums in double precision, on the device where the parts are."""
+    pairs = zip(totals, parts, strict=True)
+    return [tf.cast(t, "float64") + tf.cast(p, "float64") for t, p in pairs]
 
 
 def precision(dtype: str) -> str:

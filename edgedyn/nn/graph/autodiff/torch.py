@@ -53,11 +53,10 @@ def hessian_product(
         return list(torch.func.vjp(torch.func.grad(function), inputs)[1](tangents)[0])
 
 
-def added(totals: list[Tensor] | None, parts: list[Tensor]) -> list[Tensor]:
-    """Return sums in double precision, on the device where the parts are; None: of nothing yet."""
+def added(totals: list[Tensor], parts: list[Tensor]) -> list[Tensor]:
+    """Return sums in double precision, on the device where the parts are."""
     with torch.no_grad():
-        doubles = [part.double() for part in parts]
-        return doubles if totals is None else [t + d for t, d in zip(totals, doubles, strict=True)]
+        return [t.double() + p.double() for t, p in zip(totals, parts, strict=True)]
 
 
 def precision(dtype: str) -> str:
