@@ -303,7 +303,7 @@ def test_files(ending, tmp_path):
         ({"name": "missing.keras"}, ValueError, "there is no file 'missing.keras'"),
         ({"pooling": "mean"}, ValueError, "pooling must be one of 'avg', 'max'; got 'mean'"),
         ({"weights": "imagnet"}, ValueError, "weights must be 'imagenet', None or the path"),
-        ({"weights": 0}, ValueError, "weights must be"),
+        ({"weights": 0}, TypeError, "weights must be"),
         ({"weights": "missing.h5"}, ValueError, "there is no file 'missing.h5'"),
         ({"input_shape": (32, 32)}, TypeError, r"\(height, width, 3\) or None"),
         ({"input_shape": "32x32"}, TypeError, "input_shape must be"),
