@@ -13,6 +13,8 @@ import socket
 import sys
 from contextlib import suppress
 
+# Starts a thread as soon as it is loaded, which pandas does where it is installed.
+THREADED = ("pyarrow",)
 FDS = 4  # of a job: input, output, log, and where its number and its end are told
 
 
@@ -20,6 +22,8 @@ def main() -> None:
     """Load the framework, then fork a process for each set of file descriptors that comes in."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    for name in THREADED:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # as if it were not there
     import sklearn.datasets  # noqa: F401
 
     from edgedyn.nn.training import rehearsal, trial  # noqa: F401
@@ -90,6 +94,9 @@ def _become_worker(fds: list[int], others: list[int]) -> None:
         source = open(0, "rb", closefd=False)
         sys.stdin = io.TextIOWrapper(source)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
+        for name in THREADED:  # a candidate's builder may want it
+            if name in sys.modules and sys.modules[name] is None:
+                del sys.modules[name]
         given = json.loads(source.readline())
         os.environ.clear()
         os.environ.update(given["environ"])
