@@ -1,5 +1,6 @@
 """Jobs on executors: retries, lost workers, everything handed over once."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -177,3 +178,24 @@ def test_where_nothing_is_forked_a_process_of_its_own_is_started(job, tmp_path, 
         nursery.process.kill()
         nursery.process.wait()
     assert run_fresh(absent) == expected  # of a new one
+
+
+@pytest.mark.slow
+def test_a_library_that_starts_a_thread_when_it_is_loaded_is_not(tmp_path):
+    """Pandas loads pyarrow where it is there: such a clean parent could not be forked from."""
+    (tmp_path / "pyarrow.py").write_text(
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+        "__version__ = '99'\n"
+    )
+    environ = os.environ | {"PYTHONPATH": str(tmp_path)}
+    nursery = forked_module.Nursery(environ)
+    try:
+        with (tmp_path / "log").open("wb") as log:
+            child = forked_module.Forked(nursery, log, environ)
+            assert child.born()
+            child.kill()
+            child.wait()
+            child.close()
+    finally:
+        nursery.retire()
