@@ -91,7 +91,8 @@ def test_features_are_those_of_keras_on_preprocessed_images(name):
     )
     theirs.set_weights(ours.get_weights())
     x = pixels(40)[:, :, :32]
-    expected = theirs(module(name).preprocess_input(x.copy()), training=False)
+    given = module(name).preprocess_input(x.copy())
+    expected = np.asarray(theirs(given, training=False))
     scale = np.abs(expected).max()
     np.testing.assert_allclose(
         np.asarray(ours(x, training=False)), expected, rtol=1e-3, atol=1e-5 * scale
