@@ -22,7 +22,7 @@ if find_spec("ray") is None:
 
 project = "edgedyn"
 author = "The edgedyn developers"
-copyright = "2026, The edgedyn developers"  # noqa: A001
+copyright = "2026, The edgedyn developers"
 version = release = edgedyn.__version__
 
 extensions = [

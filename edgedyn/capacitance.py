@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from math import isfinite, isnan, nan, sqrt
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +37,9 @@ Strength = Literal["magnitude", "absolute", "signed"]
 Nodes = Literal["kernels", "all"]
 Scope = Literal["probe", "network"]
 
-COUPLINGS = ("direct", "full")
-STRENGTHS = ("magnitude", "absolute", "signed")
-NODES = ("kernels", "all")
+COUPLINGS = get_args(Coupling)
+STRENGTHS = get_args(Strength)
+NODES = get_args(Nodes)
 JACKKNIFE_GROUPS = 10
 ROUNDING, VANISHING = 16, 1e-7
 

@@ -20,6 +20,7 @@ from edgedyn.predict.choice import Choice
 from edgedyn.predict.forecast import Forecast
 from edgedyn.predict.rank import RankedModel
 from edgedyn.predict.rank_quality import Judgement
+from edgedyn.studies import written
 from edgedyn.studies.race import Raced
 from edgedyn.studies.record import EpochRecord
 from edgedyn.studies.store import Columns
@@ -27,18 +28,10 @@ from edgedyn.studies.store import Columns
 FOLDER = Path(__file__).parents[1] / "docs" / "schemas"
 
 
-class Environment(TypedDict):
-    """With what a result was made; times in UTC, paths without their folders."""
-
-    edgedyn: str
-    python: str
-    packages: dict[str, str]
-    cpu: str
-    cores: int | None
-    threads: str | None
-    platform: str
-    command: str
-    date: str
+# What is written has all that a report reads of it.
+_made_with = written.Environment.__annotations__
+Environment = TypedDict("Environment", _made_with)
+Environment.__doc__ = "With what a result was made; times in UTC, paths without their folders."
 
 
 class Measured(TypedDict):
@@ -154,14 +147,13 @@ class RankedAt(Ranked):
     n_train: int | None
 
 
-class Record(TypedDict):
-    """One fine-tuning run; its epochs one by one."""
+class Run(TypedDict):
+    """One fine-tuning run, but for its epochs."""
 
     model: str
     data: str
     seed: int
     settings: dict[str, Any]
-    epochs: list[EpochRecord]
     status: str
     train_seconds: float
     beta_seconds: float
@@ -169,24 +161,19 @@ class Record(TypedDict):
     n_train: int | None
     reason: str
     provenance: dict[str, Any]
+
+
+class Record(Run):
+    """One fine-tuning run; its epochs one by one."""
+
+    epochs: list[EpochRecord]
     schema: int
 
 
-class RecordFile(TypedDict):
+class RecordFile(Run):
     """A record in a study's folder: one fine-tuning run; its epochs in columns."""
 
     digest: NotRequired[str]
-    model: str
-    data: str
-    seed: int
-    settings: dict[str, Any]
-    status: str
-    train_seconds: float
-    beta_seconds: float
-    scores: dict[str, float]
-    n_train: int | None
-    reason: str
-    provenance: dict[str, Any]
     epochs: Columns
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,9 +68,8 @@ class Rows:
             fill_patterns(len(lengths), *links, *senders, first, ends, self.columns, self.values)
         sort_patterns(self.starts, self.columns, self.values)
 
-    @cached_property
     def groups(self) -> Array:
-        """The group of ends of every node, in node order."""
+        """Return the group of ends of every node, in node order."""
         entries = self.target.entries
         groups = np.empty(entries.size, index_dtype(entries.ends.n, 0))
         entries.view(groups)[...] = entries.ends.of
@@ -82,18 +80,18 @@ class Rows:
         """Links of all rows."""
         return int(np.diff(self.starts) @ self.target.entries.ending)
 
-    def fill(self, links: int, indptr: Array, indices: Array) -> None:
-        """Write the rows' ends and columns; `links` lie before."""
+    def fill(self, groups: Array, links: int, indptr: Array, indices: Array) -> None:
+        """Write the rows' ends and columns, given their `groups`; `links` lie before."""
         from edgedyn.linegraph._kernels import copy_patterns
 
-        copy_patterns(self.groups, self.starts, self.columns, links, indptr, indices)
+        copy_patterns(groups, self.starts, self.columns, links, indptr, indices)
 
-    def fill_values(self, data: Array) -> None:
-        """Write the rows' values."""
+    def fill_values(self, groups: Array, data: Array) -> None:
+        """Write the rows' values, given their `groups`."""
         from edgedyn.linegraph._kernels import copy_patterns
 
-        ends = np.empty(len(self.groups), np.int64)  # which nobody wants twice
-        copy_patterns(self.groups, self.starts, self.values.astype(data.dtype), 0, ends, data)
+        ends = np.empty(len(groups), np.int64)  # which nobody wants twice
+        copy_patterns(groups, self.starts, self.values.astype(data.dtype), 0, ends, data)
 
     def copies(self, groups: Array) -> tuple[Array, Array, Array]:
         """Return the lengths, columns and values of the rows of some nodes, given their groups."""
@@ -197,10 +195,10 @@ def structure(
             own = [block for block in blocks if block.target is parameter]
             rows = Rows(parameter, own, origin, values, kind)
             end, last = row + parameter.entries.size, links + rows.n_links
+            groups = rows.groups()
             if data is not None:
-                rows.groups  # noqa: B018  # computed once, before two threads ask for it
-                written.append(other.submit(rows.fill_values, data[links:last]))
-            rows.fill(links, indptr[row + 1 : end + 1], indices[links:last])
+                written.append(other.submit(rows.fill_values, groups, data[links:last]))
+            rows.fill(groups, links, indptr[row + 1 : end + 1], indices[links:last])
             row, links = end, last
         for one in written:
             one.result()

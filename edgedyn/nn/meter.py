@@ -3,7 +3,7 @@
 `edgedyn.neural_capacitance` comes here with Keras models.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -120,6 +120,7 @@ class CapacitanceMeter:
 
     def features(self, x: Array, progress: Progress | None = None) -> Array:
         """Return what the probe receives, shape (n_samples, n_features)."""
+        check_finite(self.backbone.variables)
         dtype = self.model.inputs[0].dtype
         return in_batches(self._forward, x, self.batch_size, dtype, progress)[0]
 
@@ -158,6 +159,7 @@ class CapacitanceMeter:
                 "the backbone's features are not finite on these samples: its weights have "
                 "diverged or the inputs are too large."
             )
+        check_finite(self.graph.state)
         chain = to_chain(self.graph, self.loss.name)
         accumulator = degree_accumulator(chain, groups=self.groups, **self._kind)
         accumulator.update(features, targets)
@@ -167,6 +169,7 @@ class CapacitanceMeter:
         self, batch_size: int, x: Array, targets: Array, progress: Progress | None = None
     ) -> DegreeSums:
         """Sum degrees by automatic differentiation, in batches of one group each."""
+        check_finite(self.graph.state)
         # Compiled once for batches of one size, unless larger ones come.
         if self._network is None or self._network.batch_size < batch_size:
             self._network = GraphDegrees(self.graph, self.loss, batch_size, **self._kind)
@@ -213,6 +216,13 @@ def meter_of(model: keras.Model, **options: Any) -> CapacitanceMeter:
             del known[old]
         known[key] = meter, held
     return known[key][0]
+
+
+def check_finite(variables: Sequence[keras.Variable]) -> None:
+    """Refuse weights that are not finite, which a ReLU may hide from the output."""
+    numbers = [v.value for v in variables if "float" in keras.backend.standardize_dtype(v.dtype)]
+    if numbers and not bool(ops.all(ops.stack([ops.all(ops.isfinite(v)) for v in numbers]))):
+        raise DivergedError("the model's weights are not all finite: they have diverged.")
 
 
 def usual_batch(shape: tuple[int | None, ...]) -> int:

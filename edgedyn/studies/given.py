@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any, Literal, TypedDict
 
 from edgedyn._job import Augmentation, Split
+from edgedyn.capacitance import Coupling, Nodes, Scope, Strength
 
 
 class DataFields(TypedDict, total=False):
@@ -63,11 +64,11 @@ class TrainingFields(TypedDict, total=False):
 class CapacitanceFields(TypedDict, total=False):
     """See `edgedyn.studies.protocol.Watch`."""
 
-    scope: Literal["probe", "network"]
+    scope: Scope
     n_samples: int
-    coupling: Literal["direct", "full"]
-    strength: Literal["magnitude", "absolute", "signed"]
-    nodes: Literal["kernels", "all"]
+    coupling: Coupling
+    strength: Strength
+    nodes: Nodes
     measures: str | None
 
 

@@ -440,7 +440,10 @@ def _decoded(values: dict[str, Any]) -> TrialRecord:
 def _check_old(table: Columns, values: Mapping[str, Any]) -> None:
     """Refuse a record of an older schema that contradicts itself, or holds what nothing writes."""
     for text, share in zip(table.val_correct, table.val_accuracy, strict=False):
-        if text and share is not None and abs(unpack_bits(text).mean() - share) > SAME_SHARE:
+        bits = unpack_bits(text) if text else None
+        if bits is None or not len(bits) or share is None:
+            continue
+        if abs(bits.mean() - share) > SAME_SHARE:
             raise ValueError(f"its val_accuracy {share} contradicts its val_correct")
     if unknown := set(table.beta_status) - BETA_STATUSES:
         raise ValueError(f"its beta_status {min(unknown)!r} is none")

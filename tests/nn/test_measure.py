@@ -137,3 +137,19 @@ def test_a_standard_error_needs_ten_samples(scope):
 def test_what_has_no_capacitance_is_refused_by_name():
     with pytest.raises(TypeError, match="a ReLUMLP, a ReLUChain or a Keras model; got Dense"):
         ed.neural_capacitance(keras.layers.Dense(3), np.ones((2, 2)), [0, 1])
+
+
+@pytest.mark.parametrize("scope", ["probe", "network"])
+@pytest.mark.parametrize("place", [0, -1])
+def test_weights_that_are_not_finite_are_told_of_though_a_relu_hides_them(scope, place):
+    inputs = keras.Input((5,))
+    body = keras.Model(inputs, keras.layers.Dense(4, "relu")(inputs))
+    model = nn.attach_probe(body, 3, units=(6, 5), batch_norm="none", seed=0)
+    x, y = np.random.default_rng(0).standard_normal((12, 5)), np.arange(12) % 3
+    assert ed.neural_capacitance(model, x, y, scope=scope).status != "dead"
+    kernel = [w for w in model.weights if "kernel" in w.path][place]
+    value = np.array(keras.ops.convert_to_numpy(kernel))
+    value[0, 0] = np.nan
+    kernel.assign(value)
+    with pytest.raises(ed.capacitance.DivergedError, match="weights are not all finite"):
+        ed.neural_capacitance(model, x, y, scope=scope)

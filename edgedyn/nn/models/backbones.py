@@ -211,7 +211,8 @@ def backbone(
             raise ValueError(
                 f"a network of KerasHub takes no options; got {', '.join(sorted(kw))}."
             )
-        model = hub_network(str(name), weights == "imagenet", _image_shape(input_shape), pooling)
+        pretrained, pool = weights == "imagenet", POOLINGS[pooling]
+        model = hub_network(str(name), pretrained, _image_shape(input_shape), pool)
         if weights not in (None, "imagenet"):
             load_weights(model, weights)
         return model

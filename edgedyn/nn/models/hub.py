@@ -35,11 +35,11 @@ def known_preset(name: str) -> str:
     )
 
 
-def hub_network(name: str, pretrained: bool, shape: Any, pooling: str) -> keras.Model:
+def hub_network(name: str, pretrained: bool, shape: Any, pool: type[kl.Layer]) -> keras.Model:
     """Build an image network with its preprocessing, from RGB in 0..255 to features.
 
-    What its classifier would be given: of ViT and DeiT the first position, else the mean or, with
-    feature maps and ``pooling="max"``, the maximum over positions.
+    What its classifier would be given: of ViT and DeiT the first position, of other sequences the
+    mean over positions, of feature maps what `pool` makes of them.
     """
     preset = known_preset(name)
     hub = _library()
@@ -55,8 +55,7 @@ def hub_network(name: str, pretrained: bool, shape: Any, pooling: str) -> keras.
         x = kl.Rescaling(scale, 0.0 if converter.offset is None else converter.offset)(x)
     x = body(x)
     if len(x.shape) == 4:
-        pools = {"avg": kl.GlobalAveragePooling2D, "max": kl.GlobalMaxPooling2D}
-        x = pools[pooling]()(x)
+        x = pool()(x)
     elif type(body).__name__ in TOKENS and getattr(body, "use_class_token", True):
         x = x[:, 0]
     elif len(x.shape) == 3:
