@@ -347,8 +347,8 @@ def _gram_spectrum(F: Array) -> _Spectrum:
         raise ValueError(f"features are too {what}; rescale them.")
     values, vectors = np.linalg.eigh(gram)
     error = max(n, d) * np.finfo(float).eps * float(values[-1])
-    kept = values > error
-    values, vectors = values[kept], vectors[:, kept]
+    rest = int(np.searchsorted(values, error, side="right"))  # they ascend
+    values, vectors = values[rest:], vectors[:, rest:]  # a view: no copy of all vectors
     if d <= n:
         roots = np.sqrt(values)[:, None]
         return _Spectrum(values, lambda Y: (vectors.T @ (F.T @ Y)) / roots, error)
