@@ -8,6 +8,7 @@ data and unsorted indices; igraph and networkx yield their own graphs (the neuro
 beforehand). Run: ``python validation/bench_linegraph.py``; igraph is optional.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -43,6 +44,18 @@ def incidences(gb):
     return tail, head, csr_array((ones, tail, rows), shape), csr_array((ones, head, rows), shape)
 
 
+def written_once(n_links):
+    """Write the bytes of a float64 matrix with int32 indices, half of them in either thread."""
+
+    def half(size):
+        part = np.empty(size, np.uint8)
+        part.fill(1)
+        return part
+
+    with ThreadPoolExecutor(2) as two:
+        return list(two.map(half, [n_links * (4 + 8) // 2] * 2))
+
+
 def routes(gb, with_networkx):
     """Every way to build the links, by name."""
     tail, head, T, H = incidences(gb)
@@ -51,11 +64,12 @@ def routes(gb, with_networkx):
     ways = {
         "fill": lambda: np.empty(gb.n_links, np.int32).fill(1),
         "structure": lambda: structure(
-            reach.parameters, reach.blocks, gb.n_nodes, gb.n_links, 0, kind, None
+            reach.parameters, reach.blocks, gb.n_nodes, gb.n_links, 0, kind
         ),
         "to_scipy int8": lambda: gb.to_scipy(dtype=np.int8),
         "to_scipy float32": lambda: gb.to_scipy(dtype=np.float32),
         "to_scipy float64": gb.to_scipy,
+        "roofline": lambda: written_once(gb.n_links),
         "sparse product int8": lambda: H @ tail_transposed,
     }
     if igraph is not None:

@@ -75,7 +75,7 @@ def explicit():
 
     def arrays():
         return structure(
-            reach.parameters, reach.blocks, graph.n_nodes, graph.n_links, 0, np.dtype("i4"), None
+            reach.parameters, reach.blocks, graph.n_nodes, graph.n_links, 0, np.dtype("i4")
         )
 
     ways = {

@@ -130,6 +130,9 @@ def linegraph(result: Result) -> Iterator[Row]:
         ):
             ours = seconds(clock[form])
             yield at_least(f"{name}: {words}", faster[form], "times faster", ours, other, 100, 2)
+    other = f"its bytes written by two threads {seconds(clock['roofline'])}"
+    ratio, ours = clock["to_scipy float64"] / clock["roofline"], seconds(clock["to_scipy float64"])
+    yield shown(f"{name}: {default}", ratio, "times its roofline", ours, other, 23)
     product = clock["sparse product int8"]
     ours = clock["to_scipy int8"]
     yield shown(

@@ -14,11 +14,12 @@ def fill_patterns(groups, indptr, indices, data, first, step, fan, origin, ends,
     for e in range(groups):
         at = ends[e]
         for k in range(indptr[e], indptr[e + 1]):
-            start = origin + first[indices[k]]
-            for f in range(fan):
-                columns[at] = start + f * step
-                values[at] = data[k]
-                at += 1
+            start, several = origin + first[indices[k]], data[k]
+            column, value = columns[at : at + fan], values[at : at + fan]
+            for f in range(fan):  # counted from 0 in all, the loop becomes vector instructions
+                column[f] = start + f * step
+                value[f] = several
+            at += fan
         ends[e] = at
 
 

@@ -80,18 +80,26 @@ class Rows:
         """Links of all rows."""
         return int(np.diff(self.starts) @ self.target.entries.ending)
 
+    def links_of(self, groups: Array) -> int:
+        """Return the links of some nodes' rows, given their `groups`."""
+        lengths = np.diff(self.starts)
+        return int(lengths @ np.bincount(groups, minlength=len(lengths)))
+
     def fill(self, groups: Array, links: int, indptr: Array, indices: Array) -> None:
-        """Write the rows' ends and columns, given their `groups`; `links` lie before."""
+        """Write the ends and columns of some nodes' rows, given their `groups`.
+
+        `links` lie before them.
+        """
         from edgedyn.linegraph._kernels import copy_patterns
 
         copy_patterns(groups, self.starts, self.columns, links, indptr, indices)
 
-    def fill_values(self, groups: Array, data: Array) -> None:
-        """Write the rows' values, given their `groups`."""
+    def fill_values(self, groups: Array, values: Array, data: Array) -> None:
+        """Write the values of some nodes' rows, given their `groups`; `values` have data's type."""
         from edgedyn.linegraph._kernels import copy_patterns
 
         ends = np.empty(len(groups), np.int64)  # which nobody wants twice
-        copy_patterns(groups, self.starts, self.values.astype(data.dtype), 0, ends, data)
+        copy_patterns(groups, self.starts, values, 0, ends, data)
 
     def copies(self, groups: Array) -> tuple[Array, Array, Array]:
         """Return the lengths, columns and values of the rows of some nodes, given their groups."""
@@ -180,26 +188,38 @@ def structure(
     n_links: int,
     origin: int,
     kind: np.dtype[Any],
-    data: Array | None,
+    values: str = "links",
+    data: Array | None = None,
 ) -> tuple[Array, Array]:
     """Return the CSR arrays (indices, indptr) of the rows of some parameters, one after another.
 
-    Where `data` is given, the multiplicities are written into it.
+    Where `data` is given, the values, ones or multiplicities, are written into it. Two threads
+    write half the rows of each parameter: one core alone does not fill the memory's bandwidth.
     """
-    values = "links" if data is None else "multiplicities"
     indices, indptr = np.empty(n_links, kind), np.empty(n_rows + 1, kind)
     indptr[0] = row = links = 0
+
+    def write(
+        rows: Rows, own: Array | None, groups: Array, row: int, first: int, last: int
+    ) -> None:
+        rows.fill(groups, first, indptr[row + 1 : row + 1 + len(groups)], indices[first:last])
+        if data is not None and own is None:
+            data[first:last] = 1
+        elif data is not None and own is not None:
+            rows.fill_values(groups, own, data[first:last])
+
     with ThreadPoolExecutor(1) as other:  # neither holds the interpreter's lock for long
         written = []
         for parameter in parameters:
-            own = [block for block in blocks if block.target is parameter]
-            rows = Rows(parameter, own, origin, values, kind)
-            end, last = row + parameter.entries.size, links + rows.n_links
-            groups = rows.groups()
-            if data is not None:
-                written.append(other.submit(rows.fill_values, groups, data[links:last]))
-            rows.fill(groups, links, indptr[row + 1 : end + 1], indices[links:last])
-            row, links = end, last
+            into = [block for block in blocks if block.target is parameter]
+            rows = Rows(parameter, into, origin, values, kind)
+            own = None if data is None or values == "links" else rows.values.astype(data.dtype)
+            groups, last = rows.groups(), links + rows.n_links
+            half = len(groups) // 2
+            middle = links + rows.links_of(groups[:half])
+            written.append(other.submit(write, rows, own, groups[half:], row + half, middle, last))
+            write(rows, own, groups[:half], row, links, middle)
+            row, links = row + len(groups), last
         for one in written:
             one.result()
     return indices, indptr
@@ -220,12 +240,10 @@ def block_matrix(
     """
     n_links, data_kind = sum(b.n_links for b in blocks), np.dtype(dtype)
     index_kind = check_matrix_bytes(n_links, shape, data_kind, max_bytes)
-    with ThreadPoolExecutor(1) as other:  # neither holds the interpreter's lock for long
-        data = np.empty(n_links, data_kind)
-        ones = other.submit(data.fill, 1) if values == "links" else None
-        indices, indptr = structure(
-            parameters, blocks, shape[0], n_links, origin, index_kind, None if ones else data
-        )
+    data = np.empty(n_links, data_kind)
+    indices, indptr = structure(
+        parameters, blocks, shape[0], n_links, origin, index_kind, values, data
+    )
     matrix = csr_array((data, indices, indptr), shape=shape)
     matrix.has_canonical_format = True  # by construction: sorted, no duplicates
     return matrix

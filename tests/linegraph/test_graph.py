@@ -130,9 +130,7 @@ def test_the_int64_route_gives_the_same_arrays(case):
     gb = ed.line_graph(sizes, bias=bias)
     P = gb.to_scipy()
     reach, kind = gb.reach, np.dtype(np.int64)
-    indices, indptr = structure(
-        reach.parameters, reach.blocks, gb.n_nodes, gb.n_links, 0, kind, None
-    )
+    indices, indptr = structure(reach.parameters, reach.blocks, gb.n_nodes, gb.n_links, 0, kind)
     assert indices.dtype == indptr.dtype == np.int64
     np.testing.assert_array_equal(indices, P.indices)
     np.testing.assert_array_equal(indptr, P.indptr)
