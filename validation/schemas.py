@@ -23,7 +23,7 @@ from edgedyn.predict.rank_quality import Judgement
 from edgedyn.studies import written
 from edgedyn.studies.race import Raced
 from edgedyn.studies.record import EpochRecord
-from edgedyn.studies.store import Columns
+from edgedyn.studies.record_file import Columns
 
 FOLDER = Path(__file__).parents[1] / "docs" / "schemas"
 

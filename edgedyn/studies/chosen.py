@@ -57,7 +57,7 @@ def _final_choice(records: Sequence[TrialRecord], last: int) -> Choice | None:
     """Return which of the candidates trained to the end, two or more, are the best there."""
     done = [r for r in records if at_its_end(r, last)]
     # Those that ended earlier are as good as what they had then.
-    padded = [replace(r, epochs=r.epochs + r.epochs[-1:] * (last - len(r.epochs))) for r in done]
+    padded = [replace(r, epochs=r.epochs + r.epochs[-1:] * (last - r.n_epochs)) for r in done]
     return _best_after(padded, last) if len({r.model for r in done}) > 1 else None
 
 
@@ -66,11 +66,11 @@ def _raced_choice(records: Sequence[TrialRecord]) -> Choice | None:
     reached: dict[str, int] = {}
     for r in records:
         if r.status in ("completed", "early"):
-            reached[r.model] = min(reached.get(r.model, len(r.epochs)), len(r.epochs))
+            reached[r.model] = min(reached.get(r.model, r.n_epochs), r.n_epochs)
     if not reached:
         return None
     common = sorted(reached.values())[-min(2, len(reached))]
-    kept = [r for r in records if reached.get(r.model, 0) >= common and len(r.epochs) >= common]
+    kept = [r for r in records if reached.get(r.model, 0) >= common and r.n_epochs >= common]
     return _best_after(kept, common)
 
 
@@ -97,7 +97,7 @@ def right_after(
     """
     bits: dict[str, dict[int, str]] = {model: {} for model in models}
     for r in records:
-        if r.model in bits and len(r.epochs) >= epochs and r.epochs[epochs - 1].val_correct:
+        if r.model in bits and r.n_epochs >= epochs and r.epochs[epochs - 1].val_correct:
             bits[r.model][r.seed] = r.epochs[epochs - 1].val_correct
     seeds = sorted(set.intersection(*(set(found) for found in bits.values())))
     if not seeds:
@@ -112,13 +112,13 @@ def completed_curves(
     records: Sequence[TrialRecord], n_validation: int | None = None
 ) -> list[Completed]:
     """Return what completed runs of a study teach a forecast; of each task's longest ones."""
-    done = [r for r in records if r.status == "completed" and len(r.epochs) >= FEWEST]
-    longest = max((len(r.epochs) for r in done), default=0)
+    done = [r for r in records if r.status == "completed" and r.n_epochs >= FEWEST]
+    longest = max((r.n_epochs for r in done), default=0)
     found = []
     for r in done:
         accuracy, training = _curve(r)
         shown = np.append(accuracy, r.final_test_accuracy)
-        if len(r.epochs) == longest and ((shown >= 0) & (shown <= 1)).all():
+        if r.n_epochs == longest and ((shown >= 0) & (shown <= 1)).all():
             n = r.provenance.get("data", {}).get("validation") or n_validation or 1000
             known = training if np.isfinite(training).all() else None
             found.append(Completed(accuracy, r.final_test_accuracy, known, n, r.data, r.model))
@@ -153,7 +153,7 @@ def forecasts(
     own = completed_curves(records, n_validation)
     runs: dict[str, list[tuple[Array, Array]]] = {}
     for r in records:
-        if len(r.epochs) >= observed:
+        if r.n_epochs >= observed:
             runs.setdefault(r.model, []).append(_curve(r))
     found = {}
     for model, curves in runs.items():

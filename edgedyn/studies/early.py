@@ -20,7 +20,7 @@ def early_ranking(
     Only methods that some record can serve are asked: a training-free score that failed for all
     candidates is left out; where no method remains, the last value is asked.
     """
-    if not any(len(r.epochs) >= observed for r in records):
+    if not any(r.n_epochs >= observed for r in records):
         return None
     scored = {name for r in records for name in r.scores}
     served = [name for name in methods if method_named(name).kind != "score" or name in scored]

@@ -108,7 +108,7 @@ def standing(records: Sequence[TrialRecord], alive: Sequence[str], epoch: int) -
     """
     values: dict[str, list[float]] = {}
     for r in records:
-        if r.model in alive and len(r.epochs) >= epoch and r.status != "failed":
+        if r.model in alive and r.n_epochs >= epoch and r.status != "failed":
             values.setdefault(r.model, []).append(r.epochs[epoch - 1].val_accuracy)
     means = {model: float(np.mean(found)) for model, found in values.items()}
     order = sorted((m for m in means if isfinite(means[m])), key=lambda model: -means[model])
@@ -136,7 +136,7 @@ def replay(
     without a confidence by the accuracies alone. ValueError for runs of different lengths, or a
     budget below what the race takes.
     """
-    lengths = {len(r.epochs) for r in records}
+    lengths = {r.n_epochs for r in records}
     if len(lengths) != 1:
         raise ValueError(f"runs must be of equal length; got {sorted(lengths)} epochs.")
     names = list(dict.fromkeys(r.model for r in records))

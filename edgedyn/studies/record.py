@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import starmap
 from math import isfinite, nan
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 
@@ -58,6 +59,20 @@ class EpochRecord(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
     beta_seconds: float = nan
     measures: dict[str, float] = msgspec.field(default_factory=dict)
     val_correct: str = ""
+
+
+def packed(epochs: Sequence[EpochRecord]) -> bytes:
+    """Return epochs as columns in MessagePack, which takes a tenth of their memory.
+
+    >>> unpacked(packed([EpochRecord(1, 0.7, 0.8, 0.79, 0.4, "ok")]))[0].val_accuracy
+    0.8
+    """
+    return msgspec.msgpack.encode(list(zip(*map(msgspec.structs.astuple, epochs), strict=True)))
+
+
+def unpacked(columns: bytes) -> tuple[EpochRecord, ...]:
+    """Return the epochs of `packed`."""
+    return tuple(starmap(EpochRecord, zip(*msgspec.msgpack.decode(columns), strict=True)))
 
 
 class DataSizes(TypedDict, total=False):
@@ -132,6 +147,30 @@ class TrialRecord:
     reason: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
+
+    @classmethod
+    def with_packed(cls, fields: Mapping[str, Any], n_epochs: int, epochs: bytes) -> "TrialRecord":
+        """Make a record of all other fields, once checked; its epochs are read when asked for."""
+        record = object.__new__(cls)
+        vars(record).update(fields, _n_epochs=n_epochs, _packed=epochs)
+        return record
+
+    if not TYPE_CHECKING:  # which would believe that there is any attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Read packed epochs; nothing else is looked for."""
+            own = vars(self)
+            if name != "epochs" or "_packed" not in own:
+                raise AttributeError(f"a {type(self).__name__} has no {name!r}")
+            own["epochs"] = unpacked(own["_packed"])
+            del own["_packed"]
+            return own["epochs"]
+
+    @property
+    def n_epochs(self) -> int:
+        """Number of epochs; for those that are packed still, too."""
+        own = vars(self)
+        return own["_n_epochs"] if "_packed" in own else len(self.epochs)
 
     @property
     def n_validation(self) -> int:
@@ -223,7 +262,7 @@ def stalled(accuracy: Sequence[float], begun: int, patience: int | None) -> bool
 
 def at_its_end(record: TrialRecord, last: int) -> bool:
     """Tell whether a run has come to the last epoch, or to the end of its patience."""
-    whole = len(record.epochs) == last or "patience" in record.settings
+    whole = record.n_epochs == last or "patience" in record.settings
     return record.status == "completed" and whole
 
 

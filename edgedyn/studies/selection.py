@@ -195,7 +195,7 @@ def select(
     ...     training={"epochs": 3, "early_epochs": 3},
     ...     output=tempfile.mkdtemp(),
     ... )
-    >>> [(r.model, r.status, len(r.epochs)) for r in found.records], found.best_model.name
+    >>> [(r.model, r.status, r.n_epochs) for r in found.records], found.best_model.name
     ([('mlp', 'completed', 3)], 'best.keras')
     """
     began = time.perf_counter()
@@ -209,6 +209,7 @@ def select(
         taught = taught_by(plan.forecast.folders)
         run = _Run(plan, store, records, progress or (lambda status: None), executor, taught)
         run.all_stages()
+        store.index()
         return run.selection(time.perf_counter() - began)
 
 
@@ -318,7 +319,7 @@ def _checked(study: Study, task: str = "check", cache: str = "") -> dict[str, An
 
 def _until(record: TrialRecord, epochs: int) -> TrialRecord:
     """Return a record as it was after so many epochs."""
-    longer = len(record.epochs) > epochs
+    longer = record.n_epochs > epochs
     return replace(record, epochs=record.epochs[:epochs], status="early") if longer else record
 
 
@@ -423,7 +424,7 @@ class _Run:
                 # A full study is for its records; others for the finished networks.
                 kept = target < self.study.training.epochs or self.study.stage == "full"
                 saved = kept or self.store.model_path(trial.key).is_file()
-                whole = len(record.epochs) >= target
+                whole = record.n_epochs >= target
                 if not whole and (patience := self.study.patience):
                     accuracy = [e.val_accuracy for e in record.epochs]
                     whole = stalled(accuracy, self.study.begun, patience)

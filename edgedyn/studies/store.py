@@ -10,20 +10,18 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from itertools import starmap
-from math import nan
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgedyn._bits import unpack_bits
 from edgedyn._environment import SCHEMAS, published
-from edgedyn._files import json_ready, result_folder, sealed, to_json, unsealed, write_text
-from edgedyn.capacitance import Status
+from edgedyn._files import json_ready, result_folder, sealed, unsealed, write_text
 from edgedyn.predict.methods import method_named
+from edgedyn.studies.index import INDEX, Index
 from edgedyn.studies.journal import Journal
-from edgedyn.studies.record import SCHEMA, EpochRecord, TrialRecord, upgraded_settings
+from edgedyn.studies.record import SCHEMA, TrialRecord, upgraded_settings
+from edgedyn.studies.record_file import FAULTS, decoded, record_text
 from edgedyn.studies.study import Study, Trial, key_of
 
 if TYPE_CHECKING:
@@ -32,51 +30,7 @@ if TYPE_CHECKING:
 RECORDS, TRIALS, MODELS, ASIDE = "records", "trials", "models", "set-aside"
 STUDY, LOCK, PACKED = "study.json", "study.lock", "records.jsonl"
 MOST_DIFFERENCES = 8
-BETA_STATUSES = {*get_args(Status), "diverged", "no_probe"}
-MOST_BETA = 1e100  # its square, which fits need, is a number still
-SAME_SHARE = 1e-6  # accuracies were single precision once
 LATER = ("finish_probe", "early_epochs", "patience")  # settings of a finish
-Numbers = list[float | None]  # null is NaN
-Shares = list[Annotated[float, msgspec.Meta(ge=0, le=1)] | None]
-
-
-class Columns(msgspec.Struct):
-    """A record's epochs as a file has them: one list a field of `EpochRecord`."""
-
-    epoch: list[int]
-    train_loss: Numbers
-    val_accuracy: Shares
-    test_accuracy: Shares
-    beta_eff: Numbers
-    beta_status: list[str]
-    train_seconds: Numbers
-    beta_seconds: Numbers
-    measures: dict[str, Numbers]
-    val_correct: list[str] = []
-
-
-COLUMNS = Columns.__struct_fields__[:-2]
-
-
-class Written(msgspec.Struct, forbid_unknown_fields=True):
-    """A record as a file has it: its epochs are decoded at once, the rest by `TrialRecord`."""
-
-    model: Any
-    data: Any
-    seed: Any
-    settings: Any
-    status: Any
-    train_seconds: Any
-    beta_seconds: Any
-    scores: Any
-    n_train: Any
-    reason: Any
-    provenance: Any
-    schema: Any
-    epochs: Columns
-
-
-_DECODER = msgspec.json.Decoder(Written)
 
 
 @contextmanager
@@ -182,12 +136,13 @@ def _check_distinct(records: Mapping[str, TrialRecord]) -> None:
 def _all_in(folder: Path) -> dict[str, TrialRecord]:
     """Return a study's records, packed or not, by their keys."""
     inner = folder / RECORDS if (folder / RECORDS).is_dir() else folder
-    names = sorted(os.listdir(inner)) if inner.is_dir() else []
+    files = sorted(os.scandir(inner), key=lambda file: file.name) if inner.is_dir() else []
     packed = folder / PACKED
     found = _unpacked(packed) if packed.is_file() else {}
-    for name in names:
-        if name.endswith(".json") and name != STUDY:
-            found[name.removesuffix(".json")] = _read(f"{inner}/{name}")
+    index = Index(str(inner))
+    for file in files:
+        if file.name.endswith(".json") and file.name != STUDY:
+            found[file.name.removesuffix(".json")] = index.record(file)
     return found
 
 
@@ -228,6 +183,7 @@ def pack_records(folder: Path | str) -> Path:
     for path in single:
         path.unlink()
     if single:
+        (folder / RECORDS / INDEX).unlink(missing_ok=True)
         with suppress(OSError):  # something else lies there
             (folder / RECORDS).rmdir()
     return packed
@@ -274,25 +230,34 @@ class Store:
     def write(self, key: str, record: TrialRecord) -> None:
         """Write a record, as a whole or not at all."""
         (self.folder / RECORDS).mkdir(parents=True, exist_ok=True)
-        write_text(self.folder / RECORDS / f"{key}.json", sealed(_text(record)))
+        write_text(self.folder / RECORDS / f"{key}.json", record_text(record))
 
     def read(self, keys: Iterable[str]) -> dict[str, TrialRecord]:
         """Return the records that are there; those that cannot be read are set aside."""
         folder = self.folder / RECORDS
-        there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+        there = {file.name: file for file in os.scandir(folder)} if folder.is_dir() else {}
         packed = self.folder / PACKED
         known = _unpacked(packed) if packed.is_file() else {}
         found = {}
         with _many_objects():
+            index = Index(str(folder))
             for key in keys:
-                if f"{key}.json" in there:
+                file = there.get(f"{key}.json")
+                if file is not None:
                     try:
-                        found[key] = _read(f"{folder}/{key}.json")
+                        found[key] = index.record(file)
                     except ValueError:
-                        self.set_aside(folder / f"{key}.json")
+                        self.set_aside(folder / file.name)
                 elif key in known:
                     found[key] = known[key]
+            index.save()
         return found
+
+    def index(self) -> None:
+        """Put records into the index that have come since; who loads them next has it easier."""
+        folder = self.folder / RECORDS
+        if folder.is_dir():
+            self.read([name.removesuffix(".json") for name in os.listdir(folder)])
 
     def of_trials(self, trials: Iterable[Trial]) -> dict[str, TrialRecord]:
         """Return the records of trials; a copy of another trial's is set aside."""
@@ -357,7 +322,7 @@ def _decided_later(study: Study) -> dict[str, Any]:
 
 def _beyond(record: TrialRecord, study: Study) -> list[str]:
     """Name what a record has too much of, or lacks, although its settings are the study's."""
-    n, most = len(record.epochs), study.training.epochs
+    n, most = record.n_epochs, study.training.epochs
     found = [f"training.epochs: {n} there, {most} now"] if n > most else []
     if record.status != "failed":
         asked = [name for name in study.methods if method_named(name).measured_by]
@@ -378,89 +343,6 @@ def _differences(old: Any, new: Any, where: str = "") -> list[str]:
     return [] if old == new else [f"{where}: {json.dumps(old)} there, {json.dumps(new)} now"]
 
 
-def _text(record: TrialRecord) -> str:
-    """Return a record as JSON; its epochs as columns, one a line, which are quick to read."""
-    values = record.to_dict()
-    epochs = values.pop("epochs")
-    columns = {name: [epoch[name] for epoch in epochs] for name in COLUMNS}
-    if any(epoch["val_correct"] for epoch in epochs):
-        columns["val_correct"] = [epoch["val_correct"] for epoch in epochs]
-    measured = dict.fromkeys(name for epoch in epochs for name in epoch["measures"])
-    measures = {name: [e["measures"].get(name, nan) for e in epochs] for name in measured}
-    lines = [f"{json.dumps(k)}: {json.dumps(json_ready(v))}" for k, v in columns.items()]
-    inner = [f"{json.dumps(k)}: {json.dumps(json_ready(v))}" for k, v in measures.items()]
-    lines.append('"measures": {' + ",\n      ".join(inner) + "}")
-    table = ",\n    ".join(lines)
-    return f'{to_json(values)[:-2]},\n  "epochs": {{\n    {table}\n  }}\n}}\n'
-
-
-def _read(path: str) -> TrialRecord:
-    """Read a record; every fault is a ValueError that names the file."""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            return _opened(file.read())
-    except (OSError, *_FAULTS) as error:
-        raise ValueError(f"the record {path!r} cannot be read: {error}") from error
-
-
-def _opened(text: bytes) -> TrialRecord:
-    """Make a record of its file's text."""
-    inner = unsealed(text)
-    try:
-        values = msgspec.structs.asdict(_DECODER.decode(inner))
-    except msgspec.ValidationError:  # to be told in a record's own words
-        values = msgspec.json.decode(inner)
-    if inner is text and values["schema"] == SCHEMA:
-        raise ValueError("it has no digest")
-    return _decoded(values)
-
-
-# What decoding raises for values of other kinds, and for those nested too deeply.
-_FAULTS = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
-
-
-def _decoded(values: dict[str, Any]) -> TrialRecord:
-    """Make a record of its JSON; what no run can have written is refused."""
-    table: Columns = msgspec.convert(values["epochs"], Columns)
-    if table.epoch != list(range(1, len(table.epoch) + 1)):
-        raise ValueError("its epochs are not numbered 1, 2, ...")
-    columns = [_column(getattr(table, name)) for name in COLUMNS]
-    length = len(table.epoch)
-    rows: list[dict[str, float]] = [{} for _ in range(length)]
-    for name, measured in table.measures.items():
-        for row, value in zip(rows, _column(measured), strict=True):
-            row[name] = value
-    columns += [rows, table.val_correct or [""] * length]
-    if values["schema"] != SCHEMA:  # of which a digest does not say that they are as written
-        _check_old(table, values)
-    epochs = tuple(starmap(EpochRecord, zip(*columns, strict=True)))
-    return TrialRecord.from_dict({**values, "epochs": epochs})
-
-
-def _check_old(table: Columns, values: Mapping[str, Any]) -> None:
-    """Refuse a record of an older schema that contradicts itself, or holds what nothing writes."""
-    for text, share in zip(table.val_correct, table.val_accuracy, strict=False):
-        bits = unpack_bits(text) if text else None
-        if bits is None or not len(bits) or share is None:
-            continue
-        if abs(bits.mean() - share) > SAME_SHARE:
-            raise ValueError(f"its val_accuracy {share} contradicts its val_correct")
-    if unknown := set(table.beta_status) - BETA_STATUSES:
-        raise ValueError(f"its beta_status {min(unknown)!r} is none")
-    if any(b is not None and abs(b) > MOST_BETA for b in table.beta_eff):
-        raise ValueError("its beta_eff is beyond what a network can have")
-    training = values["settings"].get("training") or {}
-    planned, done = training.get("epochs"), len(table.epoch)
-    cut = values["status"] == "completed" and "patience" not in values["settings"]
-    if cut and planned is not None and done != planned:
-        raise ValueError(f"it is completed with {done} of {planned} epochs")
-
-
-def _column(values: list[Any]) -> list[Any]:
-    """Return a column; null is NaN."""
-    return [nan if v is None else v for v in values] if None in values else values
-
-
 def _lines(path: Path) -> dict[str, dict[str, Any]]:
     """Return what each line of a packed file says, by its record's key."""
     try:
@@ -475,7 +357,7 @@ def _lines(path: Path) -> dict[str, dict[str, Any]]:
             if inner is line and values["schema"] == SCHEMA:
                 raise ValueError("it has no digest")
             found[values.pop("key")] = values
-        except _FAULTS as error:
+        except FAULTS as error:
             raise ValueError(f"line {number} of {str(path)!r} is no record: {error}") from error
     return found
 
@@ -485,7 +367,7 @@ def _unpacked(path: Path) -> dict[str, TrialRecord]:
     found = {}
     for key, values in _lines(path).items():
         try:
-            found[key] = _decoded(values)
-        except _FAULTS as error:
+            found[key] = decoded(values)
+        except FAULTS as error:
             raise ValueError(f"record {key!r} of {str(path)!r} cannot be read: {error}") from error
     return found

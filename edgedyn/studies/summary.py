@@ -151,8 +151,8 @@ def _study(folder: Path) -> _Source:
     study = written[newest.name].get("study") if newest else None
     environment = _environment(folder / STUDY, written.get(STUDY, {}))
     if study is None:
-        observed = min([EARLY, *(len(r.epochs) for r in records if r.status == "early")])
-        last = max(len(r.epochs) for r in records)
+        observed = min([EARLY, *(r.n_epochs for r in records if r.status == "early")])
+        last = max(r.n_epochs for r in records)
         environment = environment or records[0].provenance.get("environment", {})
         planned = list(dict.fromkeys((r.model, r.seed, r.n_train) for r in records))
         return _Source(
@@ -273,7 +273,7 @@ def _row(
         *values,
         by_method={m: MethodValue(r.prediction, r.std, r.status) for m, r in found.items()},
         forecast=forecast,
-        n_epochs=min((len(r.epochs) for r in own), default=0),
+        n_epochs=min((r.n_epochs for r in own), default=0),
         n_planned=len({seed for m, seed, n in source.planned if (m, n) == (name, n_train)}),
         failed=[r.status for r in own if r.status in ("failed", "diverged")],
         reasons=list(dict.fromkeys(r.reason for r in own if r.reason)),
@@ -294,7 +294,7 @@ def _cost(source: _Source) -> list[CandidateCost]:
         row = CandidateCost(
             model=name,
             runs=len(own),
-            epochs=sum(len(r.epochs) for r in own),
+            epochs=sum(r.n_epochs for r in own),
             parameters=next(sizes, nan),
             train_seconds=train,
             beta_seconds=beta,

@@ -22,7 +22,7 @@ def candidate_curves(
     """
     whole = [r for r in records if _observed(r, observed)]
     shown = whole or [r for r in records if r.epochs]
-    length = min((len(r.epochs) for r in shown), default=0)
+    length = min((r.n_epochs for r in shown), default=0)
     ended = [r for r in whole if at_its_end(r, last)]
     done = bool(ended) and len(ended) == len(whole)
     accuracy = _means([[e.val_accuracy for e in r.epochs[:length]] for r in shown])
