@@ -100,6 +100,7 @@ assert len(found) == {n}
 KEYS = f"(f'model-s{{k}}' for k in range({N}))"
 STARTED = TIMED.format(what=f"Store(sys.argv[1]).read({KEYS})", n=N)
 LOADED = TIMED.format(what="load_records(sys.argv[1])", n=N)
+LOOKED = TIMED.format(what="[r.epochs for r in load_records(sys.argv[1])]", n=N)
 
 
 def _seconds(code: str, folder: str) -> float:
@@ -109,7 +110,7 @@ def _seconds(code: str, folder: str) -> float:
 
 
 def load(epochs: int) -> dict[str, float]:
-    """Store and load N records."""
+    """Store and load N records: at first without an index, then with the one that this wrote."""
     study = read_study(
         {
             "data": "digits",
@@ -124,13 +125,18 @@ def load(epochs: int) -> dict[str, float]:
             store.write(trial.key, record(trial.seed, epochs))
         stored = time.perf_counter() - began
         os.sync()  # what is still on its way to the disk must not delay the reading
-        started, loaded = (_seconds(code, folder) for code in (STARTED, LOADED))
+        time.sleep(3)  # younger records are not put into an index
+        first, started, loaded, looked = (
+            _seconds(code, folder) for code in (STARTED, STARTED, LOADED, LOOKED)
+        )
     return {
         "records": N,
         "epochs_each": epochs,
         "store_per_second": N / stored,
+        "first_start_seconds": first,
         "start_seconds": started,
         "load_seconds": loaded,
+        "load_with_all_epochs_seconds": looked,
     }
 
 

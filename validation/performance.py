@@ -97,7 +97,7 @@ BENCHES = (
         "bench_studies.py --part load",
         "studies.json",
         speed_asked.load,
-        "studies/store.py studies/record.py _files.py",
+        "studies/store.py studies/index.py studies/record.py studies/record_file.py _files.py",
         "load",
     ),
     Bench(

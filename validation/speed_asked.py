@@ -398,6 +398,10 @@ def load(part: Result) -> Iterator[Row]:
         yield within(f"{name}: load them", read, 2, 7)
         limit, issue = (1, 23) if length == "long" else (2, 7)
         yield within(f"{name}: both, one after the other", start + read, limit, issue)
+        first, looked = row["first_start_seconds"], row["load_with_all_epochs_seconds"]
+        both = first + read
+        yield within(f"{name}: start without an index, then load", both, limit, issue)
+        yield within(f"{name}: load them and look at every epoch", looked, 2, 7)
 
 
 def schedule(part: Result) -> Iterator[Row]:
