@@ -378,7 +378,7 @@ def overhead(part: Result) -> Iterator[Row]:
     """Yield what a study adds to its trainings."""
     own = part["bare_seconds"] + part["of_which_beta_eff"]
     yield at_most(
-        f"a study of {part['trials']} trials against its bare trainings and beta_eff",
+        f"a study of {part['trials']} trials against its bare trainings and beta_eff, whole processes",
         part["study_seconds"] / (1.03 * own + part["trials"]),
         "of 1.03 times these + 1 s a trial",
         seconds(part["study_seconds"]),

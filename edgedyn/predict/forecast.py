@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from math import isfinite, log, nan, sqrt
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
 
 from edgedyn import _validate as check
 from edgedyn._array import Array
@@ -144,7 +144,7 @@ def forecast(
     # Beyond the ratios that were seen, the width grows with the square.
     reach = far * (far / used.largest if beyond else 1.0)
     ends = [
-        sqrt((w * reach) ** 2 + float(norm.ppf((1 + p) / 2)) ** 2 * variance)
+        sqrt((w * reach) ** 2 + NormalDist().inv_cdf((1 + p) / 2) ** 2 * variance)
         for w, p in zip(used.half_widths, LEVELS, strict=True)
     ]
     logits = np.array([middle, *(middle + sign * end for end in ends for sign in (-1, 1))])

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import nan, sqrt
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
 
 from edgedyn import _validate as check
 from edgedyn._array import Array
@@ -91,7 +91,7 @@ def lead(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) -> Lead:
     if seeds > 1:
         variance += differences.mean(axis=1).var(ddof=1) / seeds
     value, std = float(differences.mean()), sqrt(variance)
-    reach = float(norm.ppf((1 + confidence) / 2)) * std
+    reach = -NormalDist().inv_cdf((1 - confidence) / 2) * std
     status = "ok" if seeds > 1 else "one seed"
     return Lead(value, std, value - reach, value + reach, confidence, n, seeds, status)
 

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from edgedyn._array import Array
 from edgedyn._bits import pack_bits
 from edgedyn.nn.callback import CapacitanceCallback
 from edgedyn.nn.data.datasets import Dataset, Split
@@ -112,20 +113,36 @@ class _Clock(keras.callbacks.Callback):
         self.seconds = perf_counter() - self.began
 
 
+class Judge:
+    """Judges a model on a split's images, sample by sample, which Keras' own passes hide.
+
+    They would also set up a pass, and for `evaluate` compile it, that takes as long as the judging
+    of a small split.
+    """
+
+    def __init__(self, split: Split, batch_size: int) -> None:
+        self.split, self.batch_size = split, batch_size
+
+    def __call__(self, model: keras.Model) -> tuple[Array, Array]:
+        """Return which samples the model gets right, and the classes' probabilities."""
+        images = self.split.images(self.batch_size)
+        probabilities = np.concatenate([model.predict_on_batch(batch) for batch in images])
+        # Of NaN, argmax would be the first class.
+        known = np.isfinite(probabilities).all(axis=1)
+        return known & (probabilities.argmax(axis=1) == self.split.y), probabilities
+
+
 class _Validation(keras.callbacks.Callback):
-    """Judges the model on the validation images, sample by sample, which Keras' own pass hides."""
+    """Judges the model on the validation images after each epoch."""
 
     def __init__(self, split: Split, batch_size: int) -> None:
         super().__init__()
-        self.batches, self.y = split.batches(batch_size), split.y
+        self.judge = Judge(split, batch_size)
         self.correct = np.zeros(len(split), bool)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        probabilities = self.model.predict(self.batches, verbose=0)
-        # Of NaN, argmax would be the first class.
-        known = np.isfinite(probabilities).all(axis=1)
-        self.correct = known & (probabilities.argmax(axis=1) == self.y)
-        losses = keras.losses.sparse_categorical_crossentropy(self.y, probabilities)
+        self.correct, probabilities = self.judge(self.model)
+        losses = keras.losses.sparse_categorical_crossentropy(self.judge.split.y, probabilities)
         if logs is not None:
             logs["val_accuracy"] = float(self.correct.mean())
             logs["val_loss"] = float(np.mean(keras.ops.convert_to_numpy(losses), dtype=float))

@@ -27,7 +27,7 @@ from edgedyn.nn.models.probe import attach_probe, detach_probe
 from edgedyn.nn.models.weights import load_model, load_weights
 from edgedyn.nn.training import recipe
 from edgedyn.nn.training.backup import restore
-from edgedyn.nn.training.finetune import finetune
+from edgedyn.nn.training.finetune import Judge, finetune
 
 VALIDATION_SHARE = 0.3
 SCORED_SAMPLES = 64  # for the training-free proxies, which hold a whole batch in float64
@@ -228,8 +228,8 @@ def train(
 
 def test_accuracy(model: keras.Model, setup: Setup, job: Job) -> float:
     """Return the accuracy on the test images."""
-    batches = setup.data.test.batches(job.settings.training.batch_size)
-    return float(model.evaluate(batches, verbose=0, return_dict=True)["accuracy"])
+    correct, _ = Judge(setup.data.test, job.settings.training.batch_size)(model)
+    return float(correct.mean())
 
 
 def save(model: keras.Model, path: Path) -> None:
