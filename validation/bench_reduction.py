@@ -8,7 +8,8 @@ in time is given as a lower bound. BLAS has one thread, for all alike. Explicit 
 nodes; LSODA and BDF at 2000, where their dense Jacobians fit. Growth: seconds and peak memory of a
 process of its own for each size, to the default tolerance. Streaming: beta_eff of 1e8 links
 (float64 weights, int32 indices, one million nodes) from memory maps against reading the same files
-once, from disk where the system lets go of its cache and from the cache. Run:
+once, from disk where the system lets go of its cache and from the cache; and, as its roofline,
+against nothing but the scattered additions that give the out-degrees, of links in memory. Run:
 ``python validation/bench_reduction.py`` (about eight minutes on two cores, 1.2 GB of temporary
 files).
 """
@@ -18,11 +19,13 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 import scipy.sparse as sp
+from numba import njit
 from scipy.integrate import BDF, DOP853, LSODA, RK23, RK45
 from threadpoolctl import threadpool_limits
 
@@ -176,6 +179,7 @@ def streaming(nodes=1_000_000, each=100, rounds=3):
                     row[name], result = timed(work)
                 rows.append({**row, "ratio": row["reduce"] / row["read"]})
         gigabytes = sum(file.stat().st_size for file in files) / 1e9
+        added = [scattered(*(np.load(file) for file in files[:2]), nodes) for _ in range(rounds)]
     medians = {
         source: float(np.median([r["ratio"] for r in rows if r["source"] == source]))
         for source in ("disk", "cache")
@@ -187,7 +191,38 @@ def streaming(nodes=1_000_000, each=100, rounds=3):
         "beta_eff": result.beta_eff,
         "rounds": rows,
         "median_ratio": medians,
+        "scattered_additions": float(np.median(added)),
     }
+
+
+def scattered(weights, sources, nodes):
+    """Time the out-degrees alone, of links in memory: by one thread or two, whichever is faster.
+
+    A cache line goes to and fro for every link, and two cores share their last cache: no pass over
+    links in this order is faster, wherever they come from.
+    """
+    halves = np.linspace(0, len(weights), 3).astype(int)
+    parts = list(zip(halves[:-1], halves[1:], strict=True))
+
+    def by(threads, parts):
+        own = [np.zeros(nodes) for _ in parts]
+        began = perf_counter()
+        list(threads.map(add, parts, own))
+        return perf_counter() - began
+
+    def add(part, out):
+        add_scattered(weights[slice(*part)], sources[slice(*part)], out)
+
+    add((0, 1), np.zeros(nodes))  # compiled
+    with ThreadPoolExecutor(2) as threads:
+        return min(by(threads, [(0, len(weights))]), by(threads, parts))
+
+
+@njit(nogil=True)
+def add_scattered(weights, sources, out):
+    """Add each weight to its source's sum."""
+    for link in range(weights.size):
+        out[sources[link]] += weights[link]
 
 
 def write(files, nodes, each):
