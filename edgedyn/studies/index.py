@@ -59,7 +59,10 @@ class Index:
 
     def record(self, file: "os.DirEntry[str]") -> TrialRecord:
         """Return the record of a file; ValueError where it cannot be read."""
-        key, stamp = file.name.removesuffix(".json"), _stamp(file.stat())
+        try:
+            key, stamp = file.name.removesuffix(".json"), _stamp(file.stat())
+        except OSError as error:  # gone, or a link to nowhere
+            raise ValueError(f"the record {file.path!r} cannot be read: {error}") from error
         entry = self._entries.get(key)
         if entry is None or entry.stamp != stamp:
             settled = time.time_ns() - max(stamp[2:]) > SETTLED
@@ -74,12 +77,13 @@ class Index:
     def save(self) -> None:
         """Append what was read from records, if it is much; begin anew where that is better.
 
-        Without room or rights for it there is none: it is for speed only.
+        Without room or rights for it, or with values that MessagePack has not, such as 2**64,
+        there is none: it is for speed only.
         """
         if len(self._read) <= FEW:
             return
         known = self._entries | {entry.key: entry for entry in self._read}
-        with suppress(OSError):
+        with suppress(OSError, OverflowError, RecursionError):
             if self._sound and self._said + len(self._read) <= 2 * len(known):
                 with self.path.open("ab") as file:
                     file.write(_part(self._read))
@@ -91,6 +95,8 @@ class Index:
     def _parts(self) -> Iterator[Entry]:
         """Yield the file's entries, up to what was not written whole or by this edgedyn."""
         try:
+            if not self.path.is_file():  # of a pipe, reading would not end
+                return
             data = memoryview(self.path.read_bytes())
         except OSError:
             return
@@ -106,7 +112,7 @@ class Index:
                 return
             try:
                 entries = _PART.decode(part)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 return
             self._said += len(entries)
             yield from entries

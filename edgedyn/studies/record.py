@@ -160,11 +160,13 @@ class TrialRecord:
         def __getattr__(self, name: str) -> Any:
             """Read packed epochs; nothing else is looked for."""
             own = vars(self)
-            if name != "epochs" or "_packed" not in own:
-                raise AttributeError(f"a {type(self).__name__} has no {name!r}")
-            own["epochs"] = unpacked(own["_packed"])
-            del own["_packed"]
-            return own["epochs"]
+            columns = own.get("_packed") if name == "epochs" else None
+            if columns is not None:
+                own.setdefault("epochs", unpacked(columns))
+                own.pop("_packed", None)
+            if name in own:  # where another thread came first, too
+                return own[name]
+            raise AttributeError(f"a {type(self).__name__} has no {name!r}")
 
     @property
     def n_epochs(self) -> int:

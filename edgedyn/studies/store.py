@@ -183,8 +183,8 @@ def pack_records(folder: Path | str) -> Path:
     for path in single:
         path.unlink()
     if single:
-        (folder / RECORDS / INDEX).unlink(missing_ok=True)
         with suppress(OSError):  # something else lies there
+            (folder / RECORDS / INDEX).unlink(missing_ok=True)
             (folder / RECORDS).rmdir()
     return packed
 
@@ -254,10 +254,20 @@ class Store:
         return found
 
     def index(self) -> None:
-        """Put records into the index that have come since; who loads them next has it easier."""
+        """Put records into the index that have come since; who loads them next has it easier.
+
+        Those that cannot be read stay where they are: who loads them is told.
+        """
         folder = self.folder / RECORDS
-        if folder.is_dir():
-            self.read([name.removesuffix(".json") for name in os.listdir(folder)])
+        if not folder.is_dir():
+            return
+        with _many_objects():
+            index = Index(str(folder))
+            for file in os.scandir(folder):
+                if file.name.endswith(".json"):
+                    with suppress(ValueError):
+                        index.record(file)
+            index.save()
 
     def of_trials(self, trials: Iterable[Trial]) -> dict[str, TrialRecord]:
         """Return the records of trials; a copy of another trial's is set aside."""

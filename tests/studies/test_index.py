@@ -5,6 +5,7 @@ import hashlib
 import os
 import pickle
 import shutil
+import threading
 from dataclasses import replace
 from math import nan
 
@@ -16,6 +17,7 @@ from test_store import made, records
 import edgedyn as ed
 from edgedyn.studies import EpochRecord, pack_records
 from edgedyn.studies import index as indexing
+from edgedyn.studies import record as recording
 from edgedyn.studies import selection as selecting
 from edgedyn.studies.record import packed, unpacked
 from edgedyn.studies.store import Store
@@ -268,3 +270,81 @@ def test_a_study_indexes_its_records_at_its_end(tmp_path, always):
     again = selecting.select(**fields)
     assert said(again.records) == said(first.records)
     assert str(again.ranking) == str(first.ranking)
+
+
+def test_threads_may_read_the_same_epochs(store, monkeypatch):
+    """Whoever comes second, in the midst of the first one's reading, gets the same."""
+    record = store.read(["vgg"])["vgg"]
+    unpack = recording.unpacked
+
+    def slowly(columns):
+        found = unpack(columns)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(recording, "unpacked", unpack)
+            other.append(record.epochs)
+        return found
+
+    other = []
+    monkeypatch.setattr(recording, "unpacked", slowly)
+    assert record.epochs is other[0]
+    assert len(record.epochs) == record.n_epochs == 3
+    assert record.__getattr__("epochs") is other[0]  # asked for while there were none yet
+
+
+def test_indexing_leaves_alone_what_cannot_be_read(store):
+    """Else a study's end would hide records of others, and `load_records` say nothing."""
+    path = store.folder / "records" / "later.json"
+    path.write_text('{"schema": 99}')
+    store.write("vit", made("vit"))
+    store.index()
+    assert path.is_file()
+    with pytest.raises(ValueError, match=r"later\.json"):
+        ed.load_records(store.folder)
+
+
+def test_a_link_to_nowhere_is_a_record_that_cannot_be_read(store):
+    path = store.folder / "records" / "gone.json"
+    path.symlink_to(store.folder / "nowhere")
+    store.index()
+    with pytest.raises(ValueError, match=r"gone\.json' cannot be read"):
+        ed.load_records(store.folder)
+    assert store.read(["gone", "vgg"]).keys() == {"vgg"}
+    assert not path.is_symlink()
+    assert ed.load_records(store.folder)
+
+
+def test_what_messagepack_cannot_hold_is_read_from_the_records(tmp_path, always):
+    store = Store(tmp_path)
+    store.write("vgg", replace(made(), settings={"large": 2**70}))
+    store.index()
+    assert not index_of(store).exists()
+    assert ed.load_records(tmp_path)[0].settings == {"large": 2**70}
+
+
+def test_too_deep_an_index_is_none(store):
+    loaded = said(ed.load_records(store.folder))
+    entry = msgspec.msgpack.encode([["vgg", [0] * 4, {"model": None}, 0, b""]])
+    text = entry.replace(b"\xc0", b"\x91" * 50_000 + b"\x90")
+    head = len(text).to_bytes(8, "little") + hashlib.sha256(text).digest()
+    index_of(store).write_bytes(indexing.HEAD + head + text)
+    assert said(ed.load_records(store.folder)) == loaded
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes")
+def test_a_pipe_is_no_index(store):
+    index_of(store).unlink()
+    os.mkfifo(index_of(store))
+    found = []
+    reader = threading.Thread(
+        target=lambda: found.append(ed.load_records(store.folder)), daemon=True
+    )
+    reader.start()
+    reader.join(30)
+    assert [len(records) for records in found] == [len(NAMES)]
+
+
+def test_packing_leaves_alone_what_is_no_index(store):
+    index_of(store).unlink()
+    index_of(store).mkdir()
+    pack_records(store.folder)
+    assert len(ed.load_records(store.folder)) == len(NAMES)
