@@ -24,6 +24,7 @@ FEW = 256  # records: so many are read as quickly without an index
 # A file that changes twice between two ticks of its system's clock has the same times both times.
 SETTLED = 2_000_000_000  # nanoseconds; longer than any tick
 HEAD = f"edgedyn {__version__}, index of records, schema {SCHEMA}\n".encode()
+TELLING = os.name == "posix"  # elsewhere a changed file may have its old times
 LENGTH, DIGEST = 8, 32  # bytes before each part
 Stamp = tuple[int, int, int, int]
 
@@ -80,7 +81,7 @@ class Index:
         Without room or rights for it, or with values that MessagePack has not, such as 2**64,
         there is none: it is for speed only.
         """
-        if len(self._read) <= FEW:
+        if not TELLING or len(self._read) <= FEW:
             return
         known = self._entries | {entry.key: entry for entry in self._read}
         with suppress(OSError, OverflowError, RecursionError):
@@ -95,7 +96,7 @@ class Index:
     def _parts(self) -> Iterator[Entry]:
         """Yield the file's entries, up to what was not written whole or by this edgedyn."""
         try:
-            if not self.path.is_file():  # of a pipe, reading would not end
+            if not TELLING or not self.path.is_file():  # of a pipe, reading would not end
                 return
             data = memoryview(self.path.read_bytes())
         except OSError:

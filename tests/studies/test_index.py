@@ -221,6 +221,16 @@ def test_without_room_there_is_no_index(tmp_path, always, monkeypatch):
     assert not index_of(store).exists()
 
 
+def test_where_times_can_be_put_back_there_is_no_index(store, monkeypatch):
+    monkeypatch.setattr(indexing, "TELLING", False)
+    read = opened(monkeypatch)
+    ed.load_records(store.folder)
+    assert len(read) == len(NAMES)
+    index_of(store).unlink()
+    store.index()
+    assert not index_of(store).exists()
+
+
 def test_packing_takes_the_index_away(store):
     loaded = said(ed.load_records(store.folder))
     pack_records(store.folder)
