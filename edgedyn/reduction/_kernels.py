@@ -1,4 +1,8 @@
-"""Passes over the links of a network in CSR form; compiled on first call and kept on disk."""
+"""Passes over the links of a network in CSR form; compiled on first call and kept on disk.
+
+Rows are cut out first: counted from 0 in a slice, a place needs no look at whether it is negative,
+which would take a quarter of the time.
+"""
 
 import numpy as np
 from numba import njit
@@ -13,12 +17,14 @@ def csr_degrees(data, indices, indptr, first, last, in_degree, out_degree):
     n = out_degree.size
     absolute = 0.0
     for i in range(first, last):
+        row = slice(indptr[i], indptr[i + 1])
+        weights, sources = data[row], indices[row]
         total = 0.0
-        for e in range(indptr[i], indptr[i + 1]):
-            j = indices[e]
+        for k in range(weights.size):
+            j = sources[k]
             if j < 0 or j >= n:
-                return absolute, e
-            weight = np.float64(data[e])
+                return absolute, indptr[i] + k
+            weight = np.float64(weights[k])
             total += weight
             absolute += abs(weight)
             out_degree[j] += weight
@@ -33,10 +39,12 @@ def mutualistic_rate(data, indices, indptr, x, constants, rate):
     for i in range(x.size):
         xi = x[i]
         base = D + E * xi
+        row = slice(indptr[i], indptr[i + 1])
+        weights, sources = data[row], indices[row]
         total = 0.0
-        for e in range(indptr[i], indptr[i + 1]):
-            xj = x[indices[e]]
-            total += data[e] * xj / (base + H * xj)
+        for k in range(weights.size):
+            xj = x[sources[k]]
+            total += weights[k] * xj / (base + H * xj)
         rate[i] = B + xi * (1 - xi / K) * (xi / C - 1) + xi * total
 
 
@@ -47,16 +55,18 @@ def mutualistic_linear(data, indices, indptr, x, constants, rate, diagonal, link
     for i in range(x.size):
         xi = x[i]
         base = D + E * xi
+        row = slice(indptr[i], indptr[i + 1])
+        weights, sources, slopes = data[row], indices[row], links[row]
         total = 0.0
         slope = 0.0
-        for e in range(indptr[i], indptr[i + 1]):
-            xj = x[indices[e]]
+        for k in range(weights.size):
+            xj = x[sources[k]]
             inverse = 1 / (base + H * xj)
-            part = data[e] * inverse
+            part = weights[k] * inverse
             sent = part * xj
             total += sent
             slope += sent * inverse
-            links[e] = xi * base * part * inverse
+            slopes[k] = xi * base * part * inverse
         rate[i] = B + xi * (1 - xi / K) * (xi / C - 1) + xi * total
         own = (1 - xi / K) * (xi / C - 1) + xi * ((1 - xi / K) / C - (xi / C - 1) / K)
         diagonal[i] = own + total - E * xi * slope
