@@ -82,9 +82,11 @@ def edge_kernels(f, g):
     @njit(nogil=True, error_model="numpy")
     def rate_kernel(data, indices, indptr, x, constants, rate):
         for i in range(x.size):
+            row = slice(indptr[i], indptr[i + 1])
+            weights, sources = data[row], indices[row]
             total = 0.0
-            for e in range(indptr[i], indptr[i + 1]):
-                total += data[e] * g(x[i], x[indices[e]])
+            for k in range(weights.size):
+                total += weights[k] * g(x[i], x[sources[k]])
             rate[i] = f(x[i]) + total
 
     @njit(nogil=True, error_model="numpy")
@@ -92,15 +94,17 @@ def edge_kernels(f, g):
         for i in range(x.size):
             xi = x[i]
             step = 1.5e-8 * max(1.0, abs(xi))
+            row = slice(indptr[i], indptr[i + 1])
+            weights, sources, slopes = data[row], indices[row], links[row]
             total = 0.0
             slope = 0.0
-            for e in range(indptr[i], indptr[i + 1]):
-                xj = x[indices[e]]
+            for k in range(weights.size):
+                xj = x[sources[k]]
                 step_j = 1.5e-8 * max(1.0, abs(xj))
                 here = g(xi, xj)
-                total += data[e] * here
-                slope += data[e] * ((g(xi + step, xj) - here) / step)
-                links[e] = data[e] * ((g(xi, xj + step_j) - here) / step_j)
+                total += weights[k] * here
+                slope += weights[k] * ((g(xi + step, xj) - here) / step)
+                slopes[k] = weights[k] * ((g(xi, xj + step_j) - here) / step_j)
             own = f(xi)
             rate[i] = own + total
             diagonal[i] = (f(xi + step) - own) / step + slope
