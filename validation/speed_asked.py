@@ -344,8 +344,7 @@ def reduction(result: Result) -> Iterator[Row]:
     yield Row(name, slope, "is the exponent", mib(extra[-1]), other, asked, met, 5)
     part = result["streaming"]
     for source, ratio in part["median_ratio"].items():
-        rounds = [r for r in part["rounds"] if r["source"] == source]
-        ours, read = (float(np.median([r[k] for r in rounds])) for k in ("reduce", "read"))
+        ours, read = (streamed(part, source, way) for way in ("reduce", "read"))
         yield at_most(
             f"beta_eff of {part['links']:,} streamed links, from the {source}",
             ratio,
@@ -355,20 +354,20 @@ def reduction(result: Result) -> Iterator[Row]:
             2,
             5,
         )
-    alone = part["scattered_additions"]
+    ours, alone = streamed(part, "cache", "reduce"), part["scattered_additions"]
     yield shown(
         f"beta_eff of {part['links']:,} streamed links, from the cache",
-        ours_from_cache(part) / alone,
+        ours / alone,
         "times its roofline",
-        seconds(ours_from_cache(part)),
+        seconds(ours),
         f"its scattered additions alone, from the same maps {seconds(alone)}",
         23,
     )
 
 
-def ours_from_cache(part: Result) -> float:
-    """Return the seconds of a streamed reduction whose files are in memory."""
-    return float(np.median([r["reduce"] for r in part["rounds"] if r["source"] == "cache"]))
+def streamed(part: Result, source: str, way: str) -> float:
+    """Return the median seconds of reading or reducing the links from one source."""
+    return float(np.median([r[way] for r in part["rounds"] if r["source"] == source]))
 
 
 def predictors(result: Result) -> Iterator[Row]:

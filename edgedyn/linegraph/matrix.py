@@ -203,9 +203,11 @@ def structure(
         rows: Rows, own: Array | None, groups: Array, row: int, first: int, last: int
     ) -> None:
         rows.fill(groups, first, indptr[row + 1 : row + 1 + len(groups)], indices[first:last])
-        if data is not None and own is None:
+        if data is None:
+            return
+        if own is None:
             data[first:last] = 1
-        elif data is not None and own is not None:
+        else:
             rows.fill_values(groups, own, data[first:last])
 
     with ThreadPoolExecutor(1) as other:  # neither holds the interpreter's lock for long

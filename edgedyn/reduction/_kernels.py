@@ -1,7 +1,6 @@
 """Passes over the links of a network in CSR form; compiled on first call and kept on disk.
 
-Rows are cut out first: counted from 0 in a slice, a place needs no look at whether it is negative,
-which would take a quarter of the time.
+Rows are cut out first: counted from 0 in a slice, a place needs no look at whether it is negative.
 """
 
 import numpy as np

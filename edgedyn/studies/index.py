@@ -52,7 +52,7 @@ class Index:
     """
 
     def __init__(self, folder: str) -> None:
-        self.folder, self.path = folder, Path(folder, INDEX)
+        self.path = Path(folder, INDEX)
         self._said = 0  # entries in the file, also those of files that are no more
         self._sound = False  # whether the file can be appended to
         self._entries = {entry.key: entry for entry in self._parts()}

@@ -62,7 +62,7 @@ class EpochRecord(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
 
 
 def packed(epochs: Sequence[EpochRecord]) -> bytes:
-    """Return epochs as columns in MessagePack, which takes a tenth of their memory.
+    """Return epochs as columns in MessagePack, which takes much less memory than they do.
 
     >>> unpacked(packed([EpochRecord(1, 0.7, 0.8, 0.79, 0.4, "ok")]))[0].val_accuracy
     0.8
@@ -150,7 +150,10 @@ class TrialRecord:
 
     @classmethod
     def with_packed(cls, fields: Mapping[str, Any], n_epochs: int, epochs: bytes) -> "TrialRecord":
-        """Make a record of all other fields, once checked; its epochs are read when asked for."""
+        """Make a record whose epochs are unpacked when first asked for; nothing is checked.
+
+        `fields` has all other fields by name, `epochs` what `packed` returns of `n_epochs` epochs.
+        """
         record = object.__new__(cls)
         vars(record).update(fields, _n_epochs=n_epochs, _packed=epochs)
         return record

@@ -115,7 +115,9 @@ class Split:
     def images(self, batch_size: int = 64) -> Iterator[Any]:
         """Yield the images of `batches`, without labels, in the order of `y`.
 
+        float32 in 0..255, shape (batch_size, height, width, 3), the last batch with what is left.
         Those in memory are cut up here: a pipeline's threads would take longer than that.
+        TypeError or ValueError for a `batch_size` that is no positive integer.
 
         >>> from edgedyn import nn
         >>> [images.shape for images in nn.load_dataset("digits").test.images(200)]
