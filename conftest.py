@@ -8,3 +8,6 @@ if find_spec("optuna") is None:
     collect_ignore.append("edgedyn/predict/stopping_optuna.py")
 if find_spec("dask") is None:
     collect_ignore.append("edgedyn/studies/spread.py")
+for name in ("jax", "tensorflow", "torch"):
+    if find_spec(name) is None:
+        collect_ignore.append(f"edgedyn/nn/graph/autodiff/{name}.py")
