@@ -48,15 +48,17 @@ def spread(
     """
     if mean == 0 or not isfinite(mean):
         return nan, nan
-    n, moments, largest = 0, np.zeros((2, 2)), np.zeros(2)
+    n, sums, largest = 0, np.zeros(3), np.zeros(2)
     for pair in degrees:
         n += pair[0].size
         flat = [a.reshape(-1) for a in pair]  # a view, also of a broadcast zero
         for start in range(0, pair[0].size, _BLOCK):
-            block = np.stack([a[start : start + _BLOCK] for a in flat], dtype=np.float64) - mean
-            moments += np.dot(block, block.T)
-            largest = np.maximum(largest, np.abs(block).max(axis=1))
-    (variance_in, covariance), (_, variance_out) = (moments / n).tolist()
+            into, out = (
+                np.subtract(a[start : start + _BLOCK], mean, dtype=np.float64) for a in flat
+            )
+            sums += into @ into, into @ out, out @ out
+            largest = np.maximum(largest, (largest_of([into]), largest_of([out])))
+    variance_in, covariance, variance_out = (sums / n).tolist()
     both = sqrt(variance_in) * sqrt(variance_out)
     if both == 0 or largest.min() <= 64 * epsilon * abs(mean):
         return 0.0, 0.0

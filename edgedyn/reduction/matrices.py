@@ -102,7 +102,7 @@ def degrees(A: Any) -> Degrees:
 def csr_degrees(data: Array, indices: Array, indptr: Array, shape: tuple[int, int]) -> Degrees:
     """Return the degrees of CSR arrays as they are, memory-mapped ones included."""
     data, indices, indptr = _check_csr(data, indices, indptr, shape)
-    into = np.zeros(int(shape[0]))
+    into = np.empty(int(shape[0]))
     out, absolute = _rows_pass(data, indices, indptr, into)
     return Degrees(into, out, absolute)
 
@@ -298,4 +298,6 @@ def _rows_pass(data: Array, indices: Array, indptr: Array, into: Array) -> tuple
             raise ValueError(
                 f"indices must lie in 0..{len(into) - 1}; got {indices[bad]} at entry {bad}."
             )
-    return np.sum(outs, axis=0), float(sum(absolute for absolute, _ in results))
+    for other in outs[1:]:
+        outs[0] += other
+    return outs[0], float(sum(absolute for absolute, _ in results))

@@ -201,7 +201,7 @@ def _reduction(found: Degrees) -> Reduction:
     total = float(into.sum() if found.exact is None else found.exact.total)
     conditioning, bound = _conditioning(found, total)
     status: Status = "ill_conditioned" if bound < sqrt(_EPS) else "ok"
-    if not (into.any() or out.any() or found.absolute > 0):
+    if not (found.absolute > 0 or into.any() or out.any()):
         status = "empty"
     mean = total / n
     if found.exact is not None:
