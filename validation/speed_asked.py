@@ -350,21 +350,17 @@ def streaming(part: Result) -> Iterator[Row]:
     """Yield reading links once against reducing them, from the disk and from the cache."""
     name = f"beta_eff of {part['links']:,} streamed links, from the"
 
-    def compared(source, which, of):
-        """Return a row's words and numbers by the least or the median of the rounds."""
+    def compared(source, other, unit, words):
+        """Return a row's words and numbers by the medians of the rounds."""
         rounds = [r for r in part["rounds"] if r["source"] == source]
-        ours, read = (of([r[way] for r in rounds]) for way in ("reduce", "read"))
-        words = f"{name} {source}, {which} of {len(rounds)}"
-        return words, ours / read, "readings", seconds(ours), f"reading once {seconds(read)}"
+        ours, theirs = (median(r[way] for r in rounds) for way in ("reduce", other))
+        what = f"{name} {source}, median of {len(rounds)}"
+        return what, ours / theirs, unit, seconds(ours), f"{words} {seconds(theirs)}"
 
-    yield at_most(*compared("disk", "median", median), 2, 5)
-    yield at_most(*compared("cache", "least", min), 2, 23)
-    yield shown(*compared("cache", "median", median), 23)
-    words, _, _, ours, _ = compared("cache", "least", min)
-    least = min(r["reduce"] for r in part["rounds"] if r["source"] == "cache")
-    alone = min(part["scattered_additions"])
-    roofline = f"its scattered additions alone, from the same maps {seconds(alone)}"
-    yield shown(words, least / alone, "times its roofline", ours, roofline, 23)
+    yield at_most(*compared("disk", "read", "readings", "reading once"), 2, 5)
+    yield at_most(*compared("cache", "read", "readings", "reading once"), 2, 23)
+    alone = "its scattered additions alone, from the same maps"
+    yield shown(*compared("cache", "scattered", "times its roofline", alone), 23)
 
 
 def predictors(result: Result) -> Iterator[Row]:

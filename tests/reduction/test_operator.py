@@ -12,6 +12,7 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 import edgedyn as ed
 from edgedyn.reduction import reduce_csr, spectral_reduce
+from edgedyn.reduction.matrices import zeros
 
 RTOL = 1e-12
 MATRIX = st.integers(1, 7).flatmap(
@@ -247,6 +248,26 @@ def test_many_links_are_read_in_two_parts():
     assert r.total == n * each
     assert r.in_degree.tolist() == [each] * n
     assert r.out_degree.tolist() == [2 * n] * (each - n) + [n] * (2 * n - each)
+
+
+@pytest.mark.parametrize("n", [2**18 - 1, 2**18, 2**18 + 1, 600_001])
+@pytest.mark.parametrize("kind", [np.int32, np.uint64])
+def test_degrees_of_many_nodes(n, kind):
+    rng = np.random.default_rng(n)
+    places, weights = rng.integers(0, n, (2, 3 * n)), rng.standard_normal(3 * n)
+    A = sp.coo_array((weights, tuple(places)), shape=(n, n)).tocsr()
+    r = reduce_csr(A.data, A.indices, A.indptr.astype(kind))
+    out = np.bincount(places[1], weights, n)
+    np.testing.assert_allclose(r.out_degree, out, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(r.in_degree, A @ np.ones(n), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("n", [1, 2**18, 700_001])
+def test_zeros_for_additions(n):
+    found = zeros(n)
+    assert (found.shape, found.dtype, found.any()) == ((n,), np.float64, False)
+    assert found.flags.c_contiguous and found.flags.writeable
+    assert n < 2**18 or found.ctypes.data % 2**21 == 0
 
 
 @pytest.mark.parametrize(
